@@ -1,0 +1,132 @@
+"""Why an event was not stored, and what follows from it.
+
+The tree, by what the pipeline does with an event that meets it:
+
+    EverscoreError
+    ├── SettingError              a start-up mistake: names the setting, what was found, what is expected
+    ├── ManifestError             stream.json or a model's manifest is wrong: all mistakes at once
+    └── Failure                   one event's, with its stage
+        ├── Permanent             can never succeed             → dead letters, at once
+        └── Retryable             may succeed later             → retry queue
+            ├── Throttled         the service says: slower      → wait in process, then the retry queue
+            ├── Transient         outages, time-outs            → retry queue, with back-off
+            ├── Configuration     a role or a name is missing   → retry queue, loud
+            ├── Conflict          another writer was faster     → compare again, then the retry queue
+            └── Unexpected        nobody foresaw it             → retry queue, dead letters after 3 tries
+
+A failure of a whole call (a request, a batch) carries no event: the caller spreads it over the events
+of that call. No message holds a secret or a payload.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Stage(StrEnum):
+    """Where in the pipeline a failure happened."""
+
+    DECODE = "decode"
+    VALIDATE = "validate"
+    SCORE = "score"
+    STORE = "store"
+    RETRY = "retry"
+
+
+class FailureClass(StrEnum):
+    """The classes of failure, as envelopes, dead letters and metrics name them."""
+
+    THROTTLED = "throttled"
+    TRANSIENT = "transient"
+    CONFIGURATION = "configuration"
+    CONFLICT = "conflict"
+    PERMANENT = "permanent"
+    UNEXPECTED = "unexpected"
+
+
+class EverscoreError(Exception):
+    """Everything this project raises on purpose."""
+
+
+class SettingError(EverscoreError):
+    """A setting is missing or wrong. The message names it, what was found and what is expected."""
+
+
+class ManifestError(EverscoreError):
+    """A manifest (stream.json or a model's) is missing or wrong. The message lists every mistake."""
+
+
+class Failure(EverscoreError):
+    """What kept one event from being stored.
+
+    Attributes:
+        stage: where it happened.
+        reason: a short, stable phrase for grouping, such as ``empty body``.
+        detail: one sentence for a person: what was found and what to do.
+        field: the JSON Pointer, input or header concerned, or None.
+        retry_after: seconds that the service asked to wait, or None.
+    """
+
+    failure_class: ClassVar[FailureClass]
+
+    def __init__(
+        self,
+        stage: Stage,
+        reason: str,
+        detail: str = "",
+        *,
+        field: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(reason, detail)
+        self.stage = stage
+        self.reason = reason
+        self.detail = detail
+        self.field = field
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        where = f" [{self.field}]" if self.field else ""
+        text = f": {self.detail}" if self.detail else ""
+        return f"{self.stage}: {self.reason}{where}{text}"
+
+
+class Permanent(Failure):
+    """Can never succeed, however often it is tried."""
+
+    failure_class = FailureClass.PERMANENT
+
+
+class Retryable(Failure):
+    """May succeed later."""
+
+
+class Throttled(Retryable):
+    """The service asks for a slower pace."""
+
+    failure_class = FailureClass.THROTTLED
+
+
+class Transient(Retryable):
+    """An outage, a time-out, a missing model: also when the outcome of a write is unknown."""
+
+    failure_class = FailureClass.TRANSIENT
+
+
+class Configuration(Retryable):
+    """A role, a database or a container is missing; retried, since an operator can mend it."""
+
+    failure_class = FailureClass.CONFIGURATION
+
+
+class Conflict(Retryable):
+    """Another writer was faster."""
+
+    failure_class = FailureClass.CONFLICT
+
+
+class Unexpected(Retryable):
+    """An exception that nobody foresaw, narrowed down to the event that causes it."""
+
+    failure_class = FailureClass.UNEXPECTED

@@ -1,0 +1,1 @@
+"""From a fitted scikit-learn pipeline to a checked ONNX file and its manifest. Not deployed."""
