@@ -1,0 +1,323 @@
+"""Every setting of the app, typed and validated in one place.
+
+Connections follow the naming conventions of Azure Functions, so that the triggers and this code read the
+same settings: a connection string in ``NAME`` on a laptop, ``NAME__…`` with an identity in Azure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AliasGenerator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from everscore.failures import SettingError
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+AZURITE_ACCOUNT = "devstoreaccount1"
+# The account key that every Azurite knows; published by Microsoft, no secret.
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # noqa: S105
+
+_CONTAINER_NAME = re.compile(r"^[a-z0-9](?:-?[a-z0-9])*$")
+_DECODER = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach one service: a connection string, or endpoints and an identity.
+
+    Attributes:
+        name: the setting it comes from.
+        connection_string: with a key in it; empty when an identity is used. Never shown.
+        endpoints: by kind: ``namespace`` (Event Hubs), ``account`` (Cosmos DB), ``blob`` and ``queue``.
+        client_id: of the user-assigned identity, or None for the default credential chain.
+    """
+
+    name: str
+    connection_string: str = field(default="", repr=False)
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    client_id: str | None = None
+
+
+def parts_of(connection_string: str) -> dict[str, str]:
+    """Split ``Key=value;Key=value``; keys in lower case, values as they stand (they may hold ``=``)."""
+    pairs = (part.partition("=") for part in connection_string.split(";") if part.strip())
+    return {key.strip().lower(): value.strip() for key, _, value in pairs}
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """The app's settings, read from the environment (locally, local.settings.json goes there)."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        case_sensitive=True,
+        extra="ignore",  # the environment holds the whole machine's variables
+        alias_generator=AliasGenerator(validation_alias=lambda name: name.upper()),
+        populate_by_name=False,
+    )
+
+    # Connections. Fields end in the suffixes that the Functions host gives them.
+    eventhub: SecretStr | None = None
+    eventhub_namespace: str | None = Field(None, validation_alias="EVENTHUB__fullyQualifiedNamespace")
+    eventhub_client_id: str | None = Field(None, validation_alias="EVENTHUB__clientId")
+    cosmos: SecretStr | None = None
+    cosmos_endpoint: str | None = Field(None, validation_alias="COSMOS__accountEndpoint")
+    cosmos_client_id: str | None = Field(None, validation_alias="COSMOS__clientId")
+    storage: SecretStr | None = None
+    storage_account: str | None = Field(None, validation_alias="STORAGE__accountName")
+    storage_blob_uri: str | None = Field(None, validation_alias="STORAGE__blobServiceUri")
+    storage_queue_uri: str | None = Field(None, validation_alias="STORAGE__queueServiceUri")
+    storage_client_id: str | None = Field(None, validation_alias="STORAGE__clientId")
+
+    # Names of what the deployment creates; the app itself never creates any of it.
+    eventhub_name: str = Field(min_length=1)
+    eventhub_consumer_group: str = Field(min_length=1)
+    cosmos_database: str = Field(min_length=1)
+    cosmos_container: str = Field(min_length=1)
+    retry_queue: str = Field(min_length=3, max_length=56)  # "-poison" must still fit into 63 characters
+    deadletter_container: str = Field(min_length=3, max_length=63)
+    claimcheck_container: str = Field(min_length=3, max_length=63)
+
+    # Tunables; each ends in its unit.
+    batch_deadline_seconds: Seconds = 5.0
+    cosmos_timeout_seconds: Seconds = 10.0
+    storage_timeout_seconds: Seconds = 10.0
+    time_budget_seconds: Seconds = 540.0
+    cosmos_parallel_batches: int = Field(16, ge=1, le=256)
+    retry_give_up_days: float = Field(7.0, gt=0, le=365, allow_inf_nan=False)
+    brake_hours: float = Field(24.0, ge=0, le=8_760, allow_inf_nan=False)
+    brake_minimum_events: int = Field(20, ge=1, le=100_000)
+    model_threads: int = Field(1, ge=1, le=64)
+    decompressed_limit_mib: int = Field(16, ge=1, le=256)
+    status_interval_seconds: Seconds = 60.0
+    decoder: str | None = None
+    fast_event_dates: bool = True
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what ``load_settings`` hands in: one source, so that a test can give another environment."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @field_validator("eventhub")
+    @classmethod
+    def _check_eventhub(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_eventhub_string(value.get_secret_value())
+        return value
+
+    @field_validator("cosmos")
+    @classmethod
+    def _check_cosmos(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return value
+        parts = parts_of(value.get_secret_value())
+        if not parts.get("accountendpoint") or not parts.get("accountkey"):
+            raise ValueError(
+                "a text without both of its parts; expected AccountEndpoint=https://…;AccountKey=…;"
+            )
+        _check_plain_http("AccountEndpoint", parts["accountendpoint"])
+        return value
+
+    @field_validator("storage")
+    @classmethod
+    def _check_storage(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return value
+        parts = parts_of(value.get_secret_value())
+        if parts.get("usedevelopmentstorage", "").lower() == "true":
+            return value
+        if not (parts.get("accountname") or (parts.get("blobendpoint") and parts.get("queueendpoint"))):
+            raise ValueError(
+                "a text that names no account; expected DefaultEndpointsProtocol=…;AccountName=…;AccountKey=…;"
+            )
+        for key in ("blobendpoint", "queueendpoint"):
+            if key in parts:
+                _check_plain_http(key, parts[key])
+        return value
+
+    @field_validator("retry_queue", "deadletter_container", "claimcheck_container")
+    @classmethod
+    def _check_storage_name(cls, value: str) -> str:
+        if not _CONTAINER_NAME.match(value):
+            raise ValueError(f"{value!r}; expected lower-case letters, digits and single hyphens")
+        return value
+
+    @field_validator("decoder")
+    @classmethod
+    def _check_decoder(cls, value: str | None) -> str | None:
+        if value is not None and not _DECODER.match(value):
+            raise ValueError(f"{value!r}; expected module:function")
+        return value
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> Settings:
+        if self.batch_deadline_seconds >= self.time_budget_seconds:
+            raise ValueError(
+                f"BATCH_DEADLINE_SECONDS is {self.batch_deadline_seconds:g}; expected less than "
+                f"TIME_BUDGET_SECONDS, which is {self.time_budget_seconds:g}"
+            )
+        return self
+
+    def eventhub_connection(self) -> Connection:
+        """The Event Hubs namespace.
+
+        Raises:
+            SettingError: neither EVENTHUB nor EVENTHUB__fullyQualifiedNamespace is set.
+        """
+        return _connection(
+            "EVENTHUB",
+            self.eventhub,
+            {"namespace": self.eventhub_namespace},
+            self.eventhub_client_id,
+            "EVENTHUB__fullyQualifiedNamespace",
+        )
+
+    def cosmos_connection(self) -> Connection:
+        """The Cosmos DB account.
+
+        Raises:
+            SettingError: neither COSMOS nor COSMOS__accountEndpoint is set.
+        """
+        return _connection(
+            "COSMOS",
+            self.cosmos,
+            {"account": self.cosmos_endpoint},
+            self.cosmos_client_id,
+            "COSMOS__accountEndpoint",
+        )
+
+    def storage_connection(self) -> Connection:
+        """The storage account of the retry queue and the dead letters.
+
+        Raises:
+            SettingError: neither STORAGE nor STORAGE__accountName nor the two service URIs are set.
+        """
+        account = self.storage_account
+        secret = self.storage
+        if secret and parts_of(secret.get_secret_value()).get("usedevelopmentstorage", "").lower() == "true":
+            secret = SecretStr(
+                f"DefaultEndpointsProtocol=http;AccountName={AZURITE_ACCOUNT};AccountKey={AZURITE_KEY};"
+                f"BlobEndpoint=http://127.0.0.1:10000/{AZURITE_ACCOUNT};"
+                f"QueueEndpoint=http://127.0.0.1:10001/{AZURITE_ACCOUNT};"
+            )
+        endpoints = {
+            "blob": self.storage_blob_uri or (account and f"https://{account}.blob.core.windows.net"),
+            "queue": self.storage_queue_uri or (account and f"https://{account}.queue.core.windows.net"),
+        }
+        return _connection(
+            "STORAGE",
+            secret,
+            endpoints,
+            self.storage_client_id,
+            "STORAGE__accountName (or STORAGE__blobServiceUri and STORAGE__queueServiceUri)",
+        )
+
+
+def _connection(
+    name: str,
+    secret: SecretStr | None,
+    endpoints: Mapping[str, str | None],
+    client_id: str | None,
+    choice: str,
+) -> Connection:
+    if secret is not None and secret.get_secret_value().strip():
+        return Connection(name, connection_string=secret.get_secret_value().strip())
+    if all(endpoints.values()):
+        return Connection(
+            name, endpoints={kind: text for kind, text in endpoints.items() if text}, client_id=client_id
+        )
+    raise SettingError(
+        f"{name} is not set; expected a connection string in {name}, or {choice} to use an identity."
+    )
+
+
+def _check_eventhub_string(text: str) -> None:
+    parts = parts_of(text)
+    endpoint = parts.get("endpoint", "")
+    if not endpoint.lower().startswith("sb://"):
+        raise ValueError(f"Endpoint={endpoint or '(nothing)'}; expected it to begin with sb://")
+    url = urlsplit(endpoint)
+    if not url.hostname:
+        raise ValueError(f"Endpoint={endpoint}; expected a host after sb://")
+    try:
+        port = url.port
+    except ValueError:
+        raise ValueError(f"Endpoint={endpoint}; expected a port between 1 and 65535") from None
+    if port == 9092:
+        raise ValueError(
+            "port 9092, where the emulator speaks Kafka; expected its AMQP port, 5672 by default"
+        )
+    emulator = parts.get("usedevelopmentemulator", "").lower() == "true"
+    if emulator and url.hostname not in LOOPBACK:
+        raise ValueError(
+            f"UseDevelopmentEmulator=true for the host {url.hostname}; expected that flag for this machine "
+            "alone, since it switches encryption off"
+        )
+    if not parts.get("sharedaccesskeyname") or not parts.get("sharedaccesskey"):
+        if not parts.get("sharedaccesssignature"):
+            raise ValueError("a text without a key; expected SharedAccessKeyName=…;SharedAccessKey=… in it")
+
+
+def _check_plain_http(part: str, endpoint: str) -> None:
+    url = urlsplit(endpoint)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError(f"{part}={endpoint}; expected an address that begins with https://")
+    if url.scheme == "http" and url.hostname not in LOOPBACK:
+        raise ValueError(
+            f"{part} with http:// for the host {url.hostname}; expected https:// for any other machine"
+        )
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the settings.
+
+    Args:
+        environment: the variables; those of the process when None. An empty value counts as not set.
+
+    Raises:
+        SettingError: one sentence for each mistake: the setting, what was found, what is expected.
+            It never shows a connection string.
+    """
+    variables = os.environ if environment is None else environment
+    values: dict[str, Any] = {name: value for name, value in variables.items() if value != ""}
+    known = {name: values[name] for name in setting_names() if name in values}
+    try:
+        return Settings(**known)
+    except ValidationError as error:
+        raise SettingError(
+            " ".join(_sentence(problem["loc"], problem) for problem in error.errors(include_url=False))
+        ) from None
+
+
+def setting_names() -> list[str]:
+    """The name of every setting, in the order in which this module declares them."""
+    return [str(info.validation_alias) for info in Settings.model_fields.values()]
+
+
+def _sentence(location: tuple[int | str, ...], problem: Any) -> str:
+    if not location:  # a check across settings names them itself
+        return str(problem["msg"]).removeprefix("Value error, ") + "."
+    name = str(location[0])
+    if problem["type"] == "missing":
+        return f"{name} is not set; expected a value (local.settings.example.json has one for a laptop)."
+    if problem["type"] == "value_error":
+        return f"{name} is {problem['ctx']['error']}."
+    found = "a secret" if name in ("EVENTHUB", "COSMOS", "STORAGE") else repr(problem["input"])
+    expected = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value should have ")
+    return f"{name} is {found}; expected {expected[:1].lower()}{expected[1:]}."
