@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Sets this folder up and runs one of its commands: `python3 dev.py TARGET [arguments]`.
+
+Needs nothing but a Python of 3.8 or later to run; the project itself gets Python 3.13, wherever this
+machine keeps it, in `.venv`, and Node's packages in `node_modules`. Only what changed since the last time
+is installed again. Every target of the Makefile is an alias of one here.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import Callable, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+
+if os.name == "nt":  # before the imports below, which know no native Windows
+    sys.exit(
+        "Everscore runs on Linux and macOS; on Windows type this inside WSL 2 (`wsl --install` sets it up)."
+    )
+
+from devsetup import ROOT
+from devsetup.install import VENV, VENV_PYTHON, only_one, set_up
+from devsetup.interpreters import PYTHON
+from devsetup.stop import Stop
+
+RUNNING = ("requirements.txt", "requirements-local.txt")
+DEVELOPING = (*RUNNING, "requirements-dev.txt", "models/requirements.txt")
+# In this order: each is resolved under the constraints of those before it.
+LOCKED = ("requirements", "requirements-local", "models/requirements", "requirements-dev")
+
+
+def call(command: Sequence[str], quiet: bool = False) -> int:
+    """Runs a program of the virtual environment in this folder; a quiet one is heard only where it fails."""
+    out = subprocess.PIPE if quiet else None
+    child = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT if quiet else None)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    said = b""
+    while True:
+        try:
+            said = child.communicate()[0] or b""
+            break
+        except KeyboardInterrupt:
+            continue  # the child has it too: it stops what it started, then ends
+    if quiet and child.returncode:
+        sys.stdout.write(said.decode(errors="replace"))
+        sys.stdout.flush()
+    return child.returncode
+
+
+def python(*arguments: str) -> List[str]:
+    """The command that runs these arguments with the project's Python."""
+    return [VENV_PYTHON, *arguments]
+
+
+def everscore(*arguments: str) -> NoReturn:
+    """Becomes the `everscore` command: signals and the exit code are its own."""
+    sys.stdout.flush()
+    program = os.path.join(VENV, "bin", "everscore")
+    os.execv(program, [program, *arguments])
+
+
+LINT = (
+    ("ruff check", python("-m", "ruff", "check")),
+    ("ruff format", python("-m", "ruff", "format", "--check")),
+    ("mypy", python("-m", "mypy")),
+    ("lint-imports", [os.path.join(VENV, "bin", "lint-imports")]),
+)
+
+
+def checks(steps: Sequence[Tuple[str, List[str]]]) -> int:
+    """Runs all steps, whatever their outcome, then one line for each; the exit code is 1 if any failed."""
+    rows = []
+    for name, command in steps:
+        began = time.monotonic()
+        code = call(command, quiet=name != "pytest")
+        rows.append((name, time.monotonic() - began, code))
+        if code == -signal.SIGINT or (name == "pytest" and code == 2):
+            break  # interrupted: what follows is not wanted either
+    print()
+    for name, seconds, code in rows:
+        print(f"  {name:<14} {seconds:6.1f} s   {'passed' if code == 0 else f'FAILED ({code})'}")
+    return 1 if any(code for _, _, code in rows) else 0
+
+
+def test(arguments: Sequence[str]) -> int:
+    """All checks and all tests; arguments go to pytest."""
+    # A file's tests stay together on one worker: they share its servers. Two workers: more of the tests'
+    # servers at once would take the processor from one another.
+    pytest = python("-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *arguments)
+    return checks([*LINT, ("pytest", pytest)])
+
+
+def lint(_: Sequence[str]) -> int:
+    """Style, types and the arrows between the packages."""
+    return checks(LINT)
+
+
+def tidy(_: Sequence[str]) -> int:
+    """Formats the code and mends what ruff can mend."""
+    return call(python("-m", "ruff", "check", "--fix")) or call(python("-m", "ruff", "format"))
+
+
+def model(arguments: Sequence[str]) -> int:
+    """Trains the flights' model, exports and checks it."""
+    return call(python(os.path.join("models", "flights", "train.py"), *arguments))
+
+
+def lock_requirements(arguments: Sequence[str]) -> int:
+    """Pins requirements*.txt anew; `--upgrade` takes newer releases."""
+    for name in LOCKED:
+        command = python("-m", "uv", "pip", "compile", "--quiet", "--universal", "--no-header")
+        style = [] if name == "requirements" else ["--no-annotate"]
+        version = "%d.%d" % PYTHON
+        code = call(
+            [*command, *style, "--python-version", version, *arguments, f"{name}.in", "-o", f"{name}.txt"]
+        )
+        if code:
+            return code
+    return 0
+
+
+def nothing_more(_: Sequence[str]) -> int:
+    """Installs everything, for running and for developing."""
+    return 0
+
+
+def clean(_: Sequence[str]) -> int:
+    """Removes what the set-up and the tools made; the stack's state in .everscore stays."""
+    with only_one():
+        for pattern in (".venv", "node_modules", "*.egg-info", "build", ".*_cache", ".hypothesis"):
+            for path in glob.glob(os.path.join(ROOT, pattern)):
+                shutil.rmtree(path)
+    return 0
+
+
+class Target(NamedTuple):
+    """What a target needs and does; one without `action` is a command of `everscore`."""
+
+    help: str
+    files: Sequence[str] = RUNNING
+    node: bool = True
+    action: Optional[Callable[[Sequence[str]], int]] = None
+
+
+TARGETS = {
+    "run": Target("20,000 real flights through the whole chain, on a stack of their own"),
+    "test": Target("all checks and tests", DEVELOPING, True, test),
+    "up": Target("start the local stack and the function app"),
+    "services": Target("start the stand-ins alone, for Azure Functions Core Tools"),
+    "status": Target("what runs, what waits, what is stored"),
+    "down": Target("stop the local stack"),
+    "model": Target("train the flights' model, export and check it", DEVELOPING, False, model),
+    "lint": Target("style, types and the arrows between the packages", DEVELOPING, False, lint),
+    "format": Target("format the code", DEVELOPING, False, tidy),
+    "setup": Target("install everything, for running and for developing", DEVELOPING, True, nothing_more),
+    "lock": Target("pin requirements*.txt anew", DEVELOPING, False, lock_requirements),
+    "clean": Target("remove .venv, node_modules and caches", (), False, clean),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one target and returns its exit code."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print("python3 dev.py TARGET [arguments]\n")
+        print("\n".join(f"  {name:<10} {target.help}" for name, target in TARGETS.items()))
+        return 0
+    name, *rest = arguments
+    target = TARGETS.get(name)
+    if target is None:
+        raise Stop(f"There is no target {name!r}; there are: {', '.join(TARGETS)}.")
+    if target.files:
+        set_up(target.files, target.node)
+    if target.action is None:
+        everscore(name, *rest)
+    return target.action(rest)
+
+
+def terminated(*_: object) -> NoReturn:
+    """Ends the set-up in good order, with its child."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stop as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.code)
+    except KeyboardInterrupt:
+        print("Interrupted; typing the same command again goes on.", file=sys.stderr)
+        sys.exit(130)

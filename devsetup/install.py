@@ -1,0 +1,171 @@
+"""What is installed in this folder, what has to be, and the way from the one to the other."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import Dict, Iterator, Optional, Sequence
+
+from devsetup import ROOT
+from devsetup.interpreters import PYTHON, find_node, find_python
+from devsetup.progress import step
+from devsetup.stop import Stop
+
+VENV = os.path.join(ROOT, ".venv")
+VENV_PYTHON = os.path.join(VENV, "bin", "python")
+NODE_MODULES = os.path.join(ROOT, "node_modules")
+# What was installed, by the hash of the file that asked for it. While an installation is under way the
+# stamp says so: one that was interrupted is then known as such and made anew.
+VENV_STAMP = os.path.join(VENV, "everscore-setup.json")
+NODE_STAMP = os.path.join(NODE_MODULES, ".everscore-setup.json")
+
+
+def digest(*names: str) -> str:
+    """The SHA-256 of these files of the project, one after the other."""
+    total = hashlib.sha256()
+    for name in names:
+        with open(os.path.join(ROOT, name), "rb") as file:
+            total.update(file.read())
+    return total.hexdigest()
+
+
+def read_stamp(path: str) -> Optional[Dict[str, str]]:
+    """What the stamp at `path` says, or None where there is none that can be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            stamp = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return stamp if isinstance(stamp, dict) else None
+
+
+def write_stamp(path: str, stamp: Dict[str, str]) -> None:
+    """Replaces the stamp at `path` in one piece."""
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(stamp, file, indent=1)
+    os.replace(path + ".new", path)
+
+
+def works(python: str, code: str) -> bool:
+    """Whether this interpreter runs `code` without an error."""
+    try:
+        subprocess.run([python, "-c", code], capture_output=True, timeout=60, cwd=VENV, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
+
+
+def open_venv(lock: int) -> Dict[str, str]:
+    """Makes sure of a working `.venv` with Python 3.13 and pip, and returns what its stamp says.
+
+    Made anew: one that this program left unfinished, one whose folder was moved since (its scripts and the
+    editable installation hold absolute paths), one whose interpreter is gone. One that a person made by
+    other means is taken over if it can be, never deleted.
+    """
+    stamp = read_stamp(VENV_STAMP)
+    ours = stamp is not None or not os.path.isdir(VENV)
+    right = "import sys; assert sys.version_info[:2] == (%d, %d)" % PYTHON
+    if (
+        stamp is not None
+        and "unfinished" not in stamp
+        and stamp.get("root") == ROOT
+        and works(VENV_PYTHON, right)
+    ):
+        return stamp
+    if not ours:
+        if not works(VENV_PYTHON, right):
+            raise Stop(
+                f"{VENV} was not made by this program and holds no Python %d.%d that runs:" % PYTHON
+                + " delete it or move it away, then type the same command again."
+            )
+        if not works(VENV_PYTHON, "import pip"):
+            step("pip", [VENV_PYTHON, "-m", "ensurepip"], lambda _: 0.5, lock)
+        return {"root": ROOT}
+    python = find_python()
+    shutil.rmtree(VENV, ignore_errors=True)
+    os.makedirs(VENV)
+    write_stamp(VENV_STAMP, {"unfinished": "virtual environment"})
+    step("virtual environment", [python, "-m", "venv", VENV], lambda _: 0.5, lock)
+    return {"root": ROOT}
+
+
+def install_python(files: Sequence[str], lock: int) -> None:
+    """Brings `.venv` to what `files` pin, with the project itself in it as an editable installation."""
+    stamp = open_venv(lock)
+    changed = [name for name in files if stamp.get(name) != digest(name)]
+    project = digest("pyproject.toml")
+    if not changed and stamp.get("pyproject.toml") == project:
+        return
+    write_stamp(VENV_STAMP, {**stamp, "unfinished": "packages"})
+    pip = [VENV_PYTHON, "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+    if changed:
+        wanted = set()
+        for name in files:
+            with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+                wanted.update(re.findall(r"^[A-Za-z0-9][^\s;]*", file.read(), re.MULTILINE))
+
+        def share(output: str) -> float:
+            found = len(re.findall(r"^(?:Collecting|Requirement already satisfied)", output, re.MULTILINE))
+            installed = len(glob.glob(os.path.join(VENV, "lib/python3*/site-packages/*.dist-info")))
+            return (found + installed) / (2.0 * len(wanted))
+
+        step("Python packages", [*pip, *(part for name in files for part in ("-r", name))], share, lock)
+        stamp.update({name: digest(name) for name in files})
+    step("everscore", [*pip, "--no-deps", "--no-build-isolation", "--editable", "."], lambda _: 0.5, lock)
+    write_stamp(VENV_STAMP, {**stamp, "pyproject.toml": project})
+
+
+def install_node(node: str, lock: int) -> None:
+    """Brings `node_modules` to what package-lock.json pins, with the npm that belongs to `node`."""
+    wanted = digest("package.json", "package-lock.json")
+    if (read_stamp(NODE_STAMP) or {}).get("package-lock.json") == wanted:
+        return
+    with open(os.path.join(ROOT, "package-lock.json"), encoding="utf-8") as file:
+        total = len(json.load(file)["packages"])
+
+    def share(_: str) -> float:
+        return (
+            len(glob.glob(os.path.join(NODE_MODULES, "*")) + glob.glob(os.path.join(NODE_MODULES, "@*/*")))
+            / total
+        )
+
+    beside = os.path.join(node, "npm")
+    npm = beside if os.path.exists(beside) else "npm"
+    # No package of ours needs its install script (protobufjs's only warns about versions).
+    step("Node packages", [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], share, lock)
+    write_stamp(NODE_STAMP, {"package-lock.json": wanted})
+
+
+@contextlib.contextmanager
+def only_one() -> Iterator[int]:
+    """Holds the lock under which this folder is set up, waiting for another holder; yields its descriptor.
+
+    The lock is on this very file, so that nothing has to be made for it or cleaned up after it.
+    """
+    with open(os.path.join(ROOT, "dev.py"), "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another set-up of this folder is under way; waiting for it to end.", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def set_up(files: Sequence[str], with_node: bool) -> None:
+    """Installs what is not there yet, and puts Node first on the PATH of what is started from here."""
+    with only_one() as lock:
+        if with_node:
+            node = find_node()
+            if shutil.which("node") != os.path.join(node, "node"):
+                os.environ["PATH"] = node + os.pathsep + os.environ.get("PATH", os.defpath)
+        install_python(files, lock)
+        if with_node:
+            install_node(node, lock)
