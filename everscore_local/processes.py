@@ -26,6 +26,8 @@ from typing import Any
 
 import psutil
 
+from everscore_local import interrupts
+
 MARK = "EVERSCORE_STACK_ID"
 READY_SECONDS = 60.0
 LOG_BYTES = 20 * 1024 * 1024
@@ -99,7 +101,8 @@ class Starting:
         self._launch = launch
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         _rotate(launch.log)
-        with launch.log.open("ab") as log:
+        # An interrupt between fork and exec would leave a process that nobody knows and no mark betrays.
+        with launch.log.open("ab") as log, interrupts.put_off():
             self._offset = log.tell()
             try:
                 # The hook makes one C call and takes no lock.
@@ -115,8 +118,7 @@ class Starting:
                 )
             except OSError as error:
                 raise StackError(f"{launch.name} cannot be started: {error}.") from error
-        # Nobody waits for a part that lives longer than the command that started it.
-        _children.append(self._process)
+            _children.append(self._process)
         self._created = psutil.Process(self._process.pid).create_time()
 
     def wait(self, seconds: float = READY_SECONDS) -> Running:
@@ -161,6 +163,7 @@ class Starting:
         return f"{name} ended with code {code} before it was ready ({last}): see {log}."
 
 
+# Kept so that those which end are collected; a part may live longer than the command that started it.
 _children: list[subprocess.Popen[bytes]] = []
 
 

@@ -1,0 +1,72 @@
+"""Creates what a deployment creates: queues and blob containers, and on an emulator database and container.
+
+The app itself never creates anything. Everything here may be run again: what exists is left as it is.
+"""
+
+from __future__ import annotations
+
+from azure.core.exceptions import ResourceExistsError
+from azure.cosmos import CosmosClient, PartitionKey
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from everscore_local.endpoints import Names
+
+PARTITION_KEY_PATH = "/pk"
+# Only what queries filter and sort by: an index on every field of every payload would double the price of a
+# write.
+INDEXING = {
+    "indexingMode": "consistent",
+    "automatic": True,
+    "includedPaths": [{"path": "/pk/?"}, {"path": "/time/?"}, {"path": "/scores/*"}],
+    "excludedPaths": [{"path": "/*"}],
+}
+
+
+def provision_storage(connection_string: str, names: Names) -> list[str]:
+    """Create the retry queue, its poison queue, and the containers of dead letters and claim checks.
+
+    Returns:
+        what was created; empty where all of it was there.
+    """
+    created = []
+    with QueueServiceClient.from_connection_string(connection_string) as queues:
+        for queue in (names.queue, f"{names.queue}-poison"):
+            try:
+                queues.create_queue(queue)
+                created.append(f"queue {queue}")
+            except ResourceExistsError:
+                continue
+    with BlobServiceClient.from_connection_string(connection_string) as blobs:
+        for container in (names.dead_letters, names.claim_checks):
+            try:
+                blobs.create_container(container)
+                created.append(f"blob container {container}")
+            except ResourceExistsError:
+                continue
+    return created
+
+
+def provision_cosmos(connection_string: str, names: Names) -> list[str]:
+    """Create database and container, as the deployment does: partition key /pk, few indexed paths.
+
+    Returns:
+        what was created; empty where all of it was there.
+    """
+    created = []
+    with CosmosClient.from_connection_string(connection_string) as client:
+        database = client.get_database_client(names.database)
+        try:
+            database.read()
+        except CosmosResourceNotFoundError:
+            database = client.create_database(names.database)
+            created.append(f"database {names.database}")
+        try:
+            database.get_container_client(names.container).read()
+        except CosmosResourceNotFoundError:
+            database.create_container(
+                names.container, PartitionKey(PARTITION_KEY_PATH), indexing_policy=INDEXING
+            )
+            created.append(f"container {names.database}/{names.container}")
+    return created
