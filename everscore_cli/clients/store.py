@@ -1,0 +1,26 @@
+"""Clients of the store of scored events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+
+from everscore.settings import Settings
+from everscore_cli.clients.identity import credential
+
+
+@asynccontextmanager
+async def documents(settings: Settings) -> AsyncIterator[ContainerProxy]:
+    """The container of the scored events."""
+    connection = settings.cosmos_connection()
+    async with credential(connection) as identity:
+        if identity is None:
+            client = CosmosClient.from_connection_string(connection.connection_string)
+        else:
+            client = CosmosClient(connection.endpoints["account"], identity)
+        async with client:
+            yield client.get_database_client(settings.cosmos_database).get_container_client(
+                settings.cosmos_container
+            )

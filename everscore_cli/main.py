@@ -1,0 +1,85 @@
+"""The ``everscore`` command: finds the module of a sub-command and runs it.
+
+A sub-command is one line in `COMMANDS`: a function, or a typer app with sub-commands of its own. Its module
+is imported when it is called, since the SDKs that some of them need take longer to import than others to run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import typer
+from rich.markup import escape
+
+from everscore_cli.console import err
+from everscore_cli.errors import sentence
+
+COMMANDS = {
+    "run": "everscore_cli.commands.run:run",
+    "up": "everscore_cli.commands.stack:up",
+    "down": "everscore_cli.commands.stack:down",
+    "status": "everscore_cli.commands.status:status",
+    "logs": "everscore_cli.commands.logs:logs",
+    "restart": "everscore_cli.commands.stack:restart",
+    "reset": "everscore_cli.commands.stack:reset",
+    "services": "everscore_cli.commands.services:services",
+    "provision": "everscore_cli.commands.services:provision",
+    "send": "everscore_cli.commands.send:send",
+    "query": "everscore_cli.commands.query:query",
+}
+
+
+def build(names: list[str]) -> typer.Typer:
+    """The command with these sub-commands, their modules imported."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+    # A callback keeps the name of a sub-command in the usage where there is but one.
+    @app.callback()
+    def everscore() -> None:
+        """Scores a stream of events with an ONNX model, stores every result, and never loses an event."""
+
+    for name in names:
+        module, _, attribute = COMMANDS[name].partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and end the process with its exit code.
+
+    0: done; 1: not done, or done with another result than hoped for; 2: wrong usage; 130: Ctrl-C.
+    """
+    # What the SDKs log on the way to an error says the same as the error, at greater length.
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
+    logging.getLogger("uamqp").setLevel(logging.CRITICAL)
+    sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    wanted = [name for name in arguments[:1] if name in COMMANDS]
+    try:
+        build(wanted or list(COMMANDS))(arguments, prog_name="everscore")
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 1
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        text = sentence(error)
+        if text is None:
+            raise
+        err.print(f"[red]error[/] {escape(text)}", soft_wrap=True, highlight=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Where the project is, its settings, and whether they lead to a local stack.
+
+Settings are those of the app: the ``Values`` of local.settings.json, with environment variables winning.
+Where a stack of the state folder runs on ports of its own, its connections and names stand in for those of
+the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from everscore.settings import Settings, load_settings
+from everscore_cli.errors import CliError
+from everscore_local.endpoints import Names
+from everscore_local.stack import Stack
+
+SETTINGS = "local.settings.json"
+EXAMPLE = "local.settings.example.json"
+STATE = "EVERSCORE_STATE"
+
+
+def app_folder() -> Path:
+    """The folder of the function app: the working folder or one above it, else the one this code is in.
+
+    Raises:
+        CliError: none of them holds an app.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[1]):
+        if (folder / "host.json").is_file() and (folder / "stream.json").is_file():
+            return folder
+    raise CliError(
+        f"There is no function app in {here} (a folder with host.json and stream.json): go to it first."
+    )
+
+
+def state_folder() -> Path:
+    """The folder of the local stack's state: EVERSCORE_STATE, or `.everscore` in the app's folder."""
+    given = os.environ.get(STATE)
+    return Path(given).resolve() if given else app_folder() / ".everscore"
+
+
+def ensure_local_settings(app: Path) -> bool:
+    """Copy local.settings.json from the example where it is missing; an existing one is never touched.
+
+    Returns:
+        whether it was copied.
+    """
+    if (app / SETTINGS).exists() or not (app / EXAMPLE).is_file():
+        return False
+    shutil.copyfile(app / EXAMPLE, app / SETTINGS)
+    return True
+
+
+def local_values(path: Path) -> dict[str, str]:
+    """The ``Values`` of a settings file; none where there is no file.
+
+    Raises:
+        CliError: the file is not what the Functions tools expect.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise CliError(f"{path} is not JSON: {error}.") from error
+    values = content.get("Values", {}) if isinstance(content, dict) else None
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise CliError(f'{path} has no "Values" object whose values are all texts.')
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What commands talk to.
+
+    Attributes:
+        app: the folder of the function app.
+        state: the state folder.
+        stack: the local stack that was started there, or None.
+        variables: the settings as texts.
+        settings: the same, checked.
+    """
+
+    app: Path
+    state: Path
+    stack: Stack | None
+    variables: Mapping[str, str]
+    settings: Settings
+
+
+def target() -> Target:
+    """Read the settings and find the local stack.
+
+    Raises:
+        CliError: the settings file cannot be read.
+        SettingError: a setting is missing or wrong.
+    """
+    app = app_folder()
+    ensure_local_settings(app)
+    state = state_folder()
+    stack = Stack.find(state)
+    values = local_values(app / SETTINGS)
+    if stack is not None and stack.state.own_ports:
+        values = {**values, **stack.settings()}
+    variables = {**values, **{name: value for name, value in os.environ.items() if value != ""}}
+    return Target(app, state, stack, variables, load_settings(variables))
+
+
+def names(variables: Mapping[str, str]) -> Names:
+    """The names that the settings give to hub, containers and queue, else the usual ones."""
+    default = Names()
+    return Names(
+        hub=variables.get("EVENTHUB_NAME", default.hub),
+        group=variables.get("EVENTHUB_CONSUMER_GROUP", default.group),
+        database=variables.get("COSMOS_DATABASE", default.database),
+        container=variables.get("COSMOS_CONTAINER", default.container),
+        queue=variables.get("RETRY_QUEUE", default.queue),
+        dead_letters=variables.get("DEADLETTER_CONTAINER", default.dead_letters),
+        claim_checks=variables.get("CLAIMCHECK_CONTAINER", default.claim_checks),
+    )
