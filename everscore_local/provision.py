@@ -5,12 +5,6 @@ The app itself never creates anything. Everything here may be run again: what ex
 
 from __future__ import annotations
 
-from azure.core.exceptions import ResourceExistsError
-from azure.cosmos import CosmosClient, PartitionKey
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
-from azure.storage.blob import BlobServiceClient
-from azure.storage.queue import QueueServiceClient
-
 from everscore_local.endpoints import Names
 
 PARTITION_KEY_PATH = "/pk"
@@ -30,6 +24,11 @@ def provision_storage(connection_string: str, names: Names) -> list[str]:
     Returns:
         what was created; empty where all of it was there.
     """
+    # The SDKs are slow to import, and most commands create nothing.
+    from azure.core.exceptions import ResourceExistsError  # noqa: PLC0415
+    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415
+    from azure.storage.queue import QueueServiceClient  # noqa: PLC0415
+
     created = []
     with QueueServiceClient.from_connection_string(connection_string) as queues:
         for queue in (names.queue, f"{names.queue}-poison"):
@@ -54,6 +53,9 @@ def provision_cosmos(connection_string: str, names: Names) -> list[str]:
     Returns:
         what was created; empty where all of it was there.
     """
+    from azure.cosmos import CosmosClient, PartitionKey  # noqa: PLC0415 - slow, see above
+    from azure.cosmos.exceptions import CosmosResourceNotFoundError  # noqa: PLC0415
+
     created = []
     with CosmosClient.from_connection_string(connection_string) as client:
         database = client.get_database_client(names.database)
