@@ -105,7 +105,7 @@ def install_python(files: Sequence[str], lock: int) -> None:
     if not changed and stamp.get("pyproject.toml") == project:
         return
     write_stamp(VENV_STAMP, {**stamp, "unfinished": "packages"})
-    pip = [VENV_PYTHON, "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+    pip = [VENV_PYTHON, "-m", "pip", "install", "--no-input", "--no-compile", "--progress-bar", "off"]
     if changed:
         wanted = set()
         for name in files:
