@@ -32,11 +32,9 @@ def app_folder() -> Path:
     """
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).resolve().parents[1]):
-        if (folder / "host.json").is_file() and (folder / "stream.json").is_file():
+        if (folder / "host.json").is_file():
             return folder
-    raise CliError(
-        f"There is no function app in {here} (a folder with host.json and stream.json): go to it first."
-    )
+    raise CliError(f"There is no function app in {here} (a folder with host.json): go to it first.")
 
 
 def state_folder() -> Path:

@@ -16,7 +16,7 @@ from everscore_cli import project
 from everscore_cli.console import err, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local import interrupts
-from everscore_local.endpoints import Names, Ports
+from everscore_local.endpoints import Ports
 from everscore_local.stack import HOST, PARTS, SERVICES, Stack, StackOptions
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -79,7 +79,7 @@ def reset(
     out.print(f"{state} is empty.")
 
 
-def find_or_make(app: Path, state: Path, *, free_ports: bool) -> Stack:
+def find_or_make(app: Path, state: Path, *, free_ports: bool, dies_with_parent: bool = False) -> Stack:
     """The stack of this state folder as it was started, else a new one by the settings."""
     if project.ensure_local_settings(app):
         err.print(f"{project.SETTINGS} was copied from {project.EXAMPLE}.")
@@ -93,7 +93,13 @@ def find_or_make(app: Path, state: Path, *, free_ports: bool) -> Stack:
     if not free_ports:
         warn_of_strangers(values, Ports())
     return Stack.new(
-        StackOptions(state=state, app=app, ports=Ports.free() if free_ports else Ports(), names=names)
+        StackOptions(
+            state=state,
+            app=app,
+            ports=Ports.free() if free_ports else Ports(),
+            names=names,
+            dies_with_parent=dies_with_parent,
+        )
     )
 
 
@@ -128,7 +134,7 @@ def warn_of_strangers(values: Mapping[str, str], ports: Ports) -> None:
 
 def show(stack: Stack, *, as_json: bool) -> None:
     """What runs, and where."""
-    ports, names = stack.ports, stack.names
+    ports = stack.ports
     places = {
         "eventhubs": f"127.0.0.1:{ports.eventhubs}",
         "cosmos": f"http://127.0.0.1:{ports.cosmos}/",
@@ -139,7 +145,12 @@ def show(stack: Stack, *, as_json: bool) -> None:
     if as_json:
         parts = {part: {"pid": stack.state.running[part].pid, "at": places[part]} for part in running}
         print_json(
-            {"state": str(stack.folder), "parts": parts, "ports": _ports(ports), "names": _names(names)}
+            {
+                "state": str(stack.folder),
+                "parts": parts,
+                "ports": _ports(ports),
+                "settings": stack.settings(),
+            }
         )
         return
     table = Table("part", "at", "log")
@@ -160,7 +171,3 @@ def _ports(ports: Ports) -> dict[str, int]:
         "queue": ports.queue,
         "functions": ports.functions,
     }
-
-
-def _names(names: Names) -> dict[str, str]:
-    return names.settings()

@@ -1,0 +1,122 @@
+"""What hub, checkpoints, queues, dead letters and store hold at this moment, through Microsoft's SDKs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.cosmos.aio import ContainerProxy
+from azure.eventhub.aio import EventHubConsumerClient
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueServiceClient
+
+from everscore.settings import Settings, parts_of
+
+CHECKPOINTS = "azure-webjobs-eventhub"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition and how far the app has come.
+
+    Attributes:
+        id: its id.
+        last: sequence number of the newest event; None = there is none.
+        checkpoint: sequence number up to which the host has passed it; None = nothing yet.
+        lag: events that the host has not passed.
+    """
+
+    id: str
+    last: int | None
+    checkpoint: int | None
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
+class HubEnd:
+    """The range of a partition: sequence numbers of its oldest and newest event; None = it is empty."""
+
+    begin: int | None
+    last: int | None
+
+    def lag(self, checkpoint: int | None) -> int:
+        """Events between a checkpoint and the end."""
+        if self.last is None or self.begin is None:
+            return 0
+        passed = self.begin - 1 if checkpoint is None else max(checkpoint, self.begin - 1)
+        return max(0, self.last - passed)
+
+
+async def hub_ends(client: EventHubConsumerClient) -> dict[str, HubEnd]:
+    """The range of every partition of the hub, by its id."""
+    ids = await client.get_partition_ids()
+    found = await asyncio.gather(*(client.get_partition_properties(id_) for id_ in ids))
+    return {
+        id_: HubEnd(None, None)
+        if properties["is_empty"]
+        else HubEnd(
+            int(properties["beginning_sequence_number"]), int(properties["last_enqueued_sequence_number"])
+        )
+        for id_, properties in zip(ids, found, strict=True)
+    }
+
+
+async def checkpoints(service: BlobServiceClient, settings: Settings) -> dict[str, int]:
+    """How far the Functions host has come, by partition. Partitions without a checkpoint are missing."""
+    middle = f"/{settings.eventhub_name}/{settings.eventhub_consumer_group}/checkpoint/".lower()
+    prefix = hub_host(settings).lower()
+    found: dict[str, int] = {}
+    container = service.get_container_client(CHECKPOINTS)
+    try:
+        async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
+            _, is_ours, partition = blob.name.partition(middle)
+            number = (blob.metadata or {}).get("sequencenumber", "")
+            if is_ours and number.lstrip("-").isdigit():
+                found[partition] = max(int(number), found.get(partition, -1))
+    except ResourceNotFoundError:
+        return {}  # the host makes the container when it first starts
+    return found
+
+
+def with_lag(ends: Mapping[str, HubEnd], passed: Mapping[str, int]) -> list[Partition]:
+    """Both together, in order of the ids."""
+    order = sorted(ends, key=lambda id_: (len(id_), id_))
+    return [Partition(id_, ends[id_].last, passed.get(id_), ends[id_].lag(passed.get(id_))) for id_ in order]
+
+
+async def queue_depth(service: QueueServiceClient, name: str) -> int:
+    """Messages in a queue, those that wait for their time included; 0 where there is no such queue."""
+    try:
+        properties = await service.get_queue_client(name).get_queue_properties()
+    except ResourceNotFoundError:
+        return 0
+    return int(properties.approximate_message_count or 0)
+
+
+async def blob_count(service: BlobServiceClient, container: str) -> int:
+    """Blobs in a container; 0 where there is no such container."""
+    count = 0
+    try:
+        async for _ in service.get_container_client(container).list_blob_names():
+            count += 1
+    except ResourceNotFoundError:
+        return 0
+    return count
+
+
+async def document_count(container: ContainerProxy) -> int:
+    """Documents in the store."""
+    async for count in container.query_items("SELECT VALUE COUNT(1) FROM c"):
+        return int(str(count))
+    return 0
+
+
+def hub_host(settings: Settings) -> str:
+    """The host name of the Event Hubs namespace, which the names of checkpoints begin with."""
+    connection = settings.eventhub_connection()
+    if not connection.connection_string:
+        return connection.endpoints["namespace"]
+    return urlsplit(parts_of(connection.connection_string)["endpoint"]).hostname or ""
