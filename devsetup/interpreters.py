@@ -16,6 +16,13 @@ from devsetup.stop import Stop
 
 PYTHON = (3, 13)
 NODE = 20
+# Folders outside of anyone's home, looked into last: they may not be on the PATH.
+SYSTEM_PLACES = (
+    "/opt/homebrew/bin",
+    "/usr/local/bin",
+    "/usr/bin",
+    "/Library/Frameworks/Python.framework/Versions/3.13/bin",
+)
 
 PROBE = """
 import importlib.util, json, sys, sysconfig
@@ -89,10 +96,7 @@ def python_candidates() -> Iterator[str]:
         (os.environ.get("PYENV_ROOT") or os.path.join(home, ".pyenv"), "versions/3.13*/bin/python"),
         (os.path.join(home, ".asdf/installs/python"), "3.13*/bin/python"),
         (os.path.join(data, "mise/installs/python"), "3.13*/bin/python"),
-        ("/opt/homebrew/bin", name),
-        ("/usr/local/bin", name),
-        ("/usr/bin", name),
-        ("/Library/Frameworks/Python.framework/Versions/3.13/bin", name),
+        *((folder, name) for folder in SYSTEM_PLACES),
     ):
         yield from newest(os.path.join(folder, pattern))
 

@@ -1,0 +1,495 @@
+"""dev.py: how it finds Python and Node, what it installs when, and what it says where something is missing."""
+
+from __future__ import annotations
+
+import ast
+import fcntl
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SH = "/bin/sh"
+
+
+def script(path: Path, body: str) -> Path:
+    """A program written in sh."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!{SH}\n{textwrap.dedent(body)}")
+    path.chmod(0o755)
+    return path
+
+
+def fake_python(path: Path, version: str, *, lacks: str = "", usual: bool = True) -> Path:
+    """A program that answers as the Python of this version would when it is asked what it is."""
+    said = {
+        "version": [int(part) for part in version.split(".")],
+        "base": str(path),
+        "usual": usual,
+        "lacks": lacks.split(),
+    }
+    return script(path, f"echo '{json.dumps(said)}'\n")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A newcomer's machine: an empty home and PATH, run by Python 3.11."""
+    return Machine(tmp_path)
+
+
+class Machine:
+    def __init__(self, folder: Path) -> None:
+        self.home, self.bin = folder / "home", folder / "bin"
+        self.home.mkdir()
+        self.runner = fake_python(self.bin / "python3.11", "3.11.2")
+        self.environment = {"HOME": str(self.home), "PATH": str(self.bin)}
+
+    def ask(self, call: str) -> str:
+        """What this call of devsetup.interpreters finds here, or the sentence with which it stops."""
+        code = f"""
+            import sys
+            from devsetup import interpreters
+            from devsetup.stop import Stop
+            sys.executable = {str(self.runner)!r}
+            interpreters.SYSTEM_PLACES = ()
+            try:
+                print(interpreters.{call}())
+            except Stop as stop:
+                print(stop)
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+
+def test_a_pyenv_shim_that_fails_is_passed_over(machine: Machine):
+    """Where the shim on the PATH fails since its version is not selected, pyenv's newest 3.13 is taken."""
+    script(machine.bin / "python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127\n")
+    versions = machine.home / ".pyenv/versions"
+    fake_python(versions / "3.12.1/bin/python", "3.12.1")
+    fake_python(versions / "3.13.2/bin/python", "3.13.2")
+    newest = fake_python(versions / "3.13.10/bin/python", "3.13.10")
+    assert machine.ask("find_python") == str(newest)
+
+
+def test_pyenv_is_found_where_its_variable_says(machine: Machine, tmp_path: Path):
+    """PYENV_ROOT leads to a pyenv outside of the home folder."""
+    there = fake_python(tmp_path / "elsewhere/versions/3.13.1/bin/python", "3.13.1")
+    machine.environment["PYENV_ROOT"] = str(tmp_path / "elsewhere")
+    assert machine.ask("find_python") == str(there)
+
+
+def test_uv_is_asked_for_its_python(machine: Machine, tmp_path: Path):
+    """A Python that only uv knows of is found by asking uv."""
+    managed = fake_python(tmp_path / "managed/python3.13", "3.13.4")
+    script(machine.bin / "uv", f'[ "$1 $2" = "python find" ] && echo {managed}\n')
+    assert machine.ask("find_python") == str(managed)
+
+
+def test_uv_s_python_is_found_without_uv(machine: Machine):
+    """A Python that uv once installed is found though uv is not on the PATH."""
+    folder = machine.home / ".local/share/uv/python/cpython-3.13.9-linux-x86_64-gnu"
+    managed = fake_python(folder / "bin/python3.13", "3.13.9")
+    assert machine.ask("find_python") == str(managed)
+
+
+def test_a_second_folder_of_the_path_counts_too(machine: Machine, tmp_path: Path):
+    """A good Python later on the PATH is found behind an older one of the same name."""
+    fake_python(machine.bin / "python3", "3.11.2")
+    good = fake_python(tmp_path / "second/python3", "3.13.0")
+    machine.environment["PATH"] += f":{tmp_path / 'second'}"
+    assert machine.ask("find_python") == str(good)
+
+
+def test_another_minor_version_and_a_free_threaded_one_are_refused(machine: Machine):
+    """Neither 3.14 nor a build without the GIL, for both of which the pinned wheels do not fit, is taken."""
+    fake_python(machine.bin / "python3", "3.14.0")
+    fake_python(machine.home / ".pyenv/versions/3.13.1t/bin/python", "3.13.1", usual=False)
+    good = fake_python(machine.home / ".pyenv/versions/3.13.0/bin/python", "3.13.0")
+    assert machine.ask("find_python") == str(good)
+
+
+def test_without_python_the_sentence_says_what_was_found_and_the_choices(machine: Machine):
+    """Where there is no Python 3.13, the answer names what there is, and the ways to get one."""
+    fake_python(machine.bin / "python3", "3.12.3")
+    said = machine.ask("find_python")
+    assert f"found on this machine: 3.11.2 ({machine.runner}), 3.12.3 ({machine.bin}/python3)" in said
+    for choice in (
+        "uv python install 3.13",
+        "pyenv install 3.13",
+        "apt install python3.13",
+        "EVERSCORE_PYTHON",
+    ):
+        assert choice in said
+
+
+def test_debian_s_python_without_venv_is_named_with_its_package(machine: Machine):
+    """Debian's Python 3.13 without ensurepip leads to the name of the package that is missing."""
+    fake_python(machine.bin / "python3.13", "3.13.5", lacks="ensurepip")
+    said = machine.ask("find_python")
+    assert "3.13.5" in said
+    assert "lacks ensurepip" in said
+    assert "sudo apt install python3.13-venv" in said
+
+
+def test_a_python_that_lacks_something_is_passed_over_for_one_that_does_not(machine: Machine):
+    """A whole Python 3.13 elsewhere wins over the first one, which cannot make environments."""
+    fake_python(machine.bin / "python3.13", "3.13.5", lacks="ensurepip")
+    whole = fake_python(machine.home / ".pyenv/versions/3.13.0/bin/python", "3.13.0")
+    assert machine.ask("find_python") == str(whole)
+
+
+def test_the_chosen_python_must_be_right(machine: Machine):
+    """EVERSCORE_PYTHON is taken at its word: a wrong one is named, never replaced by another."""
+    fake_python(machine.home / ".pyenv/versions/3.13.0/bin/python", "3.13.0")
+    machine.environment["EVERSCORE_PYTHON"] = str(machine.runner)
+    said = machine.ask("find_python")
+    assert said.startswith("EVERSCORE_PYTHON must be the path of a Python 3.13;")
+    assert "3.11.2" in said
+
+
+def test_node_is_found_where_nvm_has_it(machine: Machine):
+    """The newest Node of nvm is taken where the one on the PATH is too old."""
+    script(machine.bin / "node", "echo v18.20.4\n")
+    for version in ("v20.9.0", "v22.1.0"):
+        script(machine.home / f".nvm/versions/node/{version}/bin/node", f"echo {version}\n")
+        script(machine.home / f".nvm/versions/node/{version}/bin/npm", "exit 0\n")
+    assert machine.ask("find_node") == str(machine.home / ".nvm/versions/node/v22.1.0/bin")
+
+
+def test_an_old_node_is_named(machine: Machine):
+    """Node 18 is named as what was found, with the ways to a newer one."""
+    script(machine.bin / "node", "echo v18.20.4\n")
+    said = machine.ask("find_node")
+    assert f"needs Node 20 or later with npm; found: v18.20.4 ({machine.bin}/node)" in said
+    assert "nvm install 20" in said
+
+
+def test_a_node_without_npm_is_named_with_its_package(machine: Machine):
+    """Debian's Node without its npm leads to the name of the package that is missing."""
+    script(machine.bin / "node", "echo v20.2.0\n")
+    assert "sudo apt install npm" in machine.ask("find_node")
+
+
+# --- What is installed when ---------------------------------------------------------------------------
+
+
+class Project:
+    """A copy of dev.py whose Python, pip and npm only write down what they were asked to do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.bin = folder / "project", folder / "bin"
+        self.folder.mkdir()
+        self.calls = folder / "calls"
+        self.calls.touch()
+        self.broken = folder / "broken"
+        for name in ("dev.py", "Makefile", "package.json", "package-lock.json", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.folder)
+        shutil.copytree(
+            ROOT / "devsetup", self.folder / "devsetup", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for name in ("requirements", "requirements-local", "requirements-dev", "models/requirements"):
+            path = self.folder / f"{name}.txt"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("wheel==1.0\n")
+        base = self.bin / "python3.13"
+        said = json.dumps({"version": [3, 13, 1], "base": str(base), "usual": True, "lacks": []})
+        script(
+            base,
+            f"""\
+            case "$*" in
+            -I*) echo '{said}' ;;
+            -c*) ;;
+            "-m venv"*)
+                echo venv >> {self.calls}
+                mkdir -p "$3/bin" && cp {base} "$3/bin/python" ;;
+            *--editable*)
+                echo project >> {self.calls}
+                printf '#!{SH}\\necho "everscore $*"; exit 7\\n' > .venv/bin/everscore
+                chmod +x .venv/bin/everscore ;;
+            *"pip install"*)
+                echo "pip $*" | sed 's/-m pip.*off //' >> {self.calls}
+                if [ -e {self.broken} ]; then echo "ERROR: no matching distribution"; exit 1; fi ;;
+            *) echo "unexpected: $*"; exit 99 ;;
+            esac
+            """,
+        )
+        script(self.bin / "node", "echo v20.1.0\n")
+        script(self.bin / "npm", f'echo "npm $1" >> {self.calls}; rm -rf node_modules; mkdir node_modules\n')
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "EVERSCORE_PYTHON": f"{self.bin}/python3.13",
+        }
+
+    def dev(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(self.folder / "dev.py"), *arguments],
+            env=self.environment(),
+            cwd=self.folder.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def done(self) -> list[str]:
+        """What was asked of the tools since the last time."""
+        calls = self.calls.read_text().splitlines()
+        self.calls.write_text("")
+        return calls
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project that was never set up."""
+    return Project(tmp_path)
+
+
+RUNNING = "pip -r requirements.txt -r requirements-local.txt"
+DEVELOPING = f"{RUNNING} -r requirements-dev.txt -r models/requirements.txt"
+
+
+def test_the_first_time_everything_is_installed_and_the_program_gets_its_arguments(project: Project):
+    """The first `run` installs what running needs, hands its arguments on and the exit code back."""
+    done = project.dev("run", "--rate", "5 0")
+    assert (done.returncode, done.stdout) == (7, "everscore run --rate 5 0\n")
+    assert project.done() == ["venv", RUNNING, "project", "npm ci"]
+
+
+def test_the_second_time_nothing_is_installed(project: Project):
+    """Where nothing changed, nothing is installed and nothing is said about it."""
+    project.dev("run")
+    project.done()
+    done = project.dev("run")
+    assert (done.returncode, done.stderr, project.done()) == (7, "", [])
+
+
+def test_developing_adds_to_what_running_needs(project: Project):
+    """`setup` after `run` installs the rest, and `run` after it nothing."""
+    project.dev("run")
+    project.done()
+    assert project.dev("setup").returncode == 0
+    assert project.done() == [DEVELOPING, "project"]
+    project.dev("run")
+    assert project.done() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("requirements-local.txt", [RUNNING, "project"]),
+        ("pyproject.toml", ["project"]),
+        ("package-lock.json", ["npm ci"]),
+        ("requirements-dev.txt", []),
+    ],
+)
+def test_only_what_changed_is_installed(project: Project, changed: str, expected: list[str]):
+    """A changed file leads to the installation that it is about, and to no other."""
+    project.dev("run")
+    project.done()
+    path = project.folder / changed
+    path.write_text(path.read_text() + "\n")
+    project.dev("run")
+    assert project.done() == expected
+
+
+def test_a_failed_installation_is_shown_and_made_anew(project: Project):
+    """What pip said is shown where it fails, the exit code is 1, and the next time begins from the start."""
+    project.broken.touch()
+    done = project.dev("run")
+    assert done.returncode == 1
+    assert "ERROR: no matching distribution" in done.stderr
+    assert "The set-up stopped at: Python packages (exit code 1" in done.stderr
+    assert "Traceback" not in done.stderr
+    project.broken.unlink()
+    project.done()
+    assert project.dev("run").returncode == 7
+    assert project.done() == ["venv", RUNNING, "project", "npm ci"]
+
+
+def test_a_moved_folder_gets_a_new_environment(project: Project):
+    """The environment holds absolute paths: after the folder was moved it is made anew, Node's is kept."""
+    project.dev("run")
+    project.done()
+    project.folder = project.folder.rename(project.folder.with_name("moved"))
+    assert project.dev("run").returncode == 7
+    assert project.done() == ["venv", RUNNING, "project"]
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(project: Project):
+    """Where the interpreter behind `.venv` was removed, the environment is made anew."""
+    project.dev("run")
+    project.done()
+    (project.folder / ".venv/bin/python").unlink()
+    assert project.dev("run").returncode == 7
+    assert project.done()[0] == "venv"
+
+
+def test_someone_s_own_environment_is_never_deleted(project: Project):
+    """A `.venv` that this program did not make and cannot use is named, and stays as it is."""
+    mine = script(project.folder / ".venv/bin/python", "exit 1\n")
+    done = project.dev("run")
+    assert done.returncode == 2
+    assert "was not made by this program and holds no Python 3.13 that runs: delete it" in done.stderr
+    assert mine.exists()
+    assert project.done() == []
+
+
+def test_two_at_once_wait_for_one_another(project: Project):
+    """While one set-up holds the folder, another waits and says so, and goes on when it is free."""
+    with (project.folder / "dev.py").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = subprocess.Popen(
+            [sys.executable, str(project.folder / "dev.py"), "run"],
+            env=project.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with waiting:
+            assert waiting.stderr is not None
+            assert "waiting for it to end" in waiting.stderr.readline()
+            assert project.done() == []
+            fcntl.flock(held, fcntl.LOCK_UN)
+            assert waiting.wait(60) == 7
+
+
+def test_an_unknown_target_is_one_sentence(project: Project):
+    """A target that there is not leads to the list of those that there are, and installs nothing."""
+    done = project.dev("tset")
+    assert done.returncode == 2
+    assert done.stderr.startswith("There is no target 'tset'; there are: run, test, ")
+    assert project.done() == []
+
+
+def test_clean_removes_what_was_made_and_nothing_else(project: Project):
+    """`clean` removes environment and Node packages; the stack's state stays."""
+    project.dev("run")
+    state = project.folder / ".everscore/state.json"
+    state.parent.mkdir()
+    state.touch()
+    assert project.dev("clean").returncode == 0
+    assert not (project.folder / ".venv").exists()
+    assert not (project.folder / "node_modules").exists()
+    assert state.exists()
+
+
+def test_native_windows_is_told_of_wsl():
+    """On native Windows the only answer is where it does run."""
+    code = "import glob, shutil, signal, subprocess, typing, os; os.name = 'nt'; exec(open('dev.py').read())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "inside WSL 2" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- The files around it --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "dev.py", *(ROOT / "devsetup").glob("*.py")], ids=lambda path: path.name
+)
+def test_it_is_written_for_python_3_8(path: Path):
+    """The set-up parses under the grammar of 3.8 and imports nothing beside the standard library."""
+    tree = ast.parse(path.read_text(), feature_version=(3, 8))
+    for node in ast.walk(tree):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            assert name.split(".")[0] in {*sys.stdlib_module_names, "devsetup"}
+
+
+def test_every_make_target_is_an_alias():
+    """Each target of the Makefile is one line that calls the target of the same name of dev.py."""
+    listed = subprocess.run([sys.executable, "dev.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    targets = set(re.findall(r"^  (\S+) ", listed.stdout, re.MULTILINE))
+    rules = re.findall(
+        r"^([a-z]+): ; @\$\(PYTHON\) dev\.py ([a-z]+)(?: \$\(ARGS\))?$",
+        (ROOT / "Makefile").read_text(),
+        re.MULTILINE,
+    )
+    assert targets
+    assert {name for name, _ in rules} == targets | {"help"}
+    assert all(name == called for name, called in rules)
+
+
+def test_the_installed_package_never_holds_the_triggers(tmp_path: Path):
+    """From any other folder, the editable installation offers the packages, never function_app."""
+    assert importlib.metadata.version("everscore")
+    code = "import importlib.util as u; print([n for n in ('everscore', 'everscore_cli', 'function_app') if u.find_spec(n)])"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['everscore', 'everscore_cli']"
+
+
+def test_setuptools_is_pinned_alike():
+    """The setuptools that builds the editable installation is the one that pyproject.toml names."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert set(wanted) < set((ROOT / "requirements-local.txt").read_text().splitlines())
+
+
+def pins(name: str) -> dict[str, str]:
+    """The releases that a requirements file pins."""
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+
+
+def test_the_locks_agree():
+    """No two requirement files pin the same package to different releases."""
+    files = [
+        pins(name)
+        for name in (
+            "requirements.txt",
+            "requirements-local.txt",
+            "requirements-dev.txt",
+            "models/requirements.txt",
+        )
+    ]
+    together: dict[str, set[str]] = {}
+    for file in files:
+        for name, version in file.items():
+            together.setdefault(name, set()).add(version)
+    assert len(together) > 50
+    assert {name: versions for name, versions in together.items() if len(versions) > 1} == {}
+
+
+def test_azure_gets_what_the_app_needs_and_no_more():
+    """requirements.txt has the runtime that both sides share, and neither training nor tests nor orjson."""
+    app = pins("requirements.txt")
+    assert tuple(map(int, app["azure-functions-runtime"].split("."))) >= (1, 3, 0)
+    assert {"onnxruntime", "numpy", "msgspec"} <= set(app)
+    assert not {"scikit-learn", "skl2onnx", "onnx", "orjson", "pytest", "typer", "rich", "setuptools"} & set(
+        app
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "package-lock.json",
+        "requirements.txt",
+        "requirements-local.txt",
+        "requirements-dev.txt",
+        "models/requirements.txt",
+    ],
+)
+def test_no_lock_names_a_host(path: str):
+    """The locks name releases, never the host that they came from: whoever has a mirror uses it."""
+    assert not re.search(r"--(extra-)?index-url|--find-links|\"resolved\"|file://", (ROOT / path).read_text())
