@@ -1,0 +1,364 @@
+"""What the service answers, without HTTP's ways: requests come in decoded, answers go out as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from . import account, charges, rules
+from .batch import run_atomic, run_each
+from .engine import Engine
+from .errors import ServiceError
+from .journal import Journal, Line
+from .store import Container, Store
+from .transaction import Operation, Transaction, now_ms
+
+_DEFAULT_PAGE = 1000
+_operations = msgspec.json.Decoder(list[Operation])
+
+
+@dataclass(slots=True)
+class Call:
+    """A request, understood.
+
+    Attributes:
+        operation: Its name among those that fault rules know.
+        container: The container, where items are concerned.
+        key: Canonical partition key, or None where the request names none.
+        operations: The operations of a batch, or the one operation on an item.
+        body: The decoded body of other requests.
+    """
+
+    operation: str
+    verb: str
+    segments: list[str]
+    headers: Mapping[str, str]
+    container: Container | None = None
+    key: str | None = None
+    operations: list[Operation] = field(default_factory=list)
+    body: Any = None
+
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids that the request is about."""
+        found: list[str] = []
+        for operation in self.operations:
+            item_id = operation.id
+            if item_id is None and isinstance(operation.body, dict):
+                item_id = operation.body.get("id")
+            found.append(item_id if isinstance(item_id, str) else "")
+        return tuple(found)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is to be sent."""
+
+    status: int
+    body: bytes = b""
+    charge: float = charges.METADATA
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def is_true(headers: Mapping[str, str], name: str) -> bool:
+    """Tell whether a header says true."""
+    return headers.get(name, "").lower() == "true"
+
+
+class Service:
+    """Reads and changes the store; every change is in the journal before it is answered."""
+
+    def __init__(self, store: Store, journal: Journal, engine: Engine) -> None:
+        self.store = store
+        self._journal = journal
+        self._engine = engine
+        self.accepted_writes = 0
+        self.first_writes = 0
+
+    def understand(self, verb: str, segments: list[str], headers: Mapping[str, str], raw: bytes) -> Call:
+        """Return what a request asks for.
+
+        Raises:
+            ServiceError: 400, 404, 413 for what is refused before anything is looked at.
+        """
+        if len(segments) < 5 or segments[4] != "docs" or segments[0] != "dbs" or segments[2] != "colls":
+            body = rules.decode_json(raw) if raw else None
+            return Call("metadata" if segments else "account", verb, segments, headers, body=body)
+        container = self.store.container(segments[1], segments[3])
+        intended = headers.get("x-ms-cosmos-intended-collection-rid")
+        if intended and intended != container.rid:
+            raise ServiceError(400, "The container was deleted and created again.", substatus=1024)
+        header = headers.get("x-ms-documentdb-partitionkey")
+        key = None if header is None else rules.read_key_header(header, len(container.paths))
+        call = Call("read", verb, segments, headers, container, key)
+        if len(segments) == 5:
+            self._understand_feed(call, raw)
+        elif len(segments) == 6:
+            self._understand_item(call, raw)
+        else:
+            raise ServiceError(404, "The stand-in has no such resource.")
+        return call
+
+    def _understand_feed(self, call: Call, raw: bytes) -> None:
+        headers = call.headers
+        if call.verb == "GET":
+            if "a-im" in headers:
+                raise ServiceError(400, "The stand-in has no change feed.")
+            call.operation, call.body = "query", {"query": "SELECT * FROM c"}
+        elif call.verb != "POST":
+            raise ServiceError(405, f"{call.verb} is not allowed here.")
+        elif is_true(headers, "x-ms-cosmos-is-query-plan-request"):
+            call.operation, call.body = "metadata", None
+        elif (
+            is_true(headers, "x-ms-documentdb-isquery")
+            or headers.get("content-type") == "application/query+json"
+        ):
+            call.operation, call.body = "query", rules.decode_json(raw)
+            if not isinstance(call.body, dict) or not isinstance(call.body.get("query"), str):
+                raise ServiceError(400, "The body of a query needs 'query'.")
+        elif is_true(headers, "x-ms-cosmos-is-batch-request"):
+            call.operation, call.operations = "batch", _read_batch(raw)
+        else:
+            name = "Upsert" if is_true(headers, "x-ms-documentdb-is-upsert") else "Create"
+            call.operation = name.lower()
+            call.operations = [_single(name, None, headers, raw)]
+
+    def _understand_item(self, call: Call, raw: bytes) -> None:
+        names = {"GET": "Read", "PUT": "Replace", "DELETE": "Delete", "PATCH": "Patch"}
+        name = names.get(call.verb)
+        if name is None:
+            raise ServiceError(405, f"{call.verb} is not allowed here.")
+        call.operation = name.lower()
+        call.operations = [_single(name, call.segments[5], call.headers, raw)]
+
+    async def carry_out(self, call: Call) -> Answer:
+        """Do what a request asks for.
+
+        Raises:
+            ServiceError: The refusal.
+        """
+        if call.container is None or call.operation == "metadata":
+            return self._metadata(call)
+        if call.operation == "query":
+            return await self._query(call, call.container)
+        if call.operation == "batch":
+            return self._batch(call, call.container)
+        return self._item(call, call.container)
+
+    def _item(self, call: Call, container: Container) -> Answer:
+        operation = call.operations[0]
+        key = call.key
+        if key is None:
+            if not isinstance(operation.body, dict) or call.operation not in ("create", "upsert"):
+                raise ServiceError(400, "PartitionKey value must be supplied for this operation.")
+            key = rules.key_of_item(operation.body, container.paths)
+        transaction = Transaction(self.store, container, key)
+        outcome = transaction.run(operation)
+        self.commit(transaction, container, key)
+        body = outcome.document or b""
+        if call.operation not in ("read", "delete") and _minimal(call.headers):
+            body = b""
+        headers = {"etag": outcome.etag} if outcome.etag else {}
+        return Answer(outcome.status, body, outcome.charge, headers)
+
+    def commit(self, transaction: Transaction, container: Container, key: str) -> None:
+        """Make the changes of a transaction last and be seen."""
+        put, removed = transaction.commit(self._journal, now_ms())
+        if put:
+            self._engine.put(container, key, put)
+        if removed:
+            self._engine.remove(container, key, removed)
+        self.accepted_writes += len(put) + len(removed)
+        self.first_writes += transaction.first_writes
+
+    def _batch(self, call: Call, container: Container) -> Answer:
+        minimal = _minimal(call.headers)
+        if not is_true(call.headers, "x-ms-cosmos-batch-atomic"):
+            status, body, charge = run_each(self, container, call.key, call.operations, minimal=minimal)
+            return Answer(status, body, charge)
+        if call.key is None:
+            raise ServiceError(400, "PartitionKey value must be supplied for this operation.")
+        transaction = Transaction(self.store, container, call.key)
+        status, body, charge = run_atomic(transaction, call.operations, minimal=minimal)
+        if status == 200:
+            self.commit(transaction, container, call.key)
+        return Answer(status, body, charge)
+
+    async def _query(self, call: Call, container: Container) -> Answer:
+        headers = call.headers
+        ranged = "x-ms-documentdb-partitionkeyrangeid" in headers
+        if headers.get("x-ms-start-epk", "") not in ("", "00") or headers.get("x-ms-end-epk", "FF") != "FF":
+            raise ServiceError(400, "The stand-in has one physical partition and no ranges within it.")
+        crosses = is_true(headers, "x-ms-documentdb-query-enablecrosspartition")
+        if call.key is None and not (ranged or crosses or call.verb == "GET"):
+            raise ServiceError(
+                400,
+                "Cross partition query is required but disabled. Please set"
+                " x-ms-documentdb-query-enablecrosspartition to true, specify x-ms-documentdb-partitionkey, or"
+                " revise your query to avoid this exception.",
+            )
+        try:
+            max_items = int(headers.get("x-ms-max-item-count", "-1"))
+        except ValueError as error:
+            raise ServiceError(400, "x-ms-max-item-count is no number.") from error
+        page = await self._engine.query(
+            container,
+            call.key,
+            call.body,
+            max_items if max_items > 0 else _DEFAULT_PAGE,
+            headers.get("x-ms-continuation") or None,
+        )
+        body = b'{"_rid":"%b","Documents":%b,"_count":%d}' % (
+            container.rid.encode(),
+            page.documents,
+            page.count,
+        )
+        answer = Answer(200, body, charges.query(len(body)), {"x-ms-item-count": str(page.count)})
+        if page.continuation:
+            answer.headers["x-ms-continuation"] = page.continuation
+        return answer
+
+    def _metadata(self, call: Call) -> Answer:
+        match call.verb, call.segments:
+            case "GET", []:
+                return _json(account.describe_account(call.headers.get("host", "")))
+            case "POST", [*_, "docs"]:
+                return _json(account.plan_query())
+            case _, ["dbs", *rest]:
+                return self._databases(call, rest)
+            case _, ["offers"]:
+                return _json({"_rid": "", "Offers": [], "_count": 0})
+            case _:
+                raise ServiceError(404, "The stand-in has no such resource.")
+
+    def _databases(self, call: Call, rest: list[str]) -> Answer:
+        if call.verb == "POST" and is_true(call.headers, "x-ms-documentdb-isquery"):
+            raise ServiceError(400, "The stand-in has no queries over databases and containers; list them.")
+        match call.verb, rest:
+            case "GET", []:
+                return _list("Databases", [d.definition for d in self.store.databases.values()])
+            case "POST", []:
+                return _json(self.create_database(call.body), 201)
+            case "GET", [name]:
+                return _json(self.store.database(name).definition)
+            case "DELETE", [name]:
+                database = self.store.database(name)
+                rid = database.definition["_rid"]
+                self._journal.append(Line(drop_database=rid))
+                for container in database.containers.values():
+                    self._engine.drop(container.rid)
+                self.store.drop_database(rid)
+                return Answer(204)
+            case _, [name, "colls", *deeper]:
+                return self._containers(call, name, deeper)
+            case _:
+                raise ServiceError(404, "The stand-in has no such resource.")
+
+    def _containers(self, call: Call, database: str, rest: list[str]) -> Answer:
+        match call.verb, rest:
+            case "GET", []:
+                containers = self.store.database(database).containers.values()
+                return _list("DocumentCollections", [c.definition for c in containers])
+            case "POST", []:
+                return _json(self.create_container(database, call.body), 201)
+            case "GET", [name]:
+                return _json(self.store.container(database, name).definition)
+            case "PUT", [name]:
+                return _json(self._replace_container(database, name, call.body))
+            case "DELETE", [name]:
+                container = self.store.container(database, name)
+                self._journal.append(Line(drop_container=container.rid))
+                self._engine.drop(container.rid)
+                self.store.drop_container(container.rid)
+                return Answer(204)
+            case "GET", [name, "pkranges"]:
+                definition = self.store.container(database, name).definition
+                if call.headers.get("if-none-match") == definition["_etag"]:
+                    return Answer(304, headers={"etag": definition["_etag"]})
+                answer = _list("PartitionKeyRanges", account.describe_ranges(definition), definition["_rid"])
+                answer.headers["etag"] = definition["_etag"]
+                return answer
+            case _:
+                raise ServiceError(404, "The stand-in has no such resource.")
+
+    def create_database(self, body: Any) -> dict[str, Any]:
+        """Create a database and return its definition.
+
+        Raises:
+            ServiceError: 400 or 409.
+        """
+        definition = self.store.define_database(body)
+        self._journal.append(Line(database=definition))
+        self.store.add_database(definition)
+        return definition
+
+    def create_container(self, database: str, body: Any) -> dict[str, Any]:
+        """Create a container and return its definition.
+
+        Raises:
+            ServiceError: 400, 404 or 409.
+        """
+        owner = self.store.database(database)
+        definition = self.store.define_container(owner, body)
+        self._set_container(owner.definition["_rid"], definition)
+        return definition
+
+    def _replace_container(self, database: str, name: str, body: Any) -> dict[str, Any]:
+        container = self.store.container(database, name)
+        old = container.definition
+        if not isinstance(body, dict) or body.get("id") != container.id:
+            raise ServiceError(400, "The id of a container cannot be changed.")
+        if (body.get("partitionKey") or {}).get("paths") != old["partitionKey"]["paths"]:
+            raise ServiceError(400, "The partition key of a container cannot be changed.")
+        own = {key: value for key, value in body.items() if key not in rules.SYSTEM_PROPERTIES}
+        kept = {key: value for key, value in old.items() if key != "defaultTtl"}
+        definition = {**kept, **own, "partitionKey": old["partitionKey"]}
+        self._set_container(self.store.database(database).definition["_rid"], definition)
+        return definition
+
+    def _set_container(self, owner: str, definition: dict[str, Any]) -> None:
+        self._journal.append(Line(container=definition, owner=owner))
+        self._engine.define(self.store.add_container(owner, definition))
+
+
+def _minimal(headers: Mapping[str, str]) -> bool:
+    return "return=minimal" in headers.get("prefer", "").lower()
+
+
+def _json(value: Any, status: int = 200) -> Answer:
+    headers = {"etag": value["_etag"]} if "_etag" in value else {}
+    return Answer(status, msgspec.json.encode(value), headers=headers)
+
+
+def _list(name: str, values: list[dict[str, Any]], rid: str = "") -> Answer:
+    return _json({"_rid": rid, name: values, "_count": len(values)})
+
+
+def _single(name: str, item_id: str | None, headers: Mapping[str, str], raw: bytes) -> Operation:
+    operation = Operation(name, item_id, None, headers.get("if-match"), headers.get("if-none-match"))
+    if name in ("Read", "Delete"):
+        return operation
+    if len(raw) > rules.MAX_REQUEST_BYTES:
+        raise ServiceError(413)
+    body = rules.decode_json(raw)
+    operation.body = rules.round_integers(body) if rules.has_long_number(raw) else body
+    return operation
+
+
+def _read_batch(raw: bytes) -> list[Operation]:
+    if len(raw) > rules.MAX_REQUEST_BYTES:
+        raise ServiceError(413)
+    try:
+        operations = _operations.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ServiceError(400, f"The request payload is invalid. ({error})") from error
+    if not operations:
+        raise ServiceError(400, "Batch request has no operations.")
+    if len(operations) > rules.MAX_BATCH_OPERATIONS:
+        raise ServiceError(
+            400, f"Batch request has more operations than what is supported ({rules.MAX_BATCH_OPERATIONS})."
+        )
+    if rules.has_long_number(raw):
+        for operation in operations:
+            operation.body = rules.round_integers(operation.body)
+    return operations
