@@ -1,0 +1,93 @@
+"""``python -m everscore_local.functions``: the command line of the host."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from .console import configure
+from .errors import ConfigurationError, WorkerStartError
+from .host import Host, Options
+from .host_json import load_host_json
+from .queues import DEFAULT_LEASE_SECONDS
+from .settings import AppSettings
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m everscore_local.functions",
+        description="Runs a Python v2 function app: Event Hubs, queue, timer and HTTP triggers.",
+    )
+    parser.add_argument("--app", type=Path, default=Path(), help="folder of the app (host.json)")
+    parser.add_argument("--port", type=int, default=7071, help="port of the HTTP side; 0 takes a free one")
+    parser.add_argument(
+        "--settings", type=Path, help="settings file in place of the app's local.settings.json"
+    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter of the app's environment")
+    parser.add_argument("--log-level", choices=sorted(_LEVELS), default="info")
+    parser.add_argument(
+        "--verbose", action="store_true", help="a line per invocation, stack traces, SDK logs"
+    )
+    parser.add_argument(
+        "--grace-seconds",
+        type=float,
+        default=30.0,
+        help="how long running invocations may go on after SIGTERM",
+    )
+    parser.add_argument(
+        "--queue-lease-seconds",
+        type=int,
+        default=DEFAULT_LEASE_SECONDS,
+        help="for tests only: lease of received queue messages (the real host always takes ten minutes)",
+    )
+    return parser.parse_args(argv)
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    app_dir = arguments.app.resolve()
+    host_json = load_host_json(app_dir)
+    configure(host_json.log_levels, logging.DEBUG if arguments.verbose else _LEVELS[arguments.log_level])
+    settings = AppSettings.load(app_dir, arguments.settings, os.environ)
+    options = Options(
+        app_dir=app_dir,
+        port=arguments.port,
+        python=arguments.python,
+        grace_seconds=arguments.grace_seconds,
+        lease_seconds=arguments.queue_lease_seconds,
+        verbose=arguments.verbose,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    host = Host(options, settings, host_json)
+    try:
+        await host.start()
+        names = [function.name for function in host.functions]
+        print(json.dumps({"ready": "functions", "port": host.port, "functions": names}), flush=True)  # noqa: T201
+        await stop.wait()
+    finally:
+        await host.stop()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the host until SIGTERM or SIGINT; return the exit code."""
+    try:
+        asyncio.run(_run(_arguments(argv)))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a sentence for the user
+        return 2
+    except WorkerStartError as error:
+        print(f"The function app cannot be loaded: {error}", file=sys.stderr)  # noqa: T201 - likewise
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""One life of the worker: a process, its socket, and the invocations that wait for its answers."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import WorkerDiedError, WorkerStartError
+from .worker import frames
+
+_BOOTSTRAP = Path(__file__).parent / "worker" / "bootstrap.py"
+_log = logging.getLogger("Host.Worker")
+# A worker that was told to stop and does not is killed after this many seconds.
+_STOP_SECONDS = 2.0
+# One line of the app's own output; longer ones are cut by the reader, not lost.
+_LINE_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one invocation: ``error`` None for success, else ``Type: text``."""
+
+    error: str | None
+    stack: str
+    return_value: tuple[str, Any] | None
+    outputs: list[tuple[str, tuple[str, Any] | None]]
+
+
+class WorkerProcess:
+    """A running worker. Make it with ``start``; when ``died`` is set it can do nothing more."""
+
+    def __init__(self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> None:
+        self._process = process
+        self._writer = writer
+        self._waiting: dict[str, asyncio.Future[Result]] = {}
+        self._names: dict[str, str] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ready: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
+        self.died = asyncio.Event()
+        self.functions: list[dict[str, Any]] = []
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
+    @classmethod
+    async def start(
+        cls, python: str, app_dir: Path, environment: Mapping[str, str], *, verbose: bool
+    ) -> "WorkerProcess":
+        """Start a worker and let it load the app.
+
+        Raises:
+            WorkerStartError: the interpreter is missing, or the app cannot be loaded.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                python,
+                "-P",
+                str(_BOOTSTRAP),
+                str(theirs.fileno()),
+                str(app_dir),
+                str(os.getpid()),
+                cwd=app_dir,
+                env={"PYTHONUNBUFFERED": "1", **environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                limit=_LINE_LIMIT,
+            )
+        except OSError as error:
+            ours.close()
+            raise WorkerStartError(f"The worker cannot be started with {python}: {error}.") from error
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
+        worker = cls(process, writer)
+        worker._tasks = [
+            asyncio.create_task(worker._read(reader)),
+            asyncio.create_task(worker._relay_output(process.stdout, logging.INFO)),
+            asyncio.create_task(worker._relay_output(process.stderr, logging.WARNING)),
+        ]
+        writer.write(frames.encode(("init", verbose)))
+        try:
+            worker.functions = await worker._ready
+        except BaseException:
+            await worker.kill()
+            raise
+        return worker
+
+    async def invoke(
+        self,
+        invocation_id: str,
+        function: tuple[str, str],
+        inputs: list[tuple[str, str | None, Any]],
+        metadata: list[tuple[str, str | None, Any]],
+        retry: tuple[int, int, str | None],
+    ) -> Result:
+        """Run one invocation; ``function`` is its (id, name).
+
+        Raises:
+            WorkerDiedError: the worker ended before it answered.
+        """
+        if self.died.is_set():
+            raise WorkerDiedError(self._epitaph())
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting[invocation_id] = future
+        function_id, self._names[invocation_id] = function
+        trace = (f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00", "")
+        try:
+            self._writer.write(
+                frames.encode(("invoke", invocation_id, function_id, inputs, metadata, trace, retry))
+            )
+            return await future
+        finally:
+            self._waiting.pop(invocation_id, None)
+            self._names.pop(invocation_id, None)
+
+    async def stop(self) -> None:
+        """Let the worker flush its output and end; kill it where it does not."""
+        if not self.died.is_set():
+            self._writer.write(frames.encode(("stop",)))
+            try:
+                await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+            except TimeoutError:
+                _log.warning("the worker did not stop within %g s and is killed", _STOP_SECONDS)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End the worker at once (SIGKILL); what it was running fails."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+        await asyncio.gather(*self._tasks)
+        await self.died.wait()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                self._dispatch(await frames.read(reader))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except frames.FrameError as error:
+            _log.error("the worker wrote what is no answer (%s) and is killed", error)
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+            await self._process.wait()
+            self._bury()
+            self._writer.close()
+
+    def _dispatch(self, message: tuple[Any, ...]) -> None:
+        match message:
+            case ("result", invocation_id, error, stack, value, outputs):
+                future = self._waiting.get(invocation_id)
+                if future is not None and not future.done():
+                    future.set_result(Result(error, stack, value, outputs))
+            case ("log", level, name, text, invocation_id):
+                function = self._names.get(invocation_id or "")
+                category = f"Function.{function}.User" if function else f"Worker.{name}"
+                logging.getLogger(category).log(level, "%s", text)
+            case ("ready", None, functions):
+                self._ready.set_result(functions)
+            case ("ready", error, _):
+                self._ready.set_exception(WorkerStartError(error))
+
+    async def _relay_output(self, stream: asyncio.StreamReader | None, level: int) -> None:
+        if stream is None:
+            return
+        log = logging.getLogger("Worker.output")
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:
+                log.log(level, "(a line of more than %d bytes was left out)", _LINE_LIMIT)
+                continue
+            if not line:
+                return
+            if text := line.decode("utf-8", "replace").rstrip():
+                log.log(level, "%s", text)
+
+    def _bury(self) -> None:
+        self.died.set()
+        if not self._ready.done():
+            self._ready.set_exception(WorkerStartError(self._epitaph()))
+        for future in list(self._waiting.values()):
+            if not future.done():
+                future.set_exception(WorkerDiedError(self._epitaph()))
+
+    def _epitaph(self) -> str:
+        code = self._process.returncode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return f"The worker process {self._process.pid} ended ({how})."

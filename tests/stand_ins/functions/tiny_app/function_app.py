@@ -1,0 +1,113 @@
+"""A function app with one trigger of each kind; what it sees it writes as lines to the file in SEEN."""
+
+import json
+import os
+import signal
+import time
+import typing
+
+import azure.functions as func
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+def note(**seen: typing.Any) -> None:
+    with open(os.environ["SEEN"], "a", encoding="utf-8") as file:
+        file.write(json.dumps({"pid": os.getpid(), "at": time.time(), **seen}) + "\n")
+
+
+def behave(bodies: list[bytes]) -> None:
+    """Do what the last event that is a command says, as often as the file beside it allows."""
+    for body in bodies:
+        if not body.startswith(b"do:"):
+            continue
+        _, action, times, name = body.decode().split(":")
+        counter = os.environ["SEEN"] + "." + name
+        with open(counter, "a", encoding="utf-8") as file:
+            file.write("x")
+            file.flush()
+            done = file.tell()
+        if int(times) and done > int(times):
+            continue
+        if action == "raise":
+            raise ValueError(f"told to raise ({name})")
+        if action == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if action == "sleep":
+            time.sleep(600)
+
+
+@app.function_name("events")
+@app.event_hub_message_trigger(
+    arg_name="events",
+    event_hub_name="%HUB%",
+    connection="EVENTHUB",
+    consumer_group="%GROUP%",
+    cardinality=func.Cardinality.MANY,
+    data_type=func.DataType.BINARY,
+)
+async def events(events: typing.List[func.EventHubEvent], context: func.Context) -> None:
+    bodies = [event.get_body() for event in events]
+    metadata = events[0].metadata
+    note(
+        function="events",
+        invocation=context.invocation_id,
+        retry=[context.retry_context.retry_count, context.retry_context.max_retry_count],
+        bodies=[body.hex() for body in bodies],
+        sequence=[event.sequence_number for event in events],
+        offsets=[str(event.offset) for event in events],
+        keys=[event.partition_key for event in events],
+        zone=[str(event.enqueued_time.tzinfo) for event in events],
+        properties=metadata["PropertiesArray"],
+        partition=metadata["PartitionContext"]["PartitionId"],
+    )
+    behave(bodies)
+
+
+if os.environ.get("EVENTS_RETRY") == "endless":
+    events = app.retry(strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:00:02")(events)
+
+
+@app.function_name("messages")
+@app.queue_trigger(arg_name="message", queue_name="%QUEUE%", connection="STORAGE", data_type=func.DataType.BINARY)
+def messages(message: func.QueueMessage) -> None:
+    body = message.get_body()
+    note(
+        function="messages",
+        body=body.hex(),
+        count=message.dequeue_count,
+        id=message.id,
+        receipt=message.pop_receipt,
+        inserted=str(message.insertion_time),
+    )
+    behave([body])
+
+
+@app.function_name("ticks")
+@app.timer_trigger(arg_name="timer", schedule="%SCHEDULE%", run_on_startup=False, use_monitor=True)
+def ticks(timer: func.TimerRequest) -> None:
+    note(function="ticks", past_due=timer.past_due)
+
+
+@app.function_name("echo")
+@app.route(route="echo/{word}/{number:int?}", methods=["GET", "POST"])
+async def echo(req: func.HttpRequest) -> func.HttpResponse:
+    if req.params.get("fail"):
+        raise ValueError("told to fail")
+    answer = {
+        "method": req.method,
+        "params": dict(req.route_params),
+        "query": dict(req.params),
+        "body": req.get_body().hex(),
+        "agent": req.headers.get("user-agent"),
+        "setting": os.environ.get("FROM_SETTINGS"),
+    }
+    return func.HttpResponse(json.dumps(answer), status_code=207, headers={"x-word": req.route_params["word"]}, mimetype="application/json")
+
+
+@app.function_name("relay")
+@app.route(route="relay", methods=["POST"])
+@app.queue_output(arg_name="out", queue_name="%QUEUE%", connection="STORAGE")
+def relay(req: func.HttpRequest, out: func.Out[bytes]) -> str:
+    out.set(req.get_body())
+    return "queued"
