@@ -57,7 +57,7 @@ class ManifestError(EverscoreError):
     """A manifest (stream.json or a model's) is missing or wrong. The message lists every mistake."""
 
 
-class Failure(EverscoreError):
+class Failure(EverscoreError):  # noqa: N818 - a failure is what it is; the subclasses say which
     """What kept one event from being stored.
 
     Attributes:

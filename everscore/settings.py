@@ -21,7 +21,7 @@ from everscore.failures import SettingError
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 AZURITE_ACCOUNT = "devstoreaccount1"
 # The account key that every Azurite knows; published by Microsoft, no secret.
-AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # noqa: S105
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 _CONTAINER_NAME = re.compile(r"^[a-z0-9](?:-?[a-z0-9])*$")
 _DECODER = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
@@ -143,9 +143,7 @@ class Settings(BaseSettings):
         if parts.get("usedevelopmentstorage", "").lower() == "true":
             return value
         if not (parts.get("accountname") or (parts.get("blobendpoint") and parts.get("queueendpoint"))):
-            raise ValueError(
-                "a text that names no account; expected DefaultEndpointsProtocol=…;AccountName=…;AccountKey=…;"
-            )
+            raise ValueError("a text that names no account; expected AccountName=…;AccountKey=…; in it")
         for key in ("blobendpoint", "queueendpoint"):
             if key in parts:
                 _check_plain_http(key, parts[key])
@@ -269,9 +267,9 @@ def _check_eventhub_string(text: str) -> None:
             f"UseDevelopmentEmulator=true for the host {url.hostname}; expected that flag for this machine "
             "alone, since it switches encryption off"
         )
-    if not parts.get("sharedaccesskeyname") or not parts.get("sharedaccesskey"):
-        if not parts.get("sharedaccesssignature"):
-            raise ValueError("a text without a key; expected SharedAccessKeyName=…;SharedAccessKey=… in it")
+    with_key = parts.get("sharedaccesskeyname") and parts.get("sharedaccesskey")
+    if not with_key and not parts.get("sharedaccesssignature"):
+        raise ValueError("a text without a key; expected SharedAccessKeyName=…;SharedAccessKey=… in it")
 
 
 def _check_plain_http(part: str, endpoint: str) -> None:

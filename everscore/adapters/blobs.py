@@ -1,0 +1,108 @@
+"""Dead letters, claim checks and status on Azure Storage blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import BlobServiceClient
+
+from everscore.adapters.credentials import Credentials
+from everscore.adapters.storage import client_options, failure_of
+from everscore.classification import classify_storage
+from everscore.settings import Connection
+
+_JSON = ContentSettings(content_type="application/json")
+
+
+class StorageBlobs:
+    """Blobs in the two containers; status lies with the claim checks, below ``status/``.
+
+    Args:
+        connection: of the storage account.
+        dead_letters, claim_checks: container names; the deployment creates both.
+        timeout: seconds for one request.
+        credentials: for a connection without a key.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        dead_letters: str,
+        claim_checks: str,
+        timeout: float,
+        credentials: Credentials,
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._claim_checks = claim_checks
+        options = client_options(timeout)
+        if connection.connection_string:
+            self._client = BlobServiceClient.from_connection_string(connection.connection_string, **options)
+        else:
+            self._client = BlobServiceClient(
+                connection.endpoints["blob"], credential=credentials.get(connection.client_id), **options
+            )
+
+    async def put_dead_letter(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
+        """See everscore.ports.Blobs."""
+        await self._put(self._dead_letters, name, data, metadata)
+
+    async def put_claim_check(self, name: str, data: bytes) -> None:
+        """See everscore.ports.Blobs."""
+        await self._put(self._claim_checks, name, data)
+
+    async def get_claim_check(self, name: str) -> bytes | None:
+        """See everscore.ports.Blobs."""
+        return await self._get(self._claim_checks, name)
+
+    async def put_status(self, name: str, data: bytes) -> None:
+        """See everscore.ports.Blobs."""
+        await self._put(self._claim_checks, f"status/{name}.json", data)
+
+    async def get_status(self, name: str) -> bytes | None:
+        """See everscore.ports.Blobs."""
+        return await self._get(self._claim_checks, f"status/{name}.json")
+
+    async def check(self) -> None:
+        """Whether both containers are there.
+
+        Raises:
+            Failure: one cannot be reached; the sentence says why and what to do.
+        """
+        for container in (self._dead_letters, self._claim_checks):
+            try:
+                await self._client.get_container_client(container).get_container_properties()
+            except AzureError as error:
+                raise failure_of(f"container {container}", error) from error
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.close()
+
+    async def _put(
+        self, container: str, name: str, data: bytes, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        blob = self._client.get_blob_client(container, name)
+        try:
+            await blob.upload_blob(
+                data,
+                overwrite=True,
+                metadata=dict(metadata) if metadata else None,
+                content_settings=_JSON,
+            )
+        except AzureError as error:
+            raise failure_of(f"container {container}", error) from error
+
+    async def _get(self, container: str, name: str) -> bytes | None:
+        blob = self._client.get_blob_client(container, name)
+        try:
+            return await (await blob.download_blob()).readall()
+        except ResourceNotFoundError as error:
+            # Only the blob may be missing: a missing container would make every claim check look expired.
+            if getattr(error, "error_code", None) == "ContainerNotFound":
+                raise classify_storage(f"container {container}", 404, "ContainerNotFound") from error
+            return None
+        except AzureError as error:
+            raise failure_of(f"container {container}", error) from error

@@ -1,0 +1,200 @@
+"""The document store on Cosmos DB: transactional batches through the async SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+from azure.cosmos.exceptions import (
+    CosmosBatchOperationError,
+    CosmosClientTimeoutError,
+    CosmosHttpResponseError,
+)
+
+from everscore.adapters.credentials import Credentials
+from everscore.classification import classify_cosmos, quote
+from everscore.failures import Failure, Stage, Transient
+from everscore.ports import Document, Write, WriteRefusedError
+from everscore.settings import Connection, parts_of
+
+_READ = (
+    "SELECT c.id, c._etag, c.time, c.source, c.fingerprint, c.scores FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
+)
+
+
+class CosmosStore:
+    """Documents in one container.
+
+    The SDK's own retries are set low on purpose: above it, waits share the batch's deadline, and an outage
+    must not cost one long time-out a batch.
+
+    Args:
+        connection: of the account.
+        database, container: names; the deployment creates both.
+        timeout: seconds for one request, the SDK's retries included.
+        credentials: for a connection without a key.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        database: str,
+        container: str,
+        *,
+        timeout: float,
+        credentials: Credentials,
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._container = container
+        self._timeout = timeout
+        self._credentials = credentials
+        self._lock = asyncio.Lock()
+        self._client: CosmosClient | None = None
+
+    async def write(self, pk: str, writes: Sequence[Write]) -> float:
+        """See everscore.ports.DocumentStore."""
+        # Built afresh for each call: the SDK empties the options of a batch's operations.
+        operations: list[tuple[Any, ...]] = [
+            ("create", (write.document,))
+            if write.etag is None
+            else ("replace", (write.document["id"], write.document), {"if_match_etag": write.etag})
+            for write in writes
+        ]
+        try:
+            container = await self._connect()
+            result = await container.execute_item_batch(operations, pk, timeout=self._timeout)
+        except CosmosBatchOperationError as error:
+            raise WriteRefusedError(_operation_failure(error), error.error_index) from error
+        except AzureError as error:
+            raise WriteRefusedError(failure_of(error), None) from error
+        except Failure as failure:
+            raise WriteRefusedError(failure, None) from failure
+        return _charge(result.get_response_headers())
+
+    async def read(self, pk: str, ids: Sequence[str]) -> dict[str, Document]:
+        """See everscore.ports.DocumentStore."""
+        try:
+            container = await self._connect()
+            pages = container.query_items(
+                _READ,
+                parameters=[{"name": "@ids", "value": list(ids)}],
+                partition_key=pk,
+                timeout=self._timeout,
+            )
+            return {document["id"]: document async for document in pages}
+        except AzureError as error:
+            raise failure_of(error) from error
+
+    async def check(self) -> None:
+        """Whether the container can be reached.
+
+        Raises:
+            Failure: it cannot; the sentence says why and what to do.
+        """
+        try:
+            container = await self._connect()
+            await container.read(timeout=self._timeout)
+        except AzureError as error:
+            raise failure_of(error) from error
+
+    async def close(self) -> None:
+        """Close the client."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _connect(self) -> ContainerProxy:
+        """The container, its client made on first use; the first call asks the account, bounded in time."""
+        if self._client is None:
+            async with self._lock:
+                if self._client is None:
+                    client = self._make_client()
+                    try:
+                        async with asyncio.timeout(self._timeout):
+                            await client.__aenter__()
+                    except TimeoutError as error:
+                        await client.close()
+                        raise Transient(
+                            Stage.STORE,
+                            "store does not answer",
+                            f"no answer within {self._timeout:g} seconds",
+                        ) from error
+                    except BaseException:
+                        await client.close()
+                        raise
+                    self._client = client
+        return self._client.get_database_client(self._database).get_container_client(self._container)
+
+    def _make_client(self) -> CosmosClient:
+        connection = self._connection
+        credential: Any
+        if connection.connection_string:
+            parts = parts_of(connection.connection_string)
+            url, credential = parts["accountendpoint"], parts["accountkey"]
+        else:
+            url, credential = connection.endpoints["account"], self._credentials.get(connection.client_id)
+        return CosmosClient(
+            url,
+            credential,
+            enable_compact_utf8_item_writes=True,  # non-ASCII text doubles in size otherwise
+            no_response_on_write=True,
+            connection_timeout=min(3.0, self._timeout),
+            read_timeout=self._timeout,
+            retry_total=1,
+            retry_connect=1,
+            retry_read=0,
+            retry_status=0,
+            retry_write=0,
+            # 0 would fall back to 9 tries over 30 seconds; the waits are ours, within the batch's deadline
+            retry_throttle_total=1,
+            retry_throttle_backoff_max=1,
+        )
+
+
+def failure_of(error: AzureError) -> Failure:
+    """The failure that an exception of the SDK stands for."""
+    if isinstance(error, CosmosClientTimeoutError):
+        return Transient(Stage.STORE, "store timed out", "the outcome of the request is unknown")
+    if isinstance(error, ClientAuthenticationError) and not isinstance(error, CosmosHttpResponseError):
+        return Transient(Stage.STORE, "no token", quote(str(error)))
+    if isinstance(error, HttpResponseError) and error.status_code:
+        headers = _headers(error)
+        sub_status = getattr(error, "sub_status", None)
+        return classify_cosmos(error.status_code, sub_status, str(error.message or ""), _retry_after(headers))
+    return Transient(Stage.STORE, "store not reached", f"{type(error).__name__}: {quote(str(error))}")
+
+
+def _operation_failure(error: CosmosBatchOperationError) -> Failure:
+    responses = error.operation_responses or []
+    response: dict[str, Any] = responses[error.error_index] if error.error_index is not None else {}
+    hint = response.get("retryAfterMilliseconds")
+    retry_after = hint / 1000 if isinstance(hint, int | float) else _retry_after(error.headers or {})
+    return classify_cosmos(
+        int(error.status_code or 0),
+        response.get("subStatusCode") or error.sub_status,
+        str(error.http_error_message or ""),
+        retry_after,
+    )
+
+
+def _headers(error: HttpResponseError) -> Any:
+    return getattr(error, "headers", None) or getattr(error.response, "headers", None) or {}
+
+
+def _retry_after(headers: Any) -> float | None:
+    text = headers.get("x-ms-retry-after-ms")
+    try:
+        return float(text) / 1000 if text else None
+    except ValueError:
+        return None
+
+
+def _charge(headers: Any) -> float:
+    try:
+        return float(headers.get("x-ms-request-charge") or 0.0)
+    except ValueError:
+        return 0.0

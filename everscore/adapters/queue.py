@@ -1,0 +1,118 @@
+"""The retry queue and its poison queue on Azure Storage queues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.queue import BinaryBase64EncodePolicy
+from azure.storage.queue.aio import QueueClient
+
+from everscore import times
+from everscore.adapters.credentials import Credentials
+from everscore.adapters.storage import client_options, failure_of
+from everscore.ports import PoisonMessage
+from everscore.settings import Connection
+
+# The service hides a message for 7 days at most.
+MAX_DELAY = 7 * 86_400 - 60
+# Long enough to move a page of messages on; what is not moved appears again after it.
+_POISON_LEASE = 300
+_PAGE = 32
+
+
+class StorageQueue:
+    """Sends to the retry queue. base64, as host.json says for the trigger (``messageEncoding``).
+
+    Args:
+        connection: of the storage account.
+        name: of the queue; the deployment creates it.
+        timeout: seconds for one request.
+        credentials: for a connection without a key.
+    """
+
+    def __init__(
+        self, connection: Connection, name: str, *, timeout: float, credentials: Credentials
+    ) -> None:
+        self.name = name
+        self._client = _make_client(
+            connection, name, timeout, credentials, message_encode_policy=BinaryBase64EncodePolicy()
+        )
+
+    async def send(self, message: bytes, delay: float) -> None:
+        """See everscore.ports.RetryQueue."""
+        try:
+            # Never expires: the default of 7 days would lose an event in silence during a long outage.
+            await self._client.send_message(
+                message, visibility_timeout=min(round(delay), MAX_DELAY), time_to_live=-1
+            )
+        except AzureError as error:
+            raise failure_of(f"queue {self.name}", error) from error
+
+    async def depth(self) -> int:
+        """About how many messages there are, the delayed ones included.
+
+        Raises:
+            Failure: it cannot be read.
+        """
+        try:
+            properties = await self._client.get_queue_properties()
+        except AzureError as error:
+            raise failure_of(f"queue {self.name}", error) from error
+        return properties.approximate_message_count or 0
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.close()
+
+
+class StoragePoisonQueue:
+    """Reads ``<retry queue>-poison`` as it is, without decoding."""
+
+    def __init__(
+        self, connection: Connection, retry_queue: str, *, timeout: float, credentials: Credentials
+    ) -> None:
+        self.name = f"{retry_queue}-poison"
+        self._client = _make_client(connection, self.name, timeout, credentials)
+
+    async def receive(self) -> list[PoisonMessage]:
+        """See everscore.ports.PoisonQueue. A missing queue is empty: the host makes it on demand."""
+        try:
+            found = self._client.receive_messages(
+                messages_per_page=_PAGE, max_messages=_PAGE, visibility_timeout=_POISON_LEASE
+            )
+            return [
+                PoisonMessage(
+                    id=str(message.id),
+                    text=str(message.content),
+                    receipt=str(message.pop_receipt),
+                    inserted_at=times.milliseconds_text(message.inserted_on or times.now()),
+                )
+                async for message in found
+            ]
+        except ResourceNotFoundError:
+            return []
+        except AzureError as error:
+            raise failure_of(f"queue {self.name}", error) from error
+
+    async def delete(self, message: PoisonMessage) -> None:
+        """See everscore.ports.PoisonQueue."""
+        try:
+            await self._client.delete_message(message.id, message.receipt)
+        except AzureError as error:
+            raise failure_of(f"queue {self.name}", error) from error
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.close()
+
+
+def _make_client(
+    connection: Connection, name: str, timeout: float, credentials: Credentials, **options: Any
+) -> QueueClient:
+    options |= client_options(timeout)
+    if connection.connection_string:
+        return QueueClient.from_connection_string(connection.connection_string, name, **options)
+    return QueueClient(
+        connection.endpoints["queue"], name, credential=credentials.get(connection.client_id), **options
+    )

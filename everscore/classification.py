@@ -1,0 +1,125 @@
+"""Which class of failure an answer of a service is: one table for each service, without any SDK.
+
+Sources: learn.microsoft.com/azure/cosmos-db/nosql/conceptual-resilient-sdk-applications and
+/rest/api/cosmos-db/http-status-codes-for-cosmosdb; /rest/api/storageservices/common-rest-api-error-codes.
+"""
+
+from __future__ import annotations
+
+from everscore.failures import (
+    Configuration,
+    Conflict,
+    Failure,
+    Permanent,
+    Stage,
+    Throttled,
+    Transient,
+    Unexpected,
+)
+
+_DETAIL_LIMIT = 300
+
+# Sub-statuses of 403 that say "ask again elsewhere or later", not "you may not".
+_FORBIDDEN_TRANSIENT = {3: "write region moving", 1008: "region unavailable"}
+_PARTITION_FULL = 1014
+_KEY_MISMATCH = 1001
+
+
+def classify_cosmos(
+    status: int, sub_status: int | None = None, message: str = "", retry_after: float | None = None
+) -> Failure:
+    """The failure that an HTTP status of Cosmos DB stands for.
+
+    Args:
+        status: of the response, or of one operation of a batch.
+        sub_status: x-ms-substatus, or None.
+        message: of the service; JSON or not, it is only quoted.
+        retry_after: seconds that the service asked to wait.
+    """
+    detail = quote(message)
+    code = f"Cosmos DB {status}" + (f"/{sub_status}" if sub_status else "")
+    if status == 429:
+        return Throttled(Stage.STORE, "throttled", detail, retry_after=retry_after)
+    if status == 409:
+        return Conflict(Stage.STORE, "already there", detail)
+    if status == 412:
+        return Conflict(Stage.STORE, "changed meanwhile", detail)
+    if status == 413:
+        return Permanent(Stage.STORE, "document too large", f"{code}: {detail}")
+    if status == 400:
+        if sub_status == _KEY_MISMATCH or _speaks_of_container(message):
+            return Configuration(
+                Stage.STORE,
+                "partition key path differs",
+                f"the container's partition key must be /pk ({code}): {detail}",
+            )
+        return Permanent(Stage.STORE, "refused by the store", f"{code}: {detail}")
+    if status == 401:
+        hint = "check the key in COSMOS; where key access is off, set COSMOS__accountEndpoint instead"
+        return Configuration(Stage.STORE, "not authenticated", f"{hint} ({code}): {detail}")
+    if status == 403:
+        return _forbidden(sub_status, code, detail, retry_after)
+    if status == 404:
+        hint = "check COSMOS_DATABASE and COSMOS_CONTAINER; the deployment creates both, the app never does"
+        return Configuration(Stage.STORE, "database or container missing", f"{hint} ({code}): {detail}")
+    if status in (408, 410, 449) or status >= 500:
+        return Transient(Stage.STORE, f"store answers {status}", f"{code}: {detail}", retry_after=retry_after)
+    return Unexpected(Stage.STORE, f"store answers {status}", f"{code}: {detail}")
+
+
+def _forbidden(sub_status: int | None, code: str, detail: str, retry_after: float | None) -> Failure:
+    if sub_status == _PARTITION_FULL:
+        return Permanent(
+            Stage.STORE,
+            "logical partition full",
+            f"all documents with this pk together reached 20 GB; choose a finer partitionKey ({code}): {detail}",
+        )
+    if sub_status in _FORBIDDEN_TRANSIENT:
+        return Transient(
+            Stage.STORE, _FORBIDDEN_TRANSIENT[sub_status], f"{code}: {detail}", retry_after=retry_after
+        )
+    hint = "the identity needs the role Cosmos DB Built-in Data Contributor on this database"
+    return Configuration(Stage.STORE, "not authorised", f"{hint} ({code}): {detail}")
+
+
+def _speaks_of_container(message: str) -> bool:
+    lowered = message.lower()
+    return "partition key" in lowered or "partitionkey" in lowered or "collection" in lowered
+
+
+def classify_storage(
+    service: str, status: int | None, code: str | None, message: str = "", retry_after: float | None = None
+) -> Failure:
+    """The failure that an answer of Azure Storage stands for.
+
+    Args:
+        service: what was used, for the sentence: ``queue NAME`` or ``container NAME``.
+        status: HTTP status, or None where there was no response.
+        code: x-ms-error-code, or None.
+        message: of the service.
+        retry_after: seconds that the service asked to wait.
+    """
+    detail = quote(message)
+    what = f"{service} answers {status}" + (f" {code}" if code else "")
+    if status == 400 and code == "InvalidHeaderValue" and "version" in message.lower():
+        hint = "the storage emulator is older than the SDK; start Azurite with --skipApiVersionCheck"
+        return Configuration(Stage.RETRY, "storage API version refused", f"{hint} ({what})")
+    if status in (401, 403):
+        hint = "the identity needs the data role of that service, or the key is wrong"
+        return Configuration(Stage.RETRY, "storage refuses access", f"{hint} ({what}): {detail}")
+    if status == 404:
+        hint = "the deployment creates it, the app never does; check the setting that names it"
+        return Configuration(Stage.RETRY, "queue or container missing", f"{hint} ({what}): {detail}")
+    if status in (429, 503):
+        return Throttled(Stage.RETRY, "storage throttles", f"{what}: {detail}", retry_after=retry_after)
+    if status in (408, 409, 412) or (status is not None and status >= 500):
+        return Transient(
+            Stage.RETRY, f"storage answers {status}", f"{what}: {detail}", retry_after=retry_after
+        )
+    return Unexpected(Stage.RETRY, f"storage answers {status}", f"{what}: {detail}")
+
+
+def quote(message: str) -> str:
+    """The beginning of a service's message on one line."""
+    line = " ".join(message.split())
+    return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"

@@ -1,0 +1,285 @@
+"""What travels with an event that is not stored yet: the retry queue's envelope and the dead letter.
+
+Both carry the same item. A reader accepts every older schema; a newer one, met after a rollback, is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from everscore.failures import EverscoreError, Stage
+from everscore.scoring import Scores
+
+SCHEMA = 1
+# Storage queues take 64 KiB a message; the limit below leaves room for the XML around it and for growth.
+MESSAGE_LIMIT = 48 * 1024
+# base64 makes 4 characters of 3 bytes.
+_RAW_LIMIT = MESSAGE_LIMIT // 4 * 3
+_TEXT_LIMIT = 1_000
+_HISTORY_LIMIT = 20
+
+
+class UnreadableEnvelopeError(EverscoreError):
+    """A message of the retry queue is no envelope of ours."""
+
+
+class NewerEnvelopeError(EverscoreError):
+    """An envelope was written by a newer release: it is put back for it."""
+
+
+class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Where an event came from; any part may be unknown.
+
+    Attributes:
+        namespace: host name of the Event Hubs namespace.
+        hub: name of the hub.
+        partition: its id.
+        sequence_number: within the partition.
+        offset: within the partition, a text.
+        enqueued_at: ISO-8601, UTC, milliseconds.
+        index: of the record within the event's body.
+    """
+
+    namespace: str | None = None
+    hub: str | None = None
+    partition: str | None = None
+    sequence_number: int | None = None
+    offset: str | None = None
+    enqueued_at: str | None = None
+    index: int = 0
+
+
+class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One earlier failure of an item."""
+
+    at: str
+    stage: str
+    reason: str
+
+
+class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """One event with what finished stages made of it and what kept it from being stored.
+
+    Attributes:
+        body: the exact bytes: of the event, or of the one record where ``unwrapped``.
+        blob: name of the claim-check blob that holds body, properties and the rest, when too large.
+        unwrapped: the body is one record, taken out of an event that held several.
+        properties: the event's application properties.
+        source: where it came from.
+        id, pk, time: its identity and time, once validation passed.
+        scores: by model, once all are finite.
+        stage, reason, field, exception: the last failure.
+        failure_class: of the last failure.
+        attempts: times that it was tried.
+        unexpected: times that it met an exception nobody foresaw.
+        crashes: times that it is held to have killed the worker.
+        braked: queued by the brake, since the configuration is taken to be at fault.
+        first_failed_at: when it first failed.
+        queued_at: when it entered the retry queue; its age counts from here.
+        traceparent: W3C trace context of the invocation that first met it.
+        history: earlier failures, oldest first, bounded.
+        dead_letter: it is a dead letter that waits for the blobs to answer.
+    """
+
+    body: bytes = b""
+    blob: str | None = None
+    unwrapped: bool = False
+    properties: dict[str, Any] | None = None
+    source: Source = Source()
+    id: str | None = None
+    pk: str | None = None
+    time: str | None = None
+    scores: dict[str, Scores] | None = None
+    stage: str | None = None
+    reason: str | None = None
+    field: str | None = None
+    exception: str | None = None
+    failure_class: str | None = None
+    attempts: int = 0
+    unexpected: int = 0
+    crashes: int = 0
+    braked: bool = False
+    first_failed_at: str | None = None
+    queued_at: str | None = None
+    traceparent: str | None = None
+    history: list[Step] = []
+    dead_letter: bool = False
+
+    def record(
+        self, *, at: str, stage: Stage, reason: str, field: str | None, exception: str, failure_class: str
+    ) -> None:
+        """Note a failure as the last one; the one before it goes into the history."""
+        if self.stage and self.reason and (self.stage, self.reason) != (stage, reason):
+            step = Step(at=at, stage=self.stage, reason=self.reason)
+            self.history = [*self.history, step][-_HISTORY_LIMIT:]
+        self.first_failed_at = self.first_failed_at or at
+        self.stage, self.reason, self.field = str(stage), reason[:_TEXT_LIMIT], field
+        self.exception, self.failure_class = exception[:_TEXT_LIMIT] or None, failure_class
+
+
+class Envelope(msgspec.Struct, rename="camel"):
+    """A message of the retry queue."""
+
+    items: list[Item]
+    schema: int = SCHEMA
+
+
+class DeadLetter(msgspec.Struct, rename="camel"):
+    """A blob of the dead-letter container; its item's body is always inline."""
+
+    item: Item
+    failed_at: str
+    schema: int = SCHEMA
+
+
+class _Schema(msgspec.Struct):
+    schema: int
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Envelope)
+_item_decoder = msgspec.json.Decoder(Item)
+_letter_decoder = msgspec.json.Decoder(DeadLetter)
+_schema_decoder = msgspec.json.Decoder(_Schema)
+
+
+def decode_envelope(message: bytes) -> Envelope:
+    """Read a message of the retry queue.
+
+    Raises:
+        NewerEnvelopeError: its schema is newer than this release knows.
+        UnreadableEnvelopeError: it is no envelope, or one without items.
+    """
+    _check_schema(message)
+    try:
+        envelope = _decoder.decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableEnvelopeError(str(error)) from error
+    if not envelope.items:
+        raise UnreadableEnvelopeError("the envelope holds no item")
+    return envelope
+
+
+def decode_dead_letter(blob: bytes) -> DeadLetter:
+    """Read a dead-letter blob.
+
+    Raises:
+        NewerEnvelopeError: its schema is newer than this release knows.
+        UnreadableEnvelopeError: it is no dead letter.
+    """
+    _check_schema(blob)
+    try:
+        return _letter_decoder.decode(blob)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableEnvelopeError(str(error)) from error
+
+
+def encode_dead_letter(letter: DeadLetter) -> bytes:
+    """The blob's bytes."""
+    return _encoder.encode(letter)
+
+
+def _check_schema(data: bytes) -> None:
+    try:
+        schema = _schema_decoder.decode(data).schema
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableEnvelopeError(str(error)) from error
+    if schema > SCHEMA:
+        raise NewerEnvelopeError(
+            f"schema {schema} is newer than {SCHEMA}, the newest that this release reads"
+        )
+    if schema < 1:
+        raise UnreadableEnvelopeError(f"schema {schema} was never in use")
+
+
+def encode_item(item: Item) -> bytes:
+    """An item alone, as a claim-check blob holds it."""
+    return _encoder.encode(item)
+
+
+def decode_item(data: bytes) -> Item:
+    """Read a claim-check blob.
+
+    Raises:
+        UnreadableEnvelopeError: it is no item.
+    """
+    try:
+        return _item_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableEnvelopeError(str(error)) from error
+
+
+# What a slim item keeps when the rest of it lies in a blob: all that decides its fate without reading it.
+_SLIM = (
+    "source", "attempts", "unexpected", "crashes", "braked", "first_failed_at", "queued_at", "dead_letter",
+    "stage", "reason", "failure_class",
+)  # fmt: skip
+
+
+def slim(item: Item, blob: str) -> Item:
+    """The item that points at its claim-check blob."""
+    return Item(blob=blob, **{name: getattr(item, name) for name in _SLIM})
+
+
+def restore(pointer: Item, whole: Item) -> Item:
+    """The item of a claim-check blob, with what its message knows better."""
+    for name in _SLIM:
+        setattr(whole, name, getattr(pointer, name))
+    whole.blob = pointer.blob
+    return whole
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """One message and what it holds."""
+
+    message: bytes
+    items: list[Item]
+
+
+_HEAD, _TAIL = b'{"items":[', b'],"schema":%d}' % SCHEMA
+
+
+def pack(items: Sequence[Item], limit: int = _RAW_LIMIT) -> tuple[list[Packed], list[Item]]:
+    """Fill messages with items, each message below the limit in its final encoding.
+
+    Args:
+        items: in order; the order is kept.
+        limit: bytes of a message before base64.
+
+    Returns:
+        The messages, and the items that alone are too large for one: they need a claim check.
+    """
+    too_large: list[Item] = []
+    room = limit - len(_HEAD) - len(_TAIL)
+
+    def fitting() -> Iterator[tuple[Item, bytes]]:
+        for item in items:
+            encoded = encode_item(item)
+            if len(encoded) > room:
+                too_large.append(item)
+            else:
+                yield item, encoded
+
+    messages: list[Packed] = []
+    texts: list[bytes] = []
+    packed: list[Item] = []
+    size = 0
+
+    def close() -> None:
+        messages.append(Packed(_HEAD + b",".join(texts) + _TAIL, list(packed)))
+        texts.clear()
+        packed.clear()
+
+    for item, encoded in fitting():
+        if texts and size + len(encoded) + 1 > room:
+            close()
+            size = 0
+        texts.append(encoded)
+        packed.append(item)
+        size += len(encoded) + 1
+    if texts:
+        close()
+    return messages, too_large

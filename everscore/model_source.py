@@ -1,0 +1,58 @@
+"""The model of this process: loaded on first use, once, in a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from everscore.failures import Configuration, Failure, ManifestError, Stage
+from everscore.scoring import Model, load_model
+
+logger = logging.getLogger(__name__)
+
+# A model that does not load is not tried again by every batch.
+_RELOAD_SECONDS = 10.0
+
+
+class ModelSource:
+    """Loads a model when it is first needed.
+
+    Args:
+        folder: the model's folder.
+        threads: that one scoring call may use.
+    """
+
+    def __init__(self, folder: Path, *, threads: int) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._lock = asyncio.Lock()
+        self._model: Model | None = None
+        self._failure: Failure | None = None
+        self._failed_at = 0.0
+
+    async def get(self) -> Model:
+        """The model.
+
+        Raises:
+            Failure: it is missing, unreadable or wrong; the events wait in the retry queue meanwhile.
+        """
+        async with self._lock:  # the first batches of all partitions come at once, and one load serves them
+            if self._model is not None:
+                return self._model
+            if self._failure is not None and time.monotonic() - self._failed_at < _RELOAD_SECONDS:
+                raise self._failure
+            try:
+                self._model = await asyncio.to_thread(load_model, self._folder, threads=self._threads)
+            except (Failure, ManifestError) as error:
+                self._failure = (
+                    error
+                    if isinstance(error, Failure)
+                    else Configuration(Stage.SCORE, "model manifest wrong", str(error))
+                )
+                self._failed_at = time.monotonic()
+                logger.error("The model does not load: %s", self._failure)  # noqa: TRY400 - a sentence, no trace
+                raise self._failure from error
+            self._failure = None
+            return self._model

@@ -1,0 +1,254 @@
+"""The order of things for a batch from the hub: every event ends in the store or in another safe place.
+
+Where each event is, should the process die on any line of this module: in the hub, since the host moves the
+checkpoint only after the invocation has returned (or has failed without a retry policy, which is why
+``score_events`` raises only under an endless one).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from everscore import backoff, times
+from everscore.deadline import Deadline
+from everscore.envelope import Item
+from everscore.events import Done, Event
+from everscore.failures import EverscoreError, Permanent, Stage, Unexpected
+from everscore.placing import Delayed, Placing
+from everscore.processing import Processing
+from everscore.status import Status
+from everscore.summary import Summary
+
+logger = logging.getLogger(__name__)
+
+# From this try on a batch is held to kill the worker: each event goes on alone, unread.
+_UNREAD_FROM_TRY = 5
+_HOLD_PAUSE = 30.0
+
+
+class NoPlaceAnswersError(EverscoreError):
+    """Neither store nor retry queue nor dead letters took some events: the batch must come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """What the host says of earlier tries of this batch.
+
+    Attributes:
+        count: tries before this one.
+        endless: a retry policy without a bound is in force.
+        previous: text of the exception of the try before, or empty.
+    """
+
+    count: int = 0
+    endless: bool = False
+    previous: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times and numbers that bound an invocation.
+
+    Attributes:
+        batch_deadline: seconds for storing, waits for a throttled store included.
+        time_budget: seconds that an invocation may hold a batch.
+        brake_minimum: events from which on a batch can trip the brake.
+    """
+
+    batch_deadline: float
+    time_budget: float
+    brake_minimum: int
+
+
+class Pipeline:
+    """Scores a batch from the hub and accounts for each of its events."""
+
+    def __init__(self, *, processing: Processing, placing: Placing, status: Status, limits: Limits) -> None:
+        self._processing = processing
+        self._placing = placing
+        self._status = status
+        self._limits = limits
+
+    async def score_events(self, items: Sequence[Item], retry: RetryState) -> Summary:
+        """Take a batch from the hub to its ends.
+
+        Raises:
+            NoPlaceAnswersError: no place takes some of the events; the host's retry policy brings the batch
+                again, with its checkpoint unmoved.
+        """
+        budget = Deadline.after(self._limits.time_budget)
+        if not retry.endless:
+            self._status.policy_missing()
+        if retry.count + 1 >= _UNREAD_FROM_TRY and NoPlaceAnswersError.__name__ not in retry.previous:
+            return await self._pass_on_unread(items, retry, budget)
+        processed = await self._processing.run(items, Deadline.after(self._limits.batch_deadline))
+        events = processed.events
+        summary = Summary(received=len(events), request_units=processed.request_units)
+        self._brake(events)
+        await self._settle(events, summary, retry, budget)
+        self._status.scored(summary)
+        return summary
+
+    def _brake(self, events: Sequence[Event]) -> None:
+        """Hold that the configuration is wrong, not the data, when one reason stops most of a batch."""
+        if len(events) < self._limits.brake_minimum:
+            return
+        reasons = Counter(
+            (event.failure.stage, event.failure.reason)
+            for event in events
+            if isinstance(event.failure, Permanent | Unexpected)
+        )
+        for (stage, reason), count in reasons.most_common(1):
+            if count * 2 <= len(events):
+                return
+            for event in events:
+                failure = event.failure
+                if (
+                    isinstance(failure, Permanent | Unexpected)
+                    and failure.stage == stage
+                    and failure.reason == reason
+                ):
+                    event.item.braked = True
+            logger.critical(
+                "Brake: %d of %d events fail for one reason (%s: %s). That is taken for a wrong "
+                "configuration, not for bad data: they wait in the retry queue. Mend it, or let BRAKE_HOURS pass.",
+                count,
+                len(events),
+                stage,
+                reason,
+            )
+            self._status.braked(f"{stage}: {reason}")
+
+    async def _settle(
+        self, events: Sequence[Event], summary: Summary, retry: RetryState, budget: Deadline
+    ) -> None:
+        """Place what is not stored; hold, or hand the batch back, while no place answers."""
+        waiting = [event for event in events if not event.done]
+        failed = list(waiting)
+        attempt = 0
+        while waiting := await self._place(waiting, first=attempt == 0):
+            if retry.endless or budget.passed:
+                raise self._no_place(waiting, retry)
+            logger.critical(
+                "No place takes %d events and no endless retry policy is in force: holding the batch for "
+                "at most %.0f more seconds.",
+                len(waiting),
+                budget.remaining,
+            )
+            await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+            attempt += 1
+            storable = [event for event in waiting if event.item.scores and not _is_final(event)]
+            await self._processing.store_again(storable, Deadline.after(self._limits.batch_deadline))
+            waiting = [event for event in waiting if not event.done]
+        count(summary, events, failed)
+
+    def _no_place(self, waiting: Sequence[Event], retry: RetryState) -> NoPlaceAnswersError:
+        sources = [event.item.source for event in waiting]
+        numbers = [source.sequence_number for source in sources if source.sequence_number is not None]
+        where = (
+            f"partition {sources[0].partition}, sequence numbers {min(numbers)} to {max(numbers)}"
+            if numbers
+            else "?"
+        )
+        self._status.no_place(where)
+        kept = "the hub keeps them and the batch comes again" if retry.endless else "THEY MAY BE LOST"
+        error = NoPlaceAnswersError(f"no place takes {len(waiting)} events of {where}; {kept}")
+        logger.critical("%s", error)
+        return error
+
+    async def _place(self, events: Sequence[Event], *, first: bool) -> list[Event]:
+        """Send each event to the place of its failure's class; returns those that no place took."""
+        now = times.now()
+        stamp = times.milliseconds_text(now)
+        by_item = {id(event.item): event for event in events}
+        letters = [event for event in events if _is_final(event)]
+        for event in events:
+            note(event, stamp)
+        refused = await self._placing.dead_letter([event.item for event in letters])
+        for item in refused:
+            item.dead_letter = True
+        refused_ids = {id(item) for item in refused}
+        lettered = {id(event.item) for event in letters} - refused_ids
+        delayed: list[Delayed] = []
+        for event in events:
+            item = event.item
+            if id(item) in lettered:
+                continue
+            if first:
+                item.attempts += 1
+                item.unexpected += isinstance(event.failure, Unexpected)
+            item.queued_at = item.queued_at or stamp
+            hint = event.failure.retry_after if event.failure else None
+            delayed.append(Delayed(item, backoff.delay(item.attempts, queued_at=now, now=now, hint=hint)))
+        unplaced = await self._placing.enqueue(delayed)
+        return [by_item[id(one.item)] for one in unplaced]
+
+    async def _pass_on_unread(self, items: Sequence[Item], retry: RetryState, budget: Deadline) -> Summary:
+        """Put each event alone and unread into the retry queue, where only the guilty one goes on failing."""
+        logger.error(
+            "Try %d of a batch whose last try ended with %r: its %d events go unread into the retry queue.",
+            retry.count + 1,
+            retry.previous[:200],
+            len(items),
+        )
+        stamp = times.milliseconds_text(times.now())
+        for item in items:
+            item.record(
+                at=stamp,
+                stage=Stage.RETRY,
+                reason="batch kept failing unread",
+                field=None,
+                exception=retry.previous,
+                failure_class=Unexpected.failure_class,
+            )
+            item.queued_at = stamp
+        waiting = [Delayed(item, 1.0) for item in items]
+        attempt = 0
+        while waiting := await self._placing.enqueue(waiting, alone=True):
+            if retry.endless or budget.passed:
+                raise self._no_place([Event(one.item) for one in waiting], retry)
+            await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+            attempt += 1
+        summary = Summary(received=len(items), queued=len(items))
+        self._status.scored(summary)
+        return summary
+
+
+def _is_final(event: Event) -> bool:
+    return isinstance(event.failure, Permanent) and not event.item.braked
+
+
+def note(event: Event, stamp: str) -> None:
+    """Write the event's failure into its item."""
+    failure = event.failure
+    if failure is None:
+        return
+    event.item.record(
+        at=stamp,
+        stage=failure.stage,
+        reason=failure.reason,
+        field=failure.field,
+        exception=failure.detail,
+        failure_class=failure.failure_class,
+    )
+
+
+def count(summary: Summary, events: Sequence[Event], failed: Sequence[Event]) -> None:
+    """Add up where the events of a settled batch are."""
+    for event in events:
+        if event.done is Done.STORED:
+            summary.stored += 1
+        elif event.done is Done.SUPERSEDED:
+            summary.superseded += 1
+        elif _is_final(event) and not event.item.dead_letter:
+            summary.dead_lettered += 1
+        else:
+            summary.queued += 1
+            summary.braked += event.item.braked
+    summary.reasons.update(
+        f"{event.item.stage}: {event.item.reason}" for event in failed if event.item.reason
+    )

@@ -1,0 +1,168 @@
+"""Finds a place for events that are not stored: the retry queue or the dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from everscore import times
+from everscore.envelope import (
+    DeadLetter,
+    Item,
+    Packed,
+    encode_dead_letter,
+    encode_item,
+    pack,
+    slim,
+)
+from everscore.failures import Failure
+from everscore.ports import Blobs, RetryQueue
+
+logger = logging.getLogger(__name__)
+
+# Blob writes and queue sends in flight at once; each is one request of a few milliseconds.
+PARALLEL = 16
+# What a header of blob metadata holds: printable ASCII, of a length that leaves room for the others.
+_METADATA_LIMIT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """An item and the seconds until its next try."""
+
+    item: Item
+    delay: float
+
+
+class Placing:
+    """Puts items where they are safe. What no place took comes back, with nothing raised."""
+
+    def __init__(self, queue: RetryQueue, blobs: Blobs) -> None:
+        self._queue = queue
+        self._blobs = blobs
+        self._slots = asyncio.Semaphore(PARALLEL)
+
+    async def enqueue(self, delayed: Sequence[Delayed], *, alone: bool = False) -> list[Delayed]:
+        """Send items to the retry queue, many to a message.
+
+        Args:
+            delayed: items of one delay (in whole seconds) share messages.
+            alone: one message an item, so that a message's dequeue count is the item's own.
+
+        Returns:
+            What may not be in the queue.
+        """
+        groups: dict[int, list[Item]] = defaultdict(list)
+        for one in delayed:
+            groups[round(one.delay)].append(one.item)
+        results = await asyncio.gather(
+            *(self._enqueue_group(items, delay, alone=alone) for delay, items in groups.items())
+        )
+        return [Delayed(item, delay) for delay, items in zip(groups, results, strict=True) for item in items]
+
+    async def _enqueue_group(self, items: list[Item], delay: int, *, alone: bool) -> list[Item]:
+        batches = [[item] for item in items] if alone else [items]
+        messages: list[Packed] = []
+        too_large: list[Item] = []
+        for batch in batches:
+            packed, large = pack(batch)
+            messages += packed
+            too_large += large
+        checked = await asyncio.gather(*(self._check_in(item) for item in too_large))
+        placed = [pointer for pointer in checked if pointer is not None]
+        whole = {id(pointer): item for pointer, item in zip(checked, too_large, strict=True) if pointer}
+        for batch in [[item] for item in placed] if alone else [placed]:
+            messages += pack(batch)[0]
+        sent = await asyncio.gather(*(self._send(message, delay) for message in messages))
+        unplaced = [item for item, pointer in zip(too_large, checked, strict=True) if pointer is None]
+        for message, ok in zip(messages, sent, strict=True):
+            if not ok:
+                unplaced += [whole.get(id(item), item) for item in message.items]
+        return unplaced
+
+    async def _check_in(self, item: Item) -> Item | None:
+        """Put the whole item into a blob; returns what points at it, or None where blobs do not answer."""
+        name = item.blob or "items/" + blob_name(item, hour=_hour(item, times.now()))
+        async with self._slots:
+            try:
+                await self._blobs.put_claim_check(name, encode_item(item))
+            except Failure as failure:
+                logger.warning("A claim check could not be written: %s", failure)
+                return None
+        return slim(item, name)
+
+    async def _send(self, message: Packed, delay: int) -> bool:
+        async with self._slots:
+            try:
+                await self._queue.send(message.message, delay)
+            except Failure as failure:
+                logger.warning(
+                    "%d events could not be sent to the retry queue: %s", len(message.items), failure
+                )
+                return False
+        return True
+
+    async def dead_letter(self, items: Sequence[Item]) -> list[Item]:
+        """Write items to the dead letters, their bodies inline.
+
+        Returns:
+            What may not be there.
+        """
+        results = await asyncio.gather(*(self._dead_letter(item) for item in items))
+        return [item for item, ok in zip(items, results, strict=True) if not ok]
+
+    async def _dead_letter(self, item: Item) -> bool:
+        now = times.now()
+        failed_at = times.milliseconds_text(now)
+        letter = DeadLetter(item=item, failed_at=failed_at)
+        item.dead_letter = False
+        item.blob = None
+        name = blob_name(item, hour=_hour(item, now))
+        metadata = {
+            "stage": item.stage or "",
+            "reason": ascii_text(item.reason or ""),
+            "failedat": failed_at,
+            "enqueuedat": item.source.enqueued_at or "",
+        }
+        async with self._slots:
+            try:
+                await self._blobs.put_dead_letter(
+                    name, encode_dead_letter(letter), {key: text for key, text in metadata.items() if text}
+                )
+            except Failure as failure:
+                logger.warning("Dead letter %s could not be written: %s", name, failure)
+                return False
+        return True
+
+
+def blob_name(item: Item, *, hour: datetime) -> str:
+    """``<yyyy>/<mm>/<dd>/<hh>/<hub>-<partition>-<sequence>-<index>.json``; the same for each repeat.
+
+    Without a sequence number, the SHA-256 of the body stands in for the place in the hub.
+    """
+    source = item.source
+    if source.sequence_number is None:
+        place = f"{source.hub or 'unknown'}-{hashlib.sha256(item.body).hexdigest()}"
+    else:
+        place = f"{source.hub or 'unknown'}-{source.partition or 'unknown'}-{source.sequence_number}"
+    return f"{hour:%Y/%m/%d/%H}/{place}-{source.index}.json"
+
+
+def _hour(item: Item, otherwise: datetime) -> datetime:
+    for text in (item.source.enqueued_at, item.first_failed_at):
+        if text:
+            try:
+                return times.parse(text)
+            except ValueError:
+                continue
+    return otherwise
+
+
+def ascii_text(text: str) -> str:
+    """A text as blob metadata can carry it: printable ASCII, other characters as ``?``, bounded."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:_METADATA_LIMIT].strip()

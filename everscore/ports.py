@@ -1,0 +1,142 @@
+"""What the pipeline needs of the outside world: small interfaces that the adapters fill.
+
+Every method raises only the failures of everscore.failures, always within its own time-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from everscore.failures import EverscoreError, Failure
+
+type Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One operation of a transactional batch: create, or replace where an ETag is given."""
+
+    document: Document
+    etag: str | None = None
+
+
+class WriteRefusedError(EverscoreError):
+    """A transactional batch was refused; nothing of it was written.
+
+    Attributes:
+        failure: why.
+        index: the guilty operation, or None where the request as a whole was refused.
+    """
+
+    def __init__(self, failure: Failure, index: int | None) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.index = index
+
+
+class DocumentStore(Protocol):
+    """The store of scored events."""
+
+    async def write(self, pk: str, writes: Sequence[Write]) -> float:
+        """Write all or nothing, at most 100, all with this partition key; returns request units.
+
+        Raises:
+            WriteRefusedError: nothing was written, or (a transient failure) the outcome is unknown.
+        """
+        ...
+
+    async def read(self, pk: str, ids: Sequence[str]) -> dict[str, Document]:
+        """The documents with these ids, without their payload: id, _etag, time, source, fingerprint, scores.
+
+        Raises:
+            Failure: they could not be read.
+        """
+        ...
+
+
+class RetryQueue(Protocol):
+    """The queue of events that wait for another try."""
+
+    async def send(self, message: bytes, delay: float) -> None:
+        """Put a message that appears after ``delay`` seconds and never expires.
+
+        Raises:
+            Failure: it may not be in the queue.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PoisonMessage:
+    """A message of the poison queue, its text as it lies there."""
+
+    id: str
+    text: str
+    receipt: str
+    inserted_at: str
+
+
+class PoisonQueue(Protocol):
+    """The queue that the Functions host moves messages to when it gives up on them."""
+
+    async def receive(self) -> list[PoisonMessage]:
+        """The next messages, hidden for some minutes; none when it is empty.
+
+        Raises:
+            Failure: it could not be read.
+        """
+        ...
+
+    async def delete(self, message: PoisonMessage) -> None:
+        """Take a message out for good.
+
+        Raises:
+            Failure: it may still be there.
+        """
+        ...
+
+
+class Blobs(Protocol):
+    """Dead letters, claim checks and status, each in its container."""
+
+    async def put_dead_letter(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
+        """Write or overwrite a dead letter.
+
+        Raises:
+            Failure: it may not be there.
+        """
+        ...
+
+    async def put_claim_check(self, name: str, data: bytes) -> None:
+        """Write a claim-check blob.
+
+        Raises:
+            Failure: it may not be there.
+        """
+        ...
+
+    async def get_claim_check(self, name: str) -> bytes | None:
+        """Read a claim-check blob; None when it is gone.
+
+        Raises:
+            Failure: it could not be read.
+        """
+        ...
+
+    async def put_status(self, name: str, data: bytes) -> None:
+        """Write or overwrite a status blob.
+
+        Raises:
+            Failure: it may not be there.
+        """
+        ...
+
+    async def get_status(self, name: str) -> bytes | None:
+        """Read a status blob; None when there is none.
+
+        Raises:
+            Failure: it could not be read.
+        """
+        ...

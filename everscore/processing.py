@@ -1,0 +1,80 @@
+"""Decode, validate, score, store: what scoring and retrying have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from everscore.deadline import Deadline
+from everscore.envelope import Item
+from everscore.events import Decoder, Event, unexpected
+from everscore.failures import Failure, Stage
+from everscore.model_source import ModelSource
+from everscore.scoring import Model, Scores
+from everscore.storing import Storing
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """Events, each ``done`` or with a ``failure``, and the request units that their writes cost."""
+
+    events: list[Event]
+    request_units: float
+
+
+class Processing:
+    """Takes items as far as they go; what stops one never stops its neighbours."""
+
+    def __init__(self, *, decoder: Decoder, models: ModelSource, storing: Storing) -> None:
+        self._decoder = decoder
+        self._models = models
+        self._storing = storing
+
+    async def run(self, items: Sequence[Item], deadline: Deadline) -> Processed:
+        """Process a batch.
+
+        Stages that an item has behind it are kept: identity that was found, scores that were finite.
+        Decoding runs again, since the payload does not travel.
+        """
+        events = self._decoder.decode(items)
+        await self._score([event for event in events if not event.failure and not event.item.scores])
+        ready = [event for event in events if not event.failure]
+        charge = await self._storing.store(ready, deadline) if ready else 0.0
+        return Processed(events, charge)
+
+    async def store_again(self, events: Sequence[Event], deadline: Deadline) -> float:
+        """Store events that failed there before; for holding a batch that no place takes."""
+        for event in events:
+            event.failure = None
+        return await self._storing.store(events, deadline)
+
+    async def _score(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        try:
+            model = await self._models.get()
+        except Failure as failure:
+            for event in events:
+                event.failure = failure
+            return
+        # A worker thread once a batch, so that scoring never stalls the loop that all invocations share.
+        results = await asyncio.to_thread(_score_all, model, [event.payload for event in events])
+        for event, result in zip(events, results, strict=True):
+            if isinstance(result, Failure):
+                event.failure = result
+            else:
+                event.item.scores = {model.name: result}
+
+
+def _score_all(model: Model, payloads: list[object]) -> list[Scores | Failure]:
+    try:
+        results = model.score(payloads)
+        if len(results) != len(payloads):
+            raise ValueError(f"the model gave {len(results)} results for {len(payloads)} events")  # noqa: TRY301
+    except Exception as error:  # noqa: BLE001 - bisected to the guilty event: its neighbours go on
+        if len(payloads) == 1:
+            return [unexpected(Stage.SCORE, error)]
+        half = len(payloads) // 2
+        return _score_all(model, payloads[:half]) + _score_all(model, payloads[half:])
+    return results

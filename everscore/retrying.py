@@ -1,0 +1,307 @@
+"""Takes up what waits in the retry queue, until it is stored, superseded or a dead letter.
+
+Where each event is, should the process die on any line of this module: in the message, which the host deletes
+only after the invocation has returned. The next try is sent before that; identity makes a repeat harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from everscore import backoff, times
+from everscore.deadline import Deadline
+from everscore.envelope import (
+    Item,
+    NewerEnvelopeError,
+    Source,
+    UnreadableEnvelopeError,
+    decode_envelope,
+    decode_item,
+    restore,
+)
+from everscore.events import Event
+from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected
+from everscore.pipeline import Limits, NoPlaceAnswersError, count, note
+from everscore.placing import Delayed, Placing
+from everscore.ports import Blobs, RetryQueue
+from everscore.processing import Processing
+from everscore.status import Status
+from everscore.summary import Summary
+
+logger = logging.getLogger(__name__)
+
+# Dequeue counts climb only by crashes, since an invocation holds before it raises.
+SPLIT_FROM_DEQUEUE = 3
+DEAD_FROM_DEQUEUE = 6
+UNEXPECTED_LIMIT = 3
+_NEWER_DELAY = 60.0
+_HOLD_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an event is tried.
+
+    Attributes:
+        give_up: age in the queue at which a failing event becomes a dead letter.
+        brake: time for which events that the brake sent are tried, whatever fails.
+    """
+
+    give_up: timedelta
+    brake: timedelta
+
+
+class Retrying:
+    """Handles one message of the retry queue."""
+
+    def __init__(
+        self,
+        *,
+        processing: Processing,
+        placing: Placing,
+        queue: RetryQueue,
+        blobs: Blobs,
+        status: Status,
+        limits: Limits,
+        patience: Patience,
+    ) -> None:
+        self._processing = processing
+        self._placing = placing
+        self._queue = queue
+        self._blobs = blobs
+        self._status = status
+        self._limits = limits
+        self._patience = patience
+
+    async def retry_events(self, message: bytes, *, dequeue_count: int, message_id: str) -> Summary:
+        """Take a message to its end; returning means that it may be deleted.
+
+        Args:
+            message: its bytes, base64 undone.
+            dequeue_count: times that it was received, this one included.
+            message_id: the queue's name for it.
+
+        Raises:
+            NoPlaceAnswersError: no place took what failed, within the time budget; the message stays.
+        """
+        budget = Deadline.after(self._limits.time_budget)
+        try:
+            items = decode_envelope(message).items
+        except NewerEnvelopeError as newer:
+            logger.warning("A retry message is left for a newer release: %s", newer)
+            await self._send_back(message, budget)
+            return Summary()
+        except UnreadableEnvelopeError as unreadable:
+            return await self._end(
+                [foreign(message, message_id, "retry message unreadable", str(unreadable))], budget
+            )
+        if dequeue_count >= DEAD_FROM_DEQUEUE and len(items) == 1:
+            return await self._end([await self._crashed(items[0], budget)], budget)
+        if dequeue_count >= SPLIT_FROM_DEQUEUE and len(items) > 1:
+            return await self._split(items, budget)
+        return await self._try(items, budget)
+
+    async def _try(self, items: list[Item], budget: Deadline) -> Summary:
+        whole, unread = await self._read_claim_checks(items)
+        pending = [item for item in whole if item.dead_letter]
+        processed = await self._processing.run(
+            [item for item in whole if not item.dead_letter], Deadline.after(self._limits.batch_deadline)
+        )
+        events = processed.events
+        summary = Summary(received=len(items), request_units=processed.request_units)
+        failed = [event for event in events if not event.done] + unread
+        now = times.now()
+        stamp = times.milliseconds_text(now)
+        for event in failed:
+            self._judge(event, now, stamp)
+        await self._place(failed, pending, budget)
+        count(summary, [*events, *unread], failed)
+        summary.dead_lettered += sum(not item.dead_letter for item in pending)
+        summary.queued += sum(item.dead_letter for item in pending)
+        self._status.scored(summary)
+        return summary
+
+    async def _read_claim_checks(self, items: Sequence[Item]) -> tuple[list[Item], list[Event]]:
+        """The items with their bodies, and events for those whose blob is gone or does not answer."""
+        results = await asyncio.gather(*(self._read_claim_check(item) for item in items))
+        return (
+            [result for result in results if isinstance(result, Item)],
+            [result for result in results if isinstance(result, Event)],
+        )
+
+    async def _read_claim_check(self, item: Item) -> Item | Event:
+        if item.blob is None:
+            return item
+        try:
+            data = await self._blobs.get_claim_check(item.blob)
+        except Failure as failure:
+            return Event(
+                item,
+                failure=Transient(
+                    Stage.RETRY, "claim check not read", str(failure), retry_after=failure.retry_after
+                ),
+            )
+        if data is None:
+            return Event(item, failure=_expired(item))
+        try:
+            return restore(item, decode_item(data))
+        except UnreadableEnvelopeError as error:
+            item.body = data
+            return Event(item, failure=Permanent(Stage.RETRY, "claim check unreadable", str(error)))
+
+    def _judge(self, event: Event, now: datetime, stamp: str) -> None:
+        """Note the failure, and turn it into a permanent one where patience has run out."""
+        item, failure = event.item, event.failure
+        if failure is None:
+            raise ValueError("only failed events are judged")
+        item.attempts += 1
+        item.unexpected += isinstance(failure, Unexpected)
+        note(event, stamp)
+        age = _age(item, now)
+        item.braked = item.braked and age < self._patience.brake
+        if item.braked or isinstance(failure, Permanent):
+            return
+        if item.unexpected >= UNEXPECTED_LIMIT:
+            event.failure = Permanent(failure.stage, failure.reason, failure.detail, field=failure.field)
+        elif age >= self._patience.give_up:
+            detail = f"after {age.days} days and {item.attempts} tries; last: {failure}"
+            event.failure = Permanent(Stage.RETRY, "gave up", detail, field=failure.field)
+            note(event, stamp)
+
+    async def _place(self, failed: Sequence[Event], pending: Sequence[Item], budget: Deadline) -> None:
+        """Dead letters and next tries; holds while no place answers.
+
+        Raises:
+            NoPlaceAnswersError: the time budget is used up.
+        """
+        letters = [
+            event.item for event in failed if isinstance(event.failure, Permanent) and not event.item.braked
+        ]
+        letters += pending
+        ids = {id(item) for item in letters}
+        luck = random.random()  # noqa: S311 - spreads load, guards nothing
+        now = times.now()
+        delayed = [
+            Delayed(
+                event.item,
+                backoff.delay(
+                    event.item.attempts,
+                    queued_at=_queued_at(event.item, now),
+                    now=now,
+                    hint=event.failure.retry_after if event.failure else None,
+                    luck=luck,  # one draw for the message, so that what fails together stays together
+                ),
+            )
+            for event in failed
+            if id(event.item) not in ids
+        ]
+        attempt = 0
+        while True:
+            letters = await self._placing.dead_letter(letters)
+            for item in letters:
+                item.dead_letter = True
+                delay = backoff.delay(
+                    max(1, item.attempts), queued_at=_queued_at(item, now), now=now, hint=None
+                )
+                delayed.append(Delayed(item, delay))
+            delayed = await self._placing.enqueue(delayed)
+            if not delayed:
+                return
+            if budget.passed:
+                self._status.no_place("the retry queue")
+                raise NoPlaceAnswersError(
+                    f"no place takes {len(delayed)} events of a retry message; it stays"
+                )
+            letters = [one.item for one in delayed if one.item.dead_letter]
+            delayed = [one for one in delayed if not one.item.dead_letter]
+            await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+            attempt += 1
+
+    async def _split(self, items: list[Item], budget: Deadline) -> Summary:
+        """One message an item, unread, so that only the guilty one goes on killing the worker."""
+        logger.error(
+            "A retry message of %d events seems to kill the worker: it is split, unread.", len(items)
+        )
+        waiting = [Delayed(item, 1.0) for item in items]
+        attempt = 0
+        while waiting := await self._placing.enqueue(waiting, alone=True):
+            if budget.passed:
+                raise NoPlaceAnswersError(
+                    f"no place takes {len(waiting)} events of a retry message; it stays"
+                )
+            await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+            attempt += 1
+        return Summary(received=len(items), queued=len(items))
+
+    async def _crashed(self, item: Item, budget: Deadline) -> Event:
+        """The item with its body, unparsed, as a dead letter."""
+        failure = Permanent(Stage.RETRY, "crashes the worker", "it was never processed to an end")
+        found = await self._read_claim_check(item)
+        while isinstance(found, Event) and isinstance(found.failure, Transient) and not budget.passed:
+            await asyncio.sleep(min(5.0, budget.remaining))
+            found = await self._read_claim_check(item)
+        if isinstance(found, Event):
+            if isinstance(found.failure, Transient):
+                raise NoPlaceAnswersError(f"a claim check cannot be read; the message stays: {found.failure}")
+            return found
+        return Event(found, failure=failure)
+
+    async def _end(self, events: list[Event], budget: Deadline) -> Summary:
+        stamp = times.milliseconds_text(times.now())
+        for event in events:
+            note(event, stamp)
+            event.item.queued_at = event.item.queued_at or stamp
+        await self._place(events, [], budget)
+        summary = Summary(received=len(events))
+        count(summary, events, events)
+        self._status.scored(summary)
+        return summary
+
+    async def _send_back(self, message: bytes, budget: Deadline) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._queue.send(message, _NEWER_DELAY)
+            except Failure as failure:
+                if budget.passed:
+                    raise NoPlaceAnswersError(
+                        f"the retry queue does not take a message back: {failure}"
+                    ) from failure
+                await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+                attempt += 1
+            else:
+                return
+
+
+def foreign(data: bytes, message_id: str, reason: str, detail: str) -> Event:
+    """An event for a message that is none of ours: its bytes, and the message in place of a source."""
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    source = Source(hub="retry-queue", partition=message_id or digest, sequence_number=0)
+    return Event(Item(body=data, source=source), failure=Permanent(Stage.RETRY, reason, detail))
+
+
+def _expired(item: Item) -> Permanent:
+    return Permanent(
+        Stage.RETRY,
+        "body expired",
+        f"the claim check {item.blob} is gone; the hub may still hold the event at the source noted here",
+    )
+
+
+def _queued_at(item: Item, otherwise: datetime) -> datetime:
+    if item.queued_at is None:
+        return otherwise
+    try:
+        return times.parse(item.queued_at)
+    except ValueError:
+        return otherwise
+
+
+def _age(item: Item, now: datetime) -> timedelta:
+    return now - _queued_at(item, now)

@@ -1,0 +1,116 @@
+"""The small status blob by which functions on other instances know how scoring and retrying fare."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import msgspec
+
+from everscore import times
+from everscore.failures import Failure
+from everscore.ports import Blobs
+from everscore.summary import Summary
+
+logger = logging.getLogger(__name__)
+
+
+class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What one function last said of itself.
+
+    Attributes:
+        function: its name.
+        at: when.
+        retry_policy: whether the endless retry policy is in force; None for functions without one.
+        received, stored, superseded, queued, dead_lettered: since this instance started.
+        last_failure: the most frequent reason of the last batch in which something failed.
+        last_failure_at: when.
+        braked_at, brake_reason: when and why the brake was last on.
+        no_place_at, no_place: when and for which events no place answered.
+    """
+
+    function: str
+    at: str = ""
+    retry_policy: bool | None = None
+    received: int = 0
+    stored: int = 0
+    superseded: int = 0
+    queued: int = 0
+    dead_lettered: int = 0
+    last_failure: str | None = None
+    last_failure_at: str | None = None
+    braked_at: str | None = None
+    brake_reason: str | None = None
+    no_place_at: str | None = None
+    no_place: str | None = None
+
+
+def decode_status(data: bytes) -> StatusReport:
+    """Read a status blob.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return msgspec.json.decode(data, type=StatusReport)
+
+
+class Status:
+    """Gathers one function's status and writes it, at most once in an interval.
+
+    Args:
+        function: its name.
+        blobs: where it is written.
+        interval: seconds between writes.
+        has_policy: whether this function should run under a retry policy.
+    """
+
+    def __init__(self, function: str, blobs: Blobs, *, interval: float, has_policy: bool) -> None:
+        self._report = StatusReport(function=function, retry_policy=True if has_policy else None)
+        self._blobs = blobs
+        self._interval = interval
+        self._written_at: float | None = None
+
+    def scored(self, summary: Summary) -> None:
+        """Add a batch's counts."""
+        report = self._report
+        report.received += summary.received
+        report.stored += summary.stored
+        report.superseded += summary.superseded
+        report.queued += summary.queued
+        report.dead_lettered += summary.dead_lettered
+        if summary.reasons:
+            report.last_failure = summary.reasons.most_common(1)[0][0]
+            report.last_failure_at = _stamp()
+
+    def policy_missing(self) -> None:
+        """No endless retry policy is in force: a batch that raises would be lost."""
+        if self._report.retry_policy:
+            logger.critical(
+                "score_events runs without its endless retry policy (max_retry_count -1): a batch that no "
+                "place takes is held as long as possible, and then lost. Restore the policy."
+            )
+        self._report.retry_policy = False
+
+    def braked(self, reason: str) -> None:
+        """The brake was on."""
+        self._report.braked_at, self._report.brake_reason = _stamp(), reason
+
+    def no_place(self, where: str) -> None:
+        """No place answered."""
+        self._report.no_place_at, self._report.no_place = _stamp(), where
+
+    async def write(self) -> None:
+        """Write the blob, unless that was done within the interval; a failure to is logged, nothing more."""
+        now = time.monotonic()
+        if self._written_at is not None and now - self._written_at < self._interval:
+            return
+        self._written_at = now
+        self._report.at = _stamp()
+        try:
+            await self._blobs.put_status(self._report.function, msgspec.json.encode(self._report))
+        except Failure as failure:
+            logger.warning("The status of %s could not be written: %s", self._report.function, failure)
+
+
+def _stamp() -> str:
+    return times.milliseconds_text(times.now())

@@ -1,0 +1,107 @@
+"""From what the Functions worker hands over to the pipeline's items. Any metadata may be missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import azure.functions as func
+
+from everscore import times
+from everscore.envelope import Item, Source
+from everscore.pipeline import RetryState
+
+_ENDLESS = -1
+# What hosts write: the zone is missing, Z or +00:00, and there are up to seven decimals.
+_HOST_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?")
+_TRACE_PROPERTIES = ("traceparent", "Diagnostic-Id")
+
+
+def items_of(events: Sequence[func.EventHubEvent], hub: str, traceparent: str | None) -> list[Item]:
+    """One item an event.
+
+    Args:
+        events: of one invocation, all of one partition.
+        hub: name of the hub, used where the metadata has none.
+        traceparent: of the invocation, for events that carry none.
+    """
+    if not events:
+        return []
+    metadata: Mapping[str, Any] = events[0].metadata or {}  # one object, shared by all events of the batch
+    partition = _mapping(metadata.get("PartitionContext"))
+    properties = _aligned(metadata.get("PropertiesArray"), len(events))
+    system = _aligned(metadata.get("SystemPropertiesArray"), len(events))
+    namespace = _text(partition.get("FullyQualifiedNamespace"))
+    hub = _text(partition.get("EventHubName")) or hub
+    partition_id = _text(partition.get("PartitionId"))
+    return [
+        Item(
+            body=event.get_body() or b"",
+            properties=own or None,
+            source=Source(
+                namespace=namespace,
+                hub=hub,
+                partition=partition_id,
+                sequence_number=_number(of_system.get("SequenceNumber"), event.sequence_number),
+                offset=_text(of_system.get("Offset")),
+                enqueued_at=_time(of_system.get("EnqueuedTimeUtc")),
+            ),
+            traceparent=_trace(own, traceparent),
+        )
+        for event, own, of_system in zip(events, properties, system, strict=True)
+    ]
+
+
+def retry_state_of(context: func.Context) -> RetryState:
+    """What the host says of earlier tries; without a policy its default counts: no try, no endless bound."""
+    retry = context.retry_context
+    exception = getattr(retry, "rpc_exception", None) or getattr(retry, "exception", None)
+    text = getattr(exception, "message", None) or (str(exception) if exception else "")
+    return RetryState(
+        count=int(retry.retry_count or 0), endless=retry.max_retry_count == _ENDLESS, previous=text
+    )
+
+
+def _aligned(value: object, length: int) -> list[dict[str, Any]]:
+    """A list of objects, one an event; empty objects where the host gave none that fit."""
+    if not isinstance(value, list) or len(value) != length:
+        return [{} for _ in range(length)]
+    return [_mapping(each) for each in value]
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, str | int) and value != "" else None
+
+
+def _number(value: object, otherwise: object) -> int | None:
+    for each in (value, otherwise):
+        if isinstance(each, int) and not isinstance(each, bool):
+            return each
+    return None
+
+
+def _time(value: object) -> str | None:
+    """UTC with milliseconds, as all sources are written."""
+    if not isinstance(value, str):
+        return None
+    found = _HOST_TIME.fullmatch(value)
+    if found:
+        seconds, decimals = found.groups(default="")
+        return f"{seconds}.{decimals[:3]:0<3}Z"
+    try:
+        return times.milliseconds_text(times.parse(value))
+    except ValueError:
+        return None
+
+
+def _trace(properties: Mapping[str, Any], otherwise: str | None) -> str | None:
+    for name in _TRACE_PROPERTIES:
+        value = properties.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return otherwise or None
