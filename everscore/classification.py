@@ -72,7 +72,7 @@ def _forbidden(sub_status: int | None, code: str, detail: str, retry_after: floa
         return Permanent(
             Stage.STORE,
             "logical partition full",
-            f"all documents with this pk together reached 20 GB; choose a finer partitionKey ({code}): {detail}",
+            f"this pk reached 20 GB; choose a finer partitionKey ({code}): {detail}",
         )
     if sub_status in _FORBIDDEN_TRANSIENT:
         return Transient(

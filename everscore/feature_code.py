@@ -52,7 +52,21 @@ class FeatureCode:
             )
 
     def __call__(self, columns: Columns, rows: int) -> Columns:
-        """The columns for the model.
+        """The columns for the model: texts as objects, all others as numbers or booleans.
+
+        Raises:
+            Exception: see `run`; also a text where the model takes a number.
+        """
+        made = self.run(columns, rows)
+        for name, column in made.items():
+            if name in self._texts:
+                made[name] = column.astype(object)
+            elif column.dtype.kind not in "fib":
+                made[name] = column.astype(np.float64)
+        return made
+
+    def run(self, columns: Columns, rows: int) -> Columns:
+        """The columns as the function returns them.
 
         Raises:
             Configuration: the file cannot be imported, or has no function ``features``.
@@ -68,10 +82,6 @@ class FeatureCode:
             column = np.asarray(result[name])
             if column.shape != (rows,):
                 raise ValueError(f"features() returned '{name}' in the shape {column.shape}, not ({rows},)")
-            if name in self._texts:
-                column = column.astype(object)
-            elif column.dtype.kind not in "fib":
-                column = column.astype(np.float64)
             made[name] = column
         return made
 

@@ -60,7 +60,7 @@ class StreamManifest(_Part):
     )
     partition_key: list[str] | Buckets = Field(
         alias="partitionKey",
-        description="JSON Pointers to fields that never change between versions of one id, or hashed buckets.",
+        description="JSON Pointers to fields that never change for one id, or hashed buckets.",
     )
     time: str | EpochTime | None = Field(
         None, description="JSON Pointer to the event's ISO-8601 time; without it, the enqueued time counts."
@@ -261,6 +261,19 @@ def _epoch(value: object, field: str, scale: int) -> datetime:
     if value is Absent.MISSING or value is None:
         raise Permanent(Stage.VALIDATE, "time missing", "a number is needed", field=field)
     raise Permanent(Stage.VALIDATE, "time of the wrong type", "a number is needed", field=field)
+
+
+def stream_schema() -> dict[str, Any]:
+    """The JSON Schema of stream.json, as committed in ``schemas/stream.schema.json``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What an event is, schema 1",
+        **{
+            name: part
+            for name, part in StreamManifest.model_json_schema(by_alias=True).items()
+            if name != "title"
+        },
+    }
 
 
 def load_stream(path: Path) -> Stream:
