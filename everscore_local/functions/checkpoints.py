@@ -69,7 +69,7 @@ class CheckpointStore:
         prefix = f"{self._prefix}/ownership/"
         found = []
         async for blob in self._container.list_blobs(name_starts_with=prefix, include=["metadata"]):
-            owner = (blob.metadata or {}).get("ownerid", "")
+            owner = (blob.metadata or {}).get("ownerid") or ""
             found.append(
                 Ownership(blob.name.removeprefix(prefix), owner, _bare(blob.etag), blob.last_modified)
             )

@@ -75,7 +75,12 @@ class EventHubListener:
     def start(self) -> None:
         """Begin; an unreachable hub or storage is tried again for ever."""
         self._client = EventHubConsumerClient.from_connection_string(
-            self._connection, self._group, eventhub_name=self._hub
+            self._connection,
+            self._group,
+            eventhub_name=self._hub,
+            # The loops around it have their own back-off; the SDK would say nothing for 12 s.
+            retry_total=0,
+            retry_backoff_factor=0.1,
         )
         self._task = asyncio.create_task(self._balance())
 
