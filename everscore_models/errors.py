@@ -1,0 +1,9 @@
+"""What an export refuses."""
+
+from __future__ import annotations
+
+from everscore.failures import EverscoreError
+
+
+class ExportError(EverscoreError):
+    """A model cannot be trained, converted or checked. The message says why, and what the choices are."""

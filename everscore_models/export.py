@@ -1,0 +1,149 @@
+"""Export: convert, compare, and only then write ``model.onnx``, ``manifest.json`` and their companions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from everscore.failures import Failure
+from everscore.manifest import MANIFEST_FILE, MODEL_FILE, Features, InputType, Manifest, parse_manifest
+from everscore.scoring import load_model
+from everscore_models.convert import Converted, convert
+from everscore_models.errors import ExportError
+from everscore_models.parity import compare
+from everscore_models.payloads import FEATURES_FILE, apply_features, describe_features, read_readable
+from everscore_models.trained import Trained
+
+SAMPLE_FILE = "sample.jsonl"
+EXPECTED_FILE = "expected.jsonl"
+
+_TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
+
+type Progress = Callable[[str], None]
+
+
+def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) -> Manifest:
+    """Writes a model into its folder, whose name is the model's name.
+
+    Everything is made and compared in a temporary folder first; a mismatch leaves the model's folder as it
+    was. Each file is then moved into place whole, the manifest last: its hash guards against a mixture.
+
+    Args:
+        trained: what ``train.py`` returned.
+        folder: the model's folder; its ``features.py`` is used if `Trained.feature_columns` is set.
+        progress: is called with a few words before each stage.
+
+    Raises:
+        ExportError: the pipeline cannot be converted, or ONNX disagrees with it.
+        ManifestError: what ``train.py`` says of its inputs or labels is wrong.
+    """
+    features = describe_features(folder, trained.feature_columns)
+    columns = list(trained.feature_columns) or [each.name for each in trained.inputs]
+    progress("convert to ONNX")
+    converted = convert(trained.pipeline, _texts(trained, folder), columns, trained.labels, trained.positive)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
+        made = Path(temporary)
+        (made / MODEL_FILE).write_bytes(converted.content)
+        if features is not None:
+            shutil.copyfile(folder / FEATURES_FILE, made / FEATURES_FILE)
+        manifest = _write_manifest(made, _document(trained, folder, features, converted))
+        progress("compare with scikit-learn")
+        rows, largest = compare(
+            trained,
+            manifest,
+            load_model(made),
+            lambda frame: apply_features(frame, made, trained.feature_columns),
+        )
+        parity = {"rows": rows, "tolerance": trained.tolerance, "largestDifference": float(f"{largest:.3g}")}
+        manifest = _write_manifest(made, _document(trained, folder, features, converted, parity))
+        progress("write")
+        _write_companions(made, trained)
+        names = sorted(
+            each.name for each in made.iterdir() if each.name not in (FEATURES_FILE, MANIFEST_FILE)
+        )
+        for name in [*names, MANIFEST_FILE]:
+            (made / name).replace(folder / name)
+    return manifest
+
+
+def _texts(trained: Trained, folder: Path) -> list[str]:
+    """The columns that hold texts when they reach the pipeline."""
+    if not trained.feature_columns:
+        return [each.name for each in trained.inputs if each.type is InputType.TEXT]
+    frame, refused = read_readable(trained.held_out[:100], trained.inputs)
+    frame = frame.drop(index=list(refused)).reset_index(drop=True)
+    made = apply_features(frame, folder, trained.feature_columns)
+    return [str(name) for name in made if not pd.api.types.is_numeric_dtype(made[name].dtype)]
+
+
+def _document(
+    trained: Trained,
+    folder: Path,
+    features: Features | None,
+    converted: Converted,
+    parity: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "$schema": "../../everscore/schemas/model.schema.json",
+        "schema": 1,
+        "name": folder.name,
+        "version": trained.version,
+        "description": trained.description,
+        "kind": str(converted.kind),
+        "sha256": hashlib.sha256(converted.content).hexdigest(),
+        "inputs": [each.model_dump(mode="json") for each in trained.inputs],
+        "outputs": converted.outputs,
+        "training": {
+            "data": trained.data,
+            "rows": trained.rows,
+            "testedOn": trained.tested_on,
+            "metrics": dict(trained.metrics),
+        },
+        "tools": {"python": ".".join(platform.python_version_tuple()[:2])}
+        | {name: version(name) for name in _TOOLS},
+    }
+    if features is not None:
+        document["features"] = features.model_dump(mode="json")
+    if converted.tensors:
+        document["tensors"] = converted.tensors
+    if parity is not None:
+        document["parity"] = dict(parity)
+    return document
+
+
+def _write_manifest(folder: Path, document: Mapping[str, Any]) -> Manifest:
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    manifest = parse_manifest(text.encode(), where=MANIFEST_FILE)
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+    return manifest
+
+
+def _write_companions(folder: Path, trained: Trained) -> None:
+    for name, content in trained.files.items():
+        if name in (MODEL_FILE, MANIFEST_FILE, FEATURES_FILE, SAMPLE_FILE, EXPECTED_FILE):
+            raise ExportError(f"The training hands over a file named {name}, which the export writes itself.")
+        (folder / name).write_bytes(content)
+    if not trained.sample:
+        return
+    scores = load_model(folder).score(trained.sample)
+    expected: list[dict[str, Any]] = []
+    for index, each in enumerate(scores):
+        if isinstance(each, Failure):
+            raise ExportError(f"The model cannot score its own sample {index} ({each.detail})")
+        expected.append({"label": each.label, "value": each.value})
+    (folder / SAMPLE_FILE).write_text(json_lines(trained.sample), encoding="utf-8")
+    (folder / EXPECTED_FILE).write_text(json_lines(expected), encoding="utf-8")
+
+
+def json_lines(rows: Any) -> str:
+    """One JSON object a line."""
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)

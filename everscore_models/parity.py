@@ -1,0 +1,206 @@
+"""The parity gate: an ONNX file is written only if it answers as the pipeline does.
+
+Compared are whole payloads, through the code that scores in production: held-out rows, and rows made from
+them with extreme, missing and unseen values. A row that scikit-learn refuses must be refused by ONNX too.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from everscore.failures import Failure
+from everscore.features import Array
+from everscore.manifest import Input, InputType, Kind, Manifest
+from everscore.pointer import parse_pointer
+from everscore.scoring import Model, Scores
+from everscore_models.errors import ExportError
+from everscore_models.payloads import read_readable
+from everscore_models.trained import Payload, Trained
+
+MAX_HELD_OUT = 2000
+UNSEEN = "\N{EMPTY SET} never seen in training"
+
+_CHOICES = (
+    "no file was written. Choices: no scaler before trees, whose thresholds flip by rounding; columns of a "
+    "wide range, such as time stamps, brought near zero in features.py, since ONNX computes in float32; "
+    "another model"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A payload to compare, and what it is."""
+
+    what: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What scikit-learn says of one row: numbers by label (or one), and the label."""
+
+    values: tuple[float, ...]
+    label: str | None
+
+
+def probes(trained: Trained) -> list[Probe]:
+    """Up to `MAX_HELD_OUT` of the held-out rows, evenly spread, and the rows made from them."""
+    held_out = trained.held_out
+    if not held_out:
+        raise ExportError(
+            "There are no held-out payloads: without them nobody knows whether the ONNX file is right."
+        )
+    step = max(1, len(held_out) // MAX_HELD_OUT)
+    chosen = held_out[::step][:MAX_HELD_OUT]
+    found = [Probe(f"held-out row {index * step}", payload) for index, payload in enumerate(chosen)]
+    frame, _ = read_readable(chosen, trained.inputs)
+    bases = [chosen[0], chosen[len(chosen) // 2], chosen[-1]]
+    for base in bases:
+        found += _made_from(base, trained.inputs, frame)
+    return found
+
+
+def _made_from(base: Payload, inputs: Sequence[Input], frame: pd.DataFrame) -> Iterator[Probe]:
+    nothing = copy.deepcopy(base)
+    for each in inputs:
+        for value in _odd_values(each, frame[each.name].to_numpy()):
+            yield Probe(f"'{each.name}' is {value!r}", with_value(base, each.pointer, value))
+        yield Probe(f"'{each.name}' is null", with_value(base, each.pointer, None))
+        nothing = with_value(nothing, each.pointer, None)
+    yield Probe("every input is null", nothing)
+
+
+def _odd_values(description: Input, seen: Array) -> list[Any]:
+    if description.type is InputType.TEXT:
+        return [UNSEEN, ""]
+    if description.type is InputType.BOOLEAN:
+        return [True, False]
+    known = seen[np.isfinite(seen)] if seen.dtype.kind == "f" else seen
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    span = max(high - low, 1.0)
+    values = [low, high, low - 10 * span, high + 10 * span, 0.0, -1.0]
+    return [int(each) for each in values] if description.type is InputType.INTEGER else values
+
+
+def with_value(payload: Payload, pointer: str, value: Any) -> Payload:
+    """A copy of the payload with another value where the pointer points; objects on the way are made."""
+    changed: Any = copy.deepcopy(payload)
+    tokens = parse_pointer(pointer)
+    if not tokens:
+        raise ExportError("An input's pointer is empty: a payload is an object, and inputs are its fields.")
+    container: Any = changed
+    for token in tokens[:-1]:
+        inner = container[int(token)] if isinstance(container, list) else container.get(token)
+        if inner is None:
+            inner = container[token] = {}
+        container = inner
+    if isinstance(container, list):
+        container[int(tokens[-1])] = value
+    else:
+        container[tokens[-1]] = value
+    result: Payload = changed
+    return result
+
+
+def compare(
+    trained: Trained, manifest: Manifest, model: Model, features: Callable[[pd.DataFrame], pd.DataFrame]
+) -> tuple[int, float]:
+    """Compares the pipeline with the loaded ONNX model on all probes.
+
+    Returns:
+        How many rows both scored, and the largest difference.
+
+    Raises:
+        ExportError: they differ by more than the tolerance, in a label, or in what they refuse.
+    """
+    rows = probes(trained)
+    payloads = [each.payload for each in rows]
+    frame, refused = read_readable(payloads, trained.inputs)
+    kept = [index for index in range(len(rows)) if index not in refused]
+    expected = _answers(trained.pipeline, manifest, features(frame.iloc[kept].reset_index(drop=True)))
+    scored = model.score([payloads[index] for index in kept])
+    largest, compared = 0.0, 0
+    faults: list[str] = []
+    for index, wanted, found in zip(kept, expected, scored, strict=True):
+        fault, difference = _difference(wanted, found, manifest, trained.tolerance)
+        if fault:
+            faults.append(f"{rows[index].what}: {fault}")
+        elif isinstance(wanted, Answer):
+            compared += 1
+            largest = max(largest, difference)
+    if faults:
+        raise ExportError(
+            f"ONNX and scikit-learn disagree on {len(faults)} of {len(kept)} rows (tolerance "
+            f"{trained.tolerance:g}; first: {faults[0]}): {_CHOICES}."
+        )
+    if not compared:
+        raise ExportError("Not one held-out payload can be scored: compare the inputs with the payloads.")
+    return compared, largest
+
+
+def _answers(pipeline: Any, manifest: Manifest, frame: pd.DataFrame) -> list[Answer | str]:
+    """What scikit-learn says of each row, or the name of what it raises."""
+    try:
+        return _predict(pipeline, manifest, frame)
+    except Exception:  # noqa: BLE001 - one row that scikit-learn refuses must not hide the others
+        answers: list[Answer | str] = []
+        for index in range(len(frame)):
+            try:
+                answers += _predict(pipeline, manifest, frame.iloc[[index]])
+            except Exception as error:  # noqa: BLE001 - becomes the row's answer
+                answers.append(type(error).__name__)
+        return answers
+
+
+def _predict(pipeline: Any, manifest: Manifest, frame: pd.DataFrame) -> list[Answer | str]:
+    given = frame if hasattr(pipeline, "feature_names_in_") else frame.to_numpy()
+    if manifest.kind is Kind.REGRESSOR:
+        return [Answer((float(each),), None) for each in np.asarray(pipeline.predict(given)).reshape(-1)]
+    label_of = manifest.outputs.label_of()
+    labels = [label_of[each] for each in np.asarray(pipeline.predict(given)).tolist()]
+    if manifest.kind is Kind.ANOMALY:
+        numbers = np.asarray(pipeline.decision_function(given)).reshape(-1, 1)
+    else:
+        numbers = pipeline.predict_proba(given)
+    return [Answer(tuple(row), label) for row, label in zip(numbers.tolist(), labels, strict=True)]
+
+
+def _difference(
+    wanted: Answer | str, found: Scores | Failure, manifest: Manifest, tolerance: float
+) -> tuple[str, float]:
+    """What is wrong with an answer of ONNX (nothing: empty), and how far it is off."""
+    if isinstance(wanted, str):
+        if isinstance(found, Failure):
+            return "", 0.0
+        return f"scikit-learn raises {wanted}, ONNX says {found.value:.6g}", 0.0
+    if isinstance(found, Failure):
+        return f"scikit-learn says {_shown(wanted)}, ONNX fails ({found.reason})", 0.0
+    numbers = tuple(found.values.values()) or (found.value,)
+    scale = max(1.0, abs(wanted.values[0])) if manifest.kind is Kind.REGRESSOR else 1.0
+    difference = max(abs(a - b) for a, b in zip(wanted.values, numbers, strict=True)) / scale
+    if not difference <= tolerance:  # NaN compares as False
+        return (
+            f"scikit-learn says {_shown(wanted)}, ONNX {', '.join(f'{each:.6g}' for each in numbers)}",
+            difference,
+        )
+    if wanted.label != found.label and not _tied(wanted, manifest.kind, tolerance):
+        return f"scikit-learn says '{wanted.label}', ONNX '{found.label}'", difference
+    return "", difference
+
+
+def _tied(wanted: Answer, kind: Kind, tolerance: float) -> bool:
+    """Whether scikit-learn itself is undecided within the tolerance."""
+    if kind is Kind.ANOMALY:
+        return abs(wanted.values[0]) <= tolerance
+    first, second = sorted(wanted.values)[-1:-3:-1]
+    return first - second <= 2 * tolerance
+
+
+def _shown(answer: Answer) -> str:
+    return ", ".join(f"{each:.6g}" for each in answer.values)
