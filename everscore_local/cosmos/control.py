@@ -57,6 +57,8 @@ class Control:
     def state(self) -> dict[str, Any]:
         """Return what the stand-in holds and has done since it was started."""
         gateway, service = self._gateway, self._gateway.service
+        for container in service.store.by_rid.values():
+            service.drop_expired(container)
         databases = {
             name: {
                 container.id: {

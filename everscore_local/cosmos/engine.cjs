@@ -12,54 +12,18 @@ const load = createRequire(path.join(path.resolve(nodeModules), "anchor.js"));
 const serverFile = load.resolve("@vercel/cosmosdb-server");
 const serverLoad = createRequire(serverFile);
 const Account = serverLoad("./account").default;
-const { default: parseQuery, SyntaxError: QuerySyntaxError } = serverLoad("@zeit/cosmosdb-query");
-const queryFolder = path.dirname(serverLoad.resolve("@zeit/cosmosdb-query"));
-const helpers = require(path.join(queryFolder, "helpers.js"));
+const sql = require("./sql.cjs").makeSql(serverLoad);
 
 console.log = console.error; // stdout is the gateway's
-
-// The library copies its accumulator for each element, which takes seconds for 20,000 documents.
-helpers.stripUndefined = function stripUndefined(value) {
-  if (Array.isArray(value)) {
-    return value.filter(part => part !== undefined).map(stripUndefined);
-  }
-  if (value && typeof value === "object") {
-    const result = {};
-    for (const name of Object.keys(value)) {
-      if (value[name] !== undefined) result[name] = stripUndefined(value[name]);
-    }
-    return result;
-  }
-  return value;
-};
-
-// The generated code builds its rows as `rows.reduce(($, row) => [...$, …], [])`: the same here, in linear time.
-class Rows extends Array {
-  reduce(step, initial) {
-    if (!Array.isArray(initial) || initial.length) return super.reduce(step, initial);
-    const result = new Rows();
-    for (const row of this) for (const made of step(initial, row)) result.push(made);
-    return result;
-  }
-}
-const rowsOf = documents => {
-  const rows = new Rows();
-  for (const document of documents) rows.push(document);
-  return rows;
-};
 
 const account = new Account("127.0.0.1", 0);
 const containers = new Map(); // rid of the gateway → {collection, partitions: key → rid → document}
 const cursors = new Map(); // what is left of answers longer than a page
 const CURSORS_KEPT = 32;
 const PAGE_BYTES = 4 * 1024 * 1024 - 4096;
-const queries = new Map();
-const QUERIES_KEPT = 200;
 
 account.databases.create({ id: "everything" });
 const database = account.database("everything");
-
-class BadQuery extends Error {}
 
 function define({ c, definition }) {
   const known = containers.get(c);
@@ -94,101 +58,25 @@ function remove({ c, pk, rids }) {
     const document = partition && partition.get(rid);
     if (!document) continue;
     partition.delete(rid);
-    container.documents._data.delete(rid);
+    container.documents.delete(rid, pk);
     container.count -= 1;
   }
   if (partition && !partition.size) container.partitions.delete(pk);
 }
 
-function number(text, parameters) {
-  if (!text.startsWith("@")) return Number(text);
-  const found = (parameters || []).find(({ name }) => name === text);
-  if (!found || !Number.isInteger(found.value) || found.value < 0) {
-    throw new BadQuery(`${text} is not given, or no whole number.`);
-  }
-  return found.value;
-}
-
-// What the library's grammar has not: OFFSET … LIMIT, DISTINCT, GROUP BY.
-function dissect(sql) {
-  const known = queries.get(sql);
-  if (known) return known;
-  let text = sql.trim().replace(/;\s*$/, "");
-  const plan = { offset: null, limit: null, distinct: false, top: null, groupBy: null };
-  text = text.replace(/\s+OFFSET\s+(\d+|@\w+)\s+LIMIT\s+(\d+|@\w+)\s*$/i, (_, offset, limit) => {
-    plan.offset = offset;
-    plan.limit = limit;
-    return "";
-  });
-  text = text.replace(/^SELECT\s+DISTINCT\s+(?:TOP\s+(\d+|@\w+)\s+)?/i, (_, top) => {
-    plan.distinct = true;
-    plan.top = top || null;
-    return "SELECT ";
-  });
-  text = text.replace(/\s+GROUP\s+BY\s+([\w.[\]"']+(?:\s*,\s*[\w.[\]"']+)*)\s*$/i, (_, keys) => {
-    plan.groupBy = keys.split(",").map(key => key.trim());
-    return "";
-  });
-  plan.query = parseQuery(text);
-  plan.text = text;
-  const { select, from, where, orderBy, top } = plan.query.ast.body;
-  plan.counts =
-    /^SELECT\s+VALUE\s+COUNT\s*\(\s*1\s*\)\s+FROM\s+\w+$/i.test(text) && !plan.groupBy && !plan.distinct && !!select;
-  if (plan.groupBy) {
-    if (orderBy || top || (from && from.joins.length)) {
-      throw new BadQuery("The stand-in knows GROUP BY without ORDER BY, TOP and JOIN only.");
-    }
-    const root = (from.source.alias || from.source.expression.expression).name;
-    const fields = plan.groupBy.map((key, i) => `"k${i}": ${key}`).join(", ");
-    const tail = text.slice(text.search(/\sFROM\s/i));
-    plan.keys = parseQuery(`SELECT VALUE {"row": ${root}, "key": {${fields}}}${tail}`);
-    void where;
-  }
-  if (queries.size >= QUERIES_KEPT) queries.delete(queries.keys().next().value);
-  queries.set(sql, plan);
-  return plan;
-}
-
-function run(query, documents, options) {
-  return query.exec(documents, options).result;
-}
-
 function evaluate({ c, pk, query, parameters }) {
   const container = containers.get(c);
-  const plan = dissect(query);
   const partition = pk === null ? null : container.partitions.get(pk);
-  if (plan.counts && plan.limit === null) return [pk === null ? container.count : partition ? partition.size : 0];
-  const indexing = container.definition.indexingPolicy || {};
-  const options = { parameters, udf: {}, compositeIndexes: indexing.compositeIndexes || [] };
-  const documents = rowsOf(
-    pk === null ? [...container.documents._data.values()].map(item => item.read()) : partition ? partition.values() : []
-  );
-  let result;
-  if (plan.groupBy) {
-    const groups = new Map();
-    for (const { row, key } of run(plan.keys, documents, options)) {
-      const name = JSON.stringify(key);
-      if (!groups.has(name)) groups.set(name, new Rows());
-      groups.get(name).push(row);
+  const everything = pk === null;
+  return sql.evaluate(query, {
+    parameters,
+    compositeIndexes: (container.definition.indexingPolicy || {}).compositeIndexes || [],
+    count: everything ? container.count : partition ? partition.size : 0,
+    documents: () => {
+      if (!everything) return partition ? partition.values() : [];
+      return [...container.documents._data.values()].map(item => item.read());
     }
-    result = [...groups.values()].map(rows => run(plan.query, rows, options)[0]);
-  } else {
-    result = run(plan.query, documents, options);
-  }
-  if (plan.distinct) {
-    const seen = new Map();
-    for (const row of result) {
-      const name = JSON.stringify(row);
-      if (!seen.has(name)) seen.set(name, row);
-    }
-    result = [...seen.values()];
-    if (plan.top !== null) result = result.slice(0, number(plan.top, parameters));
-  }
-  if (plan.limit !== null) {
-    const offset = number(plan.offset, parameters);
-    result = result.slice(offset, offset + number(plan.limit, parameters));
-  }
-  return result;
+  });
 }
 
 function answerQuery(frame) {
@@ -197,7 +85,7 @@ function answerQuery(frame) {
   if (frame.continuation) {
     // The answer as it was when the first page was read; evaluated anew where it was dropped meanwhile.
     const [, name, from] = /^(\w+):(\d+)$/.exec(frame.continuation) || [];
-    if (!name) throw new BadQuery("The continuation token is not one of this stand-in.");
+    if (!name) throw new sql.BadQuery("The continuation token is not one of this stand-in.");
     cursor = cursors.get(name) ? { name, rows: cursors.get(name) } : null;
     offset = Number(from);
   }
@@ -252,10 +140,7 @@ function handle(frame) {
     if (frame.op === "ping") return send({ n: frame.n, count: 0 }, "[]");
     return send(...answerQuery(frame));
   } catch (error) {
-    const known = error instanceof QuerySyntaxError || error instanceof BadQuery || error instanceof Error;
-    if (!known) throw error;
-    const prefix = error instanceof QuerySyntaxError ? "Syntax error: " : "";
-    return send({ n: frame.n, count: 0, error: prefix + error.message }, "[]");
+    return send({ n: frame.n, count: 0, error: sql.describe(error) }, "[]");
   }
 }
 

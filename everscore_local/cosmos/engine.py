@@ -1,7 +1,7 @@
 """The Node child that answers queries: documents go there as they are written, SQL is answered from there.
 
-The pipe keeps the order, so a query sees every write that was answered before it was sent. The child ends with
-the end of its stdin, however this process ends.
+The pipe keeps the order, so a query sees every write that was answered before it was sent. The child ends
+with the end of its stdin, however this process ends.
 """
 
 import asyncio

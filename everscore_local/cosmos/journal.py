@@ -1,8 +1,8 @@
 """The journal: every accepted write, on disk before it is answered.
 
-One JSON line a request, so that a transactional batch is there wholly or not at all. A line without its newline
-is a write that was never answered; it is cut off at start. Lines survive the death of the process, not that of
-the machine: there is no fsync a write.
+One JSON line a request, so that a transactional batch is there wholly or not at all. A line without its
+newline is a write that was never answered; it is cut off at start. Lines survive the death of the process, but
+not of the machine: there is no fsync a write.
 """
 
 import fcntl
@@ -64,7 +64,7 @@ class Journal:
         except OSError as error:
             os.close(self._lock)
             raise UserError(
-                f"The data folder {folder} is used by another Cosmos stand-in; stop it, or give another --data."
+                f"The data folder {folder} is in use by another Cosmos stand-in; stop that or choose another."
             ) from error
         self._file = -1
 

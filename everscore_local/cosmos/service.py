@@ -1,5 +1,6 @@
 """What the service answers, without HTTP's ways: requests come in decoded, answers go out as values."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -164,12 +165,28 @@ class Service:
     def commit(self, transaction: Transaction, container: Container, key: str) -> None:
         """Make the changes of a transaction last and be seen."""
         put, removed = transaction.commit(self._journal, now_ms())
-        if put:
-            self._engine.put(container, key, put)
         if removed:
             self._engine.remove(container, key, removed)
-        self.accepted_writes += len(put) + len(removed)
+        if put:
+            self._engine.put(container, key, put)
+        self.accepted_writes += transaction.writes
         self.first_writes += transaction.first_writes
+
+    def drop_expired(self, container: Container) -> None:
+        """Remove the items whose time to live is over.
+
+        This is not journaled: after a restart they are as expired as before.
+        """
+        if container.default_ttl is None:
+            return
+        now = time.time()
+        expired = [
+            (key, item_id) for key, item_id, stored in container.items() if container.expired(stored, now)
+        ]
+        for key, item_id in expired:
+            old = container.remove(key, item_id)
+            if old is not None:
+                self._engine.remove(container, key, [old.rid])
 
     def _batch(self, call: Call, container: Container) -> Answer:
         minimal = _minimal(call.headers)
@@ -194,13 +211,14 @@ class Service:
             raise ServiceError(
                 400,
                 "Cross partition query is required but disabled. Please set"
-                " x-ms-documentdb-query-enablecrosspartition to true, specify x-ms-documentdb-partitionkey, or"
-                " revise your query to avoid this exception.",
+                " x-ms-documentdb-query-enablecrosspartition to true, specify"
+                " x-ms-documentdb-partitionkey, or revise your query to avoid this exception.",
             )
         try:
             max_items = int(headers.get("x-ms-max-item-count", "-1"))
         except ValueError as error:
             raise ServiceError(400, "x-ms-max-item-count is no number.") from error
+        self.drop_expired(container)
         page = await self._engine.query(
             container,
             call.key,

@@ -44,6 +44,11 @@ class Transaction:
         self._changes: dict[str, Stored | None] = {}
         self.first_writes = 0
 
+    @property
+    def writes(self) -> int:
+        """How many items change."""
+        return len(self._changes)
+
     def run(self, operation: Operation) -> Outcome:
         """Decide one operation on top of those before it.
 
@@ -88,14 +93,16 @@ class Transaction:
         documents: list[bytes] = []
         removed: list[str] = []
         for item_id, stored in self._changes.items():
-            if stored is not None:
+            old = container.partitions.get(key, {}).get(item_id)
+            # Also where an item was deleted and created in one batch, or took the place of an expired one.
+            if old is not None and (stored is None or stored.rid != old.rid):
+                removed.append(old.rid)
+            if stored is None:
+                container.remove(key, item_id)
+            else:
                 container.put(key, item_id, stored)
                 container.gone.pop((key, item_id), None)
                 documents.append(stored.document)
-            else:
-                old = container.remove(key, item_id)
-                if old is not None:
-                    removed.append(old.rid)
         container.lsn += 1
         return documents, removed
 
