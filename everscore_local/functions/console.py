@@ -21,7 +21,7 @@ HOST = "Host"
 
 
 class LevelFilter(logging.Filter):
-    """Keeps a record whose level its category allows: the longest prefix in host.json wins, then ``default``."""
+    """Keeps a record whose level its category allows: the longest prefix wins, then ``default``."""
 
     def __init__(self, levels: Mapping[str, str], default: int) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
 """Event Hubs messages as the real host hands them to the worker.
 
-Sources: EventHubTriggerBindingStrategy.cs (names and shapes of the metadata), GrpcMessageConversionExtensions.cs
-(which .NET type becomes which kind). Times carry no zone: the real host serialises a DateTime of unspecified
-kind. Building the JSON by hand is five times faster than dumping dictionaries; only texts go through json.
+Sources: EventHubTriggerBindingStrategy.cs (names and shapes of the metadata) and
+GrpcMessageConversionExtensions.cs (which .NET type becomes which kind). Times carry no zone: the real host
+serialises a DateTime of unspecified kind. Building the JSON by hand is five times faster than dumping
+dictionaries; only texts go through json.
 """
 
 import base64
@@ -107,7 +108,7 @@ def _bodies(events: Sequence[ReceivedEvent], data_type: str) -> tuple[str, Any]:
         return "collection_bytes", [event.body for event in events]
     if data_type == "STRING":
         texts = [_utf8(event) for event in events]
-        # Empty entries are dropped because the worker does not ask for them; the library then fails the batch.
+        # Empty entries are dropped, as the worker does not ask for them; the library then fails the batch.
         return "collection_string", [text for text in texts if text]
     return "json", _array(_json(event) for event in events)
 

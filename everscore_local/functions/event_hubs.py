@@ -155,9 +155,9 @@ class EventHubListener:
             self._client,
             self._store,
             PartitionIdentity(self._namespace, self._hub, self._group, partition),
-            self._owner,
-            self._options,
-            self._invoke,
+            owner=self._owner,
+            options=self._options,
+            invoke=self._invoke,
         )
         pump.start(self._wake.set)
         return pump
@@ -165,7 +165,7 @@ class EventHubListener:
     async def _invoke(
         self, events: list[ReceivedEvent], source: PartitionIdentity, cut: asyncio.Event
     ) -> Verdict:
-        """Run the function on a batch; with cardinality one on each event, all at once as the real host does."""
+        """Run the function on a batch; with cardinality one on each event, all at once."""
         if self._many:
             triggers = [self._trigger(lambda: build_many(events, self._name, self._data_type, source))]
         else:

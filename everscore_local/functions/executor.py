@@ -95,7 +95,7 @@ class Executor:
                 function, invocation_id, trigger.inputs, trigger.metadata, retry
             )
         except WorkerError as error:
-            log.error("failed: %s", error)
+            log.error("failed: %s", error)  # noqa: TRY400 - the sentence says it all
             return None, str(error)
         if result.error is not None:
             log.error("failed: %s", result.error)
@@ -104,7 +104,7 @@ class Executor:
         try:
             await self._write_outputs(function, result)
         except Exception as error:  # noqa: BLE001 - an output that cannot be written fails the invocation
-            log.error("failed: its output could not be written: %s", error)
+            log.error("failed: its output could not be written: %s", error)  # noqa: TRY400 - likewise
             return result, f"{type(error).__name__}: {error}"
         log.debug("succeeded (invocation %s)", invocation_id)
         return result, None

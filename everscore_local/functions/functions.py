@@ -14,7 +14,7 @@ TRIGGERS = ("eventHubTrigger", "queueTrigger", "timerTrigger", "httpTrigger")
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One binding; ``settings`` holds its properties with ``%NAME%`` resolved, names as the worker writes them."""
+    """One binding; ``settings`` holds its properties as the worker names them, with ``%NAME%`` resolved."""
 
     type: str
     name: str
@@ -45,7 +45,8 @@ class Function:
         trigger = self.trigger
         match trigger.type:
             case "eventHubTrigger":
-                return f"event hub {trigger.text('eventHubName')}, group {trigger.text('consumerGroup', '$Default')}"
+                group = trigger.text("consumerGroup", "$Default")
+                return f"event hub {trigger.text('eventHubName')}, group {group}"
             case "queueTrigger":
                 return f"queue {trigger.text('queueName')}"
             case "timerTrigger":

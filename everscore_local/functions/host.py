@@ -1,6 +1,7 @@
 """The host: settings, worker, listeners, HTTP, and the order in which they start and stop."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
@@ -94,8 +95,8 @@ class Host:
         reported = await self._worker.open()
         if not reported:
             raise ConfigurationError(
-                f"No functions were found in {self._options.app_dir}: is there a function_app.py (or the file that "
-                f"PYTHON_SCRIPT_FILE_NAME names) beside host.json, and does it define a FunctionApp with functions?"
+                f"No functions were found in {self._options.app_dir}: is there a function_app.py (or "
+                f"the file that PYTHON_SCRIPT_FILE_NAME names) beside host.json, and does it define an app?"
             )
         self.functions = read_functions(reported, self._settings)
         active = [function for function in self.functions if not function.disabled]
@@ -138,9 +139,9 @@ class Host:
             await self._blobs.close()
 
     async def _drain_http(self) -> None:
-        deadline = time.monotonic() + self._options.grace_seconds
-        while self._worker.running and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.grace_seconds):
+                await self._worker.idle.wait()
 
     def status(self) -> dict[str, Any]:
         """Return what /admin/host/status shows."""
@@ -237,9 +238,10 @@ def _storage_client[T: (BlobServiceClient, QueueServiceClient)](
         ) from None
 
 
-# The well-known account and key of every storage emulator, which the Python SDK does not know by its short name.
+# The published account and key of every storage emulator; the Python SDK does not know the short form.
 _DEVELOPMENT_STORAGE = (
-    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50u"
-    "SRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUz"
+    "FT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"
     "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
 )

@@ -34,6 +34,7 @@ class PartitionPump:
         client: EventHubConsumerClient,
         store: CheckpointStore,
         source: PartitionIdentity,
+        *,
         owner: str,
         options: EventHubsOptions,
         invoke: Invoke,
@@ -104,7 +105,7 @@ class PartitionPump:
                 "partition %s of %s was taken by another reader", self._source.partition, self._source.hub
             )
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 - the partition must go on whatever the storage or the SDK raises
             _log.exception(
                 "partition %s of %s stopped and is started again", self._source.partition, self._source.hub
             )

@@ -77,9 +77,10 @@ def _merged(metadata: dict[str, tuple[str, Any]], text: str) -> dict[str, tuple[
         return metadata
     if not isinstance(body, dict):
         return metadata
-    names: dict[str, str] = {name.casefold(): name for name in metadata}
+    names = {name.casefold(): name for name in metadata}
     merged = dict(metadata)
-    for key, value in body.items():
+    properties: dict[str, Any] = body
+    for key, value in properties.items():
         if isinstance(value, list) or value is None:
             continue
         kind = ("string", value) if isinstance(value, str) else ("json", json.dumps(value))

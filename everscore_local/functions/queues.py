@@ -44,7 +44,8 @@ class QueueListener:
         name = function.trigger.text("queueName").lower()
         if not 3 <= len(name) <= _LONGEST_NAME:
             raise ConfigurationError(
-                f"The queue of function {function.name} must have a name of 3 to 63 characters, found '{name}'."
+                f"The queue of function {function.name} must have a name of 3 to 63 characters, "
+                f"found '{name}'."
             )
         self._function = function
         self._name = name
@@ -97,7 +98,7 @@ class QueueListener:
         step = 0
         while not self._stopping.is_set():
             received = await self._receive()
-            # What came while the host began to stop is run too: dropped, it would be hidden for a whole lease.
+            # What came while the host began to stop is run too: dropped, it would stay hidden for a lease.
             for message in received:
                 self._start(message)
             if received:

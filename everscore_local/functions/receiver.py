@@ -132,7 +132,7 @@ class PartitionReceiver:
             self._source.consumer_group,
             self._source.partition,
             self._position,
-            _unused,  # type: ignore[arg-type]  # the link's callback is replaced below
+            _unused,  # the link's callback is replaced below
             owner_level=OWNER_LEVEL,
             prefetch=self._prefetch,
             event_position_inclusive=self._inclusive,

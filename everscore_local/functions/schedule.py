@@ -41,6 +41,6 @@ def _next_of_cron(text: str, after: datetime) -> datetime:
 
 def _wrong(text: str, function: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The schedule of function {function} must be an NCRONTAB expression of six or five fields or a time span "
-        f"hh:mm:ss, found '{text}'."
+        f"The schedule of function {function} must be an NCRONTAB expression of six or five fields or "
+        f"a time span hh:mm:ss, found '{text}'."
     )

@@ -99,8 +99,8 @@ class AppSettings(Mapping[str, str]):
         found = next((key for key in self._merged if key.casefold().startswith(prefix)), None)
         if found is not None:
             raise ConfigurationError(
-                f"The connection {name} of {used_by} is given by identity ({found}), which this local host does "
-                f"not support: set {name} to a connection string."
+                f"The connection {name} of {used_by} is given by identity ({found}), which this local host "
+                f"does not support: set {name} to a connection string."
             )
         raise ConfigurationError(
             f"The setting {name} is missing or empty: {used_by} uses it as its connection string. "
@@ -108,7 +108,7 @@ class AppSettings(Mapping[str, str]):
         )
 
     def is_disabled(self, function: str) -> bool:
-        """Tell whether ``AzureWebJobs.<function>.Disabled`` is set (``__`` in place of the dots works too)."""
+        """Tell whether ``AzureWebJobs.<function>.Disabled`` is set (or with ``__`` for the dots)."""
         names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs__{function}__Disabled")
         return any(self.get(name, "").strip().casefold() in _TRUE for name in names)
 

@@ -44,6 +44,8 @@ class WorkerClient:
         self._stopping = False
         self.restarts = 0
         self.running = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
 
     @classmethod
     def of_app(
@@ -112,6 +114,7 @@ class WorkerClient:
         """
         worker = await self._present()
         self.running += 1
+        self.idle.clear()
         try:
             async with asyncio.timeout(self._timeout):
                 return await worker.invoke(
@@ -130,6 +133,8 @@ class WorkerClient:
             ) from None
         finally:
             self.running -= 1
+            if not self.running:
+                self.idle.set()
 
     async def _present(self) -> WorkerProcess:
         while True:

@@ -115,7 +115,7 @@ class WorkerProcess:
         trace = (f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00", "")
         try:
             self._writer.write(
-                frames.encode(("invoke", invocation_id, function_id, inputs, metadata, trace, retry))
+                frames.encode(("invoke", (invocation_id, function_id, inputs, metadata, trace, retry)))
             )
             return await future
         finally:

@@ -1,8 +1,8 @@
-"""The loop of the child process: reads requests, runs them in azure_functions_runtime, writes answers.
+"""The loop of the child process: reads requests, runs them in the worker library, answers.
 
-Messages from the host: ``("init", verbose)``, ``("invoke", id, function_id, inputs, metadata, trace, retry)``,
-``("stop",)``. Messages to it: ``("ready", error, functions)``, ``("result", id, error, stack, return, outputs)``,
-``("log", level, logger, text, invocation id)``.
+Messages from the host: ``("init", verbose)``; ``("invoke", (id, function id, inputs, metadata, trace,
+retry))``; ``("stop",)``. Messages to it: ``("ready", error, functions)``; ``("result", id, error, stack, return value,
+outputs)``; ``("log", level, logger, text, invocation id)``.
 """
 
 import asyncio
@@ -56,8 +56,8 @@ class Child:
             match message:
                 case ("init", verbose):
                     await self._init(verbose=bool(verbose))
-                case ("invoke", *fields):
-                    task = self._loop.create_task(self._invoke(*fields))
+                case ("invoke", invocation):
+                    task = self._loop.create_task(self._invoke(invocation))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
                 case ("stop",):
@@ -88,15 +88,8 @@ class Child:
             await runtime.function_load_request(loading)
         self.send(("ready", None, functions))
 
-    async def _invoke(
-        self,
-        invocation_id: str,
-        function_id: str,
-        inputs: list[tuple[str, str | None, Any]],
-        metadata: list[tuple[str, str | None, Any]],
-        trace: tuple[str, str],
-        retry: tuple[int, int, str | None],
-    ) -> None:
+    async def _invoke(self, invocation: tuple[Any, ...]) -> None:
+        invocation_id, function_id, inputs, metadata, trace, retry = invocation
         relay.invocation_id.set(invocation_id)
         retry_count, max_retry_count, failure = retry
         exception = protos.RpcException(message=failure or "", stack_trace="", source="")

@@ -21,7 +21,7 @@ class _Record:
 
 
 class TypedData:
-    """One value of a kind: string, bytes, json, http, int, double, collection_bytes …"""
+    """One value of a kind: string, bytes, json, http, int, double or a collection."""
 
     __slots__ = ("kind", "value")
 
