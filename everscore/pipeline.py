@@ -115,7 +115,7 @@ class Pipeline:
                     event.item.braked = True
             logger.critical(
                 "Brake: %d of %d events fail for one reason (%s: %s). That is taken for a wrong "
-                "configuration, not bad data: they wait in the retry queue. Mend it, or let BRAKE_HOURS pass.",
+                "configuration: they wait in the retry queue. Mend it, or let BRAKE_HOURS pass.",
                 count,
                 len(events),
                 stage,
