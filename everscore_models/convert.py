@@ -20,7 +20,7 @@ from everscore_models.errors import ExportError
 from everscore_models.steps import blame
 
 TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
-"""What the converter writes at most: older than the pinned onnxruntime loads, which an older one loads too."""
+"""What the converter writes at most: older than the pinned onnxruntime loads, so older ones load it too."""
 TARGET_IR = 10
 
 MATRIX_INPUT = "X"

@@ -1,0 +1,5 @@
+"""``python -m everscore_models``."""
+
+from everscore_models.cli import main
+
+main()
