@@ -59,7 +59,7 @@ def provision(
         endpoint = parts_of(connection.connection_string).get(part, "")
         if urlsplit(endpoint).hostname not in LOOPBACK:
             raise CliError(
-                f"{connection.name} does not lead to this machine: in Azure the deployment creates what there is."
+                f"{connection.name} does not lead to this machine: in Azure the deployment creates it."
             )
     with steps() as progress:
         progress.add_task("creating")

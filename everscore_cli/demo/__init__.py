@@ -1,0 +1,1 @@
+"""What `everscore run` shows: real flights through the whole chain, measured and accounted for by id."""
