@@ -73,6 +73,22 @@ def local_values(path: Path) -> dict[str, str]:
     return values
 
 
+def find_stack(state: Path, app: Path) -> Stack | None:
+    """The local stack of this state folder, or None: nothing was started there.
+
+    Raises:
+        CliError: it runs another app, so it is somebody else's to stop, empty or send to.
+        StackError: the folder's stack.json cannot be read.
+    """
+    stack = Stack.find(state)
+    if stack is not None and stack.state.app != app.resolve():
+        raise CliError(
+            f"The stack in {state} runs the app in {stack.state.app}, not the one in {app}: work on it from "
+            f"there, or set {STATE} to another folder."
+        )
+    return stack
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What commands talk to.
@@ -102,7 +118,7 @@ def target() -> Target:
     app = app_folder()
     ensure_local_settings(app)
     state = state_folder()
-    stack = Stack.find(state)
+    stack = find_stack(state, app)
     values = local_values(app / SETTINGS)
     if stack is not None and stack.state.own_ports:
         values = {**values, **stack.settings()}

@@ -35,8 +35,7 @@ def up(free_ports: FreePorts = False, as_json: Json = False) -> None:
 
 def down(as_json: Json = False) -> None:
     """Stop the local stack; what it holds is kept for the next `everscore up`."""
-    state = project.state_folder()
-    stack = Stack.find(state)
+    stack = project.find_stack(project.state_folder(), project.app_folder())
     running = [part for part in PARTS if stack is not None and stack.alive(part)]
     if stack is not None:
         with steps() as progress:
@@ -54,7 +53,7 @@ def restart(
     """Restart the Functions host (it takes up changed code, manifests and settings) or another part."""
     if part not in PARTS:
         raise CliError(f"There is no part {part!r}; the parts are {', '.join(PARTS)}.")
-    stack = Stack.find(project.state_folder())
+    stack = project.find_stack(project.state_folder(), project.app_folder())
     if stack is None:
         raise CliError("The local stack is not running: start it with `everscore up`.")
     interrupts.end_like_ctrl_c()
@@ -68,14 +67,15 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Stop the local stack and empty it: all events, documents, queues, dead letters and logs."""
-    state = project.state_folder()
+    app, state = project.app_folder(), project.state_folder()
+    # Before the question: somebody else's stack is not offered.
+    stack = project.find_stack(state, app)
     if not yes and not typer.confirm(f"Remove everything that the local stack holds in {state}?"):
         out.print("Nothing was removed.")
         raise typer.Exit(1)
-    stack = Stack.find(state)
     if stack is not None:
         stack.stop()
-    Stack.new(StackOptions(state=state, app=project.app_folder())).empty()
+    Stack.new(StackOptions(state=state, app=app)).empty()
     out.print(f"{state} is empty.")
 
 
@@ -83,7 +83,7 @@ def find_or_make(app: Path, state: Path, *, free_ports: bool, dies_with_parent: 
     """The stack of this state folder as it was started, else a new one by the settings."""
     if project.ensure_local_settings(app):
         err.print(f"{project.SETTINGS} was copied from {project.EXAMPLE}.")
-    stack = Stack.find(state)
+    stack = project.find_stack(state, app)
     if stack is not None and any(stack.alive(part) for part in PARTS):
         return stack
     if stack is not None:  # it died, or the machine was restarted: end what it may have left
