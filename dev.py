@@ -105,8 +105,8 @@ def tidy(_: Sequence[str]) -> int:
 
 
 def model(arguments: Sequence[str]) -> int:
-    """Trains the flights' model, exports and checks it."""
-    return call(python(os.path.join("models", "flights", "train.py"), *arguments))
+    """Trains a model, the flights' where none is named, exports and checks it."""
+    return call(python("-m", "everscore_models", "train", *(arguments or ["flights"])))
 
 
 def lock_requirements(arguments: Sequence[str]) -> int:
