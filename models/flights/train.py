@@ -125,8 +125,8 @@ def build_pipeline() -> Pipeline:
             ("categories", OneHotEncoder(handle_unknown="ignore"), ["carrier", "origin", "dest"]),
         ]
     )
-    # This solver goes all the way to the one optimum, so that other machines, which sum in another order, get the
-    # same scores; the default one stops somewhere near it.
+    # This solver goes all the way to the one optimum, so that other machines, which sum in another order, get
+    # the same scores; the default one stops somewhere near it.
     classify = LogisticRegression(solver="newton-cholesky", tol=1e-8)
     return Pipeline([("prepare", prepare), ("classify", classify)])
 
