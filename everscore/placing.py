@@ -25,7 +25,7 @@ from everscore.ports import Blobs, RetryQueue
 
 logger = logging.getLogger(__name__)
 
-# Blob writes and queue sends in flight at once; each is one request of a few milliseconds.
+# Blob writes and queue sends at once; each is one request of a few milliseconds.
 PARALLEL = 16
 # What a header of blob metadata holds: printable ASCII, of a length that leaves room for the others.
 _METADATA_LIMIT = 256

@@ -32,7 +32,7 @@ class Storing:
 
     Args:
         store: where documents go.
-        parallel: transactional batches in flight at once, over all invocations of this process.
+        parallel: transactional batches under way at once, over all invocations of this process.
     """
 
     def __init__(self, store: DocumentStore, *, parallel: int) -> None:
