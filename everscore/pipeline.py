@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from everscore import backoff, times
@@ -57,18 +57,30 @@ class Limits:
         batch_deadline: seconds for storing, waits for a throttled store included.
         time_budget: seconds that an invocation may hold a batch.
         brake_minimum: events from which on a batch can trip the brake.
+        linger: seconds that an invocation waits at its end while the store is out of reach, so that the hub
+            gathers a large batch meanwhile and the retry queue few messages.
     """
 
     batch_deadline: float
     time_budget: float
     brake_minimum: int
+    linger: float = 0.0
 
 
 class Pipeline:
     """Scores a batch from the hub and accounts for each of its events."""
 
-    def __init__(self, *, processing: Processing, placing: Placing, status: Status, limits: Limits) -> None:
+    def __init__(
+        self,
+        *,
+        processing: Processing,
+        placing: Placing,
+        status: Status,
+        limits: Limits,
+        store_is_out: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._processing = processing
+        self._store_is_out = store_is_out
         self._placing = placing
         self._status = status
         self._limits = limits
@@ -91,6 +103,8 @@ class Pipeline:
         self._brake(events)
         await self._settle(events, summary, retry, budget)
         self._status.scored(summary)
+        if summary.queued and self._store_is_out():
+            await asyncio.sleep(self._limits.linger)
         return summary
 
     def _brake(self, events: Sequence[Event]) -> None:

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     storage_timeout_seconds: Seconds = 10.0
     time_budget_seconds: Seconds = 540.0
     cosmos_parallel_batches: int = Field(16, ge=1, le=256)
+    breaker_failures: int = Field(5, ge=1, le=1_000)
+    breaker_pause_seconds: Seconds = 5.0
+    linger_seconds: float = Field(1.0, ge=0, le=60, allow_inf_nan=False)
     retry_give_up_days: float = Field(7.0, gt=0, le=365, allow_inf_nan=False)
     brake_hours: float = Field(24.0, ge=0, le=8_760, allow_inf_nan=False)
     brake_minimum_events: int = Field(20, ge=1, le=100_000)

@@ -97,6 +97,7 @@ def _build() -> Runtime:
     from everscore.adapters.cosmos import CosmosStore  # noqa: PLC0415
     from everscore.adapters.credentials import Credentials  # noqa: PLC0415
     from everscore.adapters.queue import StoragePoisonQueue, StorageQueue  # noqa: PLC0415
+    from everscore.breaker import BreakingStore, State  # noqa: PLC0415
     from everscore.events import Decoder, load_hook  # noqa: PLC0415
     from everscore.housekeeping import Housekeeping  # noqa: PLC0415
     from everscore.model_source import ModelSource  # noqa: PLC0415
@@ -125,6 +126,9 @@ def _build() -> Runtime:
         timeout=settings.cosmos_timeout_seconds,
         credentials=credentials,
     )
+    breaking = BreakingStore(
+        store, failures=settings.breaker_failures, longest_pause=settings.breaker_pause_seconds
+    )
     timeout = settings.storage_timeout_seconds
     queue = StorageQueue(storage, settings.retry_queue, timeout=timeout, credentials=credentials)
     poison = StoragePoisonQueue(storage, settings.retry_queue, timeout=timeout, credentials=credentials)
@@ -142,13 +146,14 @@ def _build() -> Runtime:
     )
     models = ModelSource(ROOT / "models" / stream.model, threads=settings.model_threads)
     processing = Processing(
-        decoder=decoder, models=models, storing=Storing(store, parallel=settings.cosmos_parallel_batches)
+        decoder=decoder, models=models, storing=Storing(breaking, parallel=settings.cosmos_parallel_batches)
     )
     placing = Placing(queue, blobs)
     limits = Limits(
         batch_deadline=settings.batch_deadline_seconds,
         time_budget=settings.time_budget_seconds,
         brake_minimum=settings.brake_minimum_events,
+        linger=settings.linger_seconds,
     )
     patience = Patience(
         give_up=timedelta(days=settings.retry_give_up_days), brake=timedelta(hours=settings.brake_hours)
@@ -164,7 +169,13 @@ def _build() -> Runtime:
         poison=poison,
         blobs=blobs,
         models=models,
-        pipeline=Pipeline(processing=processing, placing=placing, status=scoring_status, limits=limits),
+        pipeline=Pipeline(
+            processing=processing,
+            placing=placing,
+            status=scoring_status,
+            limits=limits,
+            store_is_out=lambda: breaking.state is not State.CLOSED,
+        ),
         retrying=Retrying(
             processing=processing,
             placing=placing,
