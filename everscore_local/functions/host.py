@@ -234,7 +234,8 @@ def _storage_client[T: (BlobServiceClient, QueueServiceClient)](
         return kind.from_connection_string(connection, retry_policy=retry)
     except ValueError as error:
         raise ConfigurationError(
-            f"The setting {name}, used by {used_by}, is no storage connection string: {str(error).rstrip('.')}."
+            f"The setting {name}, used by {used_by}, is no storage connection string: "
+            f"{str(error).rstrip('.')}."
         ) from None
 
 

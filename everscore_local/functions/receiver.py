@@ -27,6 +27,7 @@ _ENQUEUED, _KEY = b"x-opt-enqueued-time", b"x-opt-partition-key"
 _KNOWN = {_SEQUENCE, _OFFSET, _ENQUEUED, _KEY}
 _FIRST_DELAY, _LARGEST_DELAY = 0.5, 10.0
 _OPEN_SECONDS = 60.0
+_FULL_POLL_SECONDS = 0.2
 # The real processor asks for this level too: of two with the same the newer wins.
 OWNER_LEVEL = 0
 _STOLEN = b"amqp:link:stolen"
@@ -60,6 +61,7 @@ class PartitionReceiver:
         self._interrupted = False
         self._events: deque[ReceivedEvent] = deque()
         self._changed = asyncio.Event()
+        self._room = asyncio.Event()
         self._failure: PartitionStolenError | None = None
         self._undecodable: Exception | None = None
         self._task = asyncio.create_task(self._run())
@@ -82,7 +84,9 @@ class PartitionReceiver:
         events = self._events
         if self._interrupted:
             return []
-        return [events.popleft() for _ in range(min(largest, len(events)))]
+        taken = [events.popleft() for _ in range(min(largest, len(events)))]
+        self._room.set()
+        return taken
 
     def interrupt(self) -> None:
         """Let the waiting ``take``, and every later one, return nothing."""
@@ -170,18 +174,26 @@ class PartitionReceiver:
         return received
 
     async def _drive(self, consumer: Any) -> None:
-        handler = consumer._handler
+        handler = consumer._handler  # see the module's docstring
+        link = handler._link
         while True:
             if self._undecodable is not None:
                 raise ConnectionLostError(f"an event cannot be read: {self._undecodable!r}")
             if len(self._events) < self._prefetch:
-                # Renews the credit once it is used up, then reads what has come.
-                if not await handler.do_work_async(batch=self._prefetch):
+                # Renews the credit where it is used up, then reads; asking for more frames than there is
+                # credit would sit out the socket's time-out.
+                credit = link.current_link_credit
+                if not await handler.do_work_async(batch=credit if credit > 0 else self._prefetch):
                     raise ConnectionLostError("the receiver has closed")
             else:
-                # Enough is buffered: no new credit, but heartbeats, and the news that the link was stolen.
-                handler._link.get_state()
-                await handler._connection.listen(wait=0.2, batch=1)
+                # Enough is buffered: no new credit until some is taken, but heartbeats, and the news that
+                # the link was stolen.
+                self._room.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_FULL_POLL_SECONDS):
+                        await self._room.wait()
+                link.get_state()
+                await handler._connection.listen(wait=0.001, batch=1)
 
 
 def _event_of(message: Any) -> ReceivedEvent:

@@ -1,8 +1,9 @@
 """The loop of the child process: reads requests, runs them in the worker library, answers.
 
 Messages from the host: ``("init", verbose)``; ``("invoke", (id, function id, inputs, metadata, trace,
-retry))``; ``("stop",)``. Messages to it: ``("ready", error, functions)``; ``("result", id, error, stack, return value,
-outputs)``; ``("log", level, logger, text, invocation id)``.
+retry))``; ``("stop",)``.
+Messages to it: ``("ready", error, functions)``; ``("result", id, error, stack, return value, outputs)``;
+``("log", level, logger, text, invocation id)``.
 """
 
 import asyncio
