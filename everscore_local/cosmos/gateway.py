@@ -69,6 +69,8 @@ class Gateway:
         if fault is None:
             return await self._carry_out(call)
         action = fault.action
+        if not action.after_commit and not action.delay_in_body:
+            await asyncio.sleep(action.delay_seconds)
         if action.after_commit:
             with contextlib.suppress(ServiceError):
                 answer = await self._carry_out(call)
@@ -109,7 +111,7 @@ async def _send(request: web.BaseRequest, answer: Answer, action: faults.Action 
         **answer.headers,
     }
     if action is not None:
-        if action.delay_seconds and not action.delay_in_body:
+        if action.after_commit and not action.delay_in_body:
             await asyncio.sleep(action.delay_seconds)
         if action.reset or action.delay_in_body:
             return await _send_in_parts(request, answer, headers, action)

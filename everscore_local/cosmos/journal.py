@@ -1,8 +1,8 @@
 """The journal: every accepted write, on disk before it is answered.
 
 One JSON line a request, so that a transactional batch is there wholly or not at all. A line without its
-newline is a write that was never answered; it is cut off at start. Lines survive the death of the process, but
-not of the machine: there is no fsync a write.
+newline is a write that was never answered; it is cut off at start. Lines survive the death of the process,
+not of the machine: no write waits for fsync.
 """
 
 import fcntl

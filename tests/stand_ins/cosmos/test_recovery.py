@@ -1,0 +1,196 @@
+"""Death and return: what was answered is there after SIGKILL, and what was not is there wholly or not at all."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+from azure.core.exceptions import AzureError
+from azure.cosmos import PartitionKey
+from azure.cosmos.aio import CosmosClient
+from azure.cosmos.exceptions import CosmosHttpResponseError
+
+from .conftest import KEY
+
+
+async def contents(container):
+    """Return id → (value, etag) of all items."""
+    rows = container.query_items("SELECT c.id, c.v, c._etag FROM c")
+    return {row["id"]: (row["v"], row["_etag"]) async for row in rows}
+
+
+def events(client):
+    """Return the container `events`."""
+    return client.get_database_client("everscore").get_container_client("events")
+
+
+async def test_everything_comes_back_after_sigkill(start, alive):
+    """Containers, items, tags, deletions and first acceptance times are as they were; Node dies with the gateway."""
+    stand_in = start()
+    async with CosmosClient(stand_in.url, KEY) as client:
+        container = events(client)
+        other = await client.get_database_client("everscore").create_container("other", PartitionKey("/pk"))
+        await other.create_item({"id": "o", "pk": "p", "v": 0})
+        for pk in ("p", "q|✈️"):
+            await container.execute_item_batch(
+                [("create", ({"id": f"{pk}{n}", "pk": pk, "v": n},)) for n in range(50)], partition_key=pk
+            )
+        await container.upsert_item({"id": "p1", "pk": "p", "v": "new"})
+        await container.delete_item("p2", "p")
+        before = await contents(container)
+        rid = (await container.read())["_rid"]
+    accepted = stand_in.control("GET", "/accepted?database=everscore&container=events")
+    node = stand_in.control("GET", "/state")["engine"]["pid"]
+    stand_in.stop(signal.SIGKILL)
+    while alive(node):
+        await asyncio.sleep(0.01)
+
+    for _ in range(2):  # the second time from a journal that was written anew
+        stand_in.start()
+        async with CosmosClient(stand_in.url, KEY) as client:
+            container = events(client)
+            assert (await container.read())["_rid"] == rid
+            assert await contents(container) == before
+            assert len(before) == 99
+            assert (await container.read_item("p1", "p"))["v"] == "new"
+            theirs = client.get_database_client("everscore").get_container_client("other")
+            assert (await theirs.read_item("o", "p"))["v"] == 0
+        assert stand_in.control("GET", "/accepted?database=everscore&container=events") == accepted
+        assert {"p p1", "p p2", "q|✈️ q|✈️0"} <= set(accepted)
+        stand_in.stop(signal.SIGKILL)
+
+
+async def test_no_answered_batch_is_lost_and_none_is_half_there(start):
+    """Killed in the middle of many batches, three times: each answered batch is there, each other wholly or not."""
+    stand_in = start()
+    answered: set[str] = set()
+    for round_ in range(3):
+
+        async def send(client, worker, round_=round_):
+            for number in range(10_000):
+                pk = f"{round_}-{worker}-{number}"
+                operations = [("create", ({"id": str(n), "pk": pk},)) for n in range(10)]
+                try:
+                    await events(client).execute_item_batch(operations, partition_key=pk)
+                except AzureError:
+                    return
+                answered.add(pk)
+
+        options = {"retry_connect": 0, "retry_read": 0}
+        client = CosmosClient(stand_in.url, KEY, **options)
+        async with client:
+            await events(client).read()
+            tasks = [asyncio.create_task(send(client, worker)) for worker in range(4)]
+            goal = len(answered) + 40
+            while len(answered) < goal:
+                await asyncio.sleep(0)
+            stand_in.process.kill()
+            await asyncio.gather(*tasks)
+        stand_in.stop()
+        stand_in.start()
+    async with CosmosClient(stand_in.url, KEY) as client:
+        groups = events(client).query_items("SELECT c.pk, COUNT(1) AS n FROM c GROUP BY c.pk")
+        counts = {row["pk"]: row["n"] async for row in groups}
+    assert answered <= set(counts)
+    assert set(counts.values()) == {10}
+
+
+async def test_a_torn_tail_is_cut_off(start):
+    """Half a line at the end of the journal, at any place, is a write that was never answered."""
+    stand_in = start()
+    async with CosmosClient(stand_in.url, KEY) as client:
+        for pk in ("first", "second"):
+            await events(client).execute_item_batch(
+                [("create", ({"id": str(n), "pk": pk},)) for n in range(3)], partition_key=pk
+            )
+    stand_in.stop(signal.SIGKILL)
+    journal = stand_in.data / "journal.jsonl"
+    whole = journal.read_bytes()
+    last = whole.rstrip(b"\n").rindex(b"\n") + 1
+    for cut in (1, 2, (len(whole) - last) // 2, len(whole) - last - 1):
+        journal.write_bytes(whole[:-cut])
+        stand_in.start()
+        assert stand_in.control("GET", "/state")["documents"] == 3
+        async with CosmosClient(stand_in.url, KEY) as client:
+            await events(client).create_item({"id": "after", "pk": "first"})
+        stand_in.stop()
+        stand_in.start()
+        assert stand_in.control("GET", "/state")["documents"] == 4
+        stand_in.stop()
+
+
+async def test_acceptance_is_timed_once(start):
+    """The time of the first accepted write of an id stays, over replaces, deletes and creates again."""
+    stand_in = start()
+    begin = time.time_ns() // 1_000_000
+    async with CosmosClient(stand_in.url, KEY) as client:
+        container = events(client)
+        await container.create_item({"id": "a", "pk": "p"})
+        end = time.time_ns() // 1_000_000
+        path = "/accepted?database=everscore&container=events"
+        [(name, first)] = stand_in.control("GET", path).items()
+        assert name == "p a"
+        assert begin <= first <= end
+        await container.upsert_item({"id": "a", "pk": "p"})
+        await container.delete_item("a", "p")
+        assert stand_in.control("GET", path) == {name: first}
+        await container.create_item({"id": "a", "pk": "p"})
+        assert stand_in.control("GET", path) == {name: first}
+    assert stand_in.control_raw("GET", "/accepted?database=everscore&container=none")[0] == 404
+
+
+async def test_the_journal_is_compacted_at_start(start):
+    """A thousand versions of one item take the room of one after the next start."""
+    stand_in = start()
+    async with CosmosClient(stand_in.url, KEY) as client:
+        container = events(client)
+        for _ in range(10):
+            await container.execute_item_batch(
+                [("upsert", ({"id": "a", "pk": "p", "v": "x" * 100},)) for _ in range(100)], partition_key="p"
+            )
+            await container.upsert_item({"id": "a", "pk": "p", "v": "x" * 20_000})
+    stand_in.stop()
+    journal = stand_in.data / "journal.jsonl"
+    before = journal.stat().st_size
+    stand_in.start()
+    assert journal.stat().st_size < before / 5
+    assert stand_in.control("GET", "/state")["documents"] == 1
+
+
+async def test_node_is_started_again_when_it_dies(start):
+    """After the death of the Node child writes go on, queries fail for a moment, then see everything again."""
+    stand_in = start()
+    async with CosmosClient(stand_in.url, KEY) as client:
+        container = events(client)
+        await container.create_item({"id": "a", "pk": "p", "v": 1})
+        os.kill(stand_in.control("GET", "/state")["engine"]["pid"], signal.SIGKILL)
+        await container.create_item({"id": "b", "pk": "p", "v": 2})
+        while stand_in.control("GET", "/state")["engine"]["starts"] < 2:
+            await asyncio.sleep(0.01)
+        await container.create_item({"id": "c", "pk": "p", "v": 3})
+        found = {}
+        while not found:
+            with contextlib.suppress(CosmosHttpResponseError):
+                found = await contents(container)
+        assert sorted(found) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("damage", [b"{}x\n", b'{"c":"none","pk":"[]","put":[]}\n', b'{"journal":2}\n'])
+def test_a_damaged_journal_is_said(start, damage):
+    """A line in the middle that makes no sense stops the start with one sentence, and the file is left alone."""
+    import subprocess
+    import sys
+
+    stand_in = start()
+    stand_in.stop()
+    journal = stand_in.data / "journal.jsonl"
+    text = journal.read_bytes() + damage
+    journal.write_bytes(text)
+    command = [sys.executable, "-m", "everscore_local.cosmos", "--port", "0", "--control-port", "0"]
+    result = subprocess.run([*command, "--data", stand_in.data], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert str(journal) in result.stderr
+    assert journal.read_bytes() == text
