@@ -108,12 +108,16 @@ class OutputReader:
                     )
                 )
                 continue
+            label = labels[row]
+            if isinstance(label, Failure):
+                results.append(label)
+                continue
             values: dict[str, float] = {}
             value = numbers[0]
             if self._by_class:
                 values = dict(zip(self._labels, numbers, strict=True))
                 value = max(numbers) if self._positive is None else numbers[self._positive]
-            results.append(Scores(self._version, self._sha256, labels[row], value, values))
+            results.append(Scores(self._version, self._sha256, label, value, values))
         return results
 
     def _matrix(self, output: object, rows: int) -> Array:
@@ -131,7 +135,9 @@ class OutputReader:
             )
         return matrix.reshape(rows, width)
 
-    def _row_labels(self, raw: Mapping[str, object], matrix: Array, rows: int) -> Sequence[str | None]:
+    def _row_labels(
+        self, raw: Mapping[str, object], matrix: Array, rows: int
+    ) -> Sequence[str | Failure | None]:
         if self._label is None:
             if not self._by_class:
                 return [None] * rows
@@ -140,12 +146,12 @@ class OutputReader:
         found = np.asarray(raw[self._label]).reshape(-1).tolist()
         if len(found) != rows:
             raise self._disagree(f"the output '{self._label}' has {len(found)} labels for {rows} rows")
-        try:
-            return [self._label_of[each] for each in found]
-        except KeyError as error:
-            raise self._disagree(
-                f"the model answers with the class {error}, which outputs.classes lacks"
-            ) from error
+        return [
+            self._label_of[each]
+            if each in self._label_of
+            else self._disagree(f"outputs.classes lacks the class {each!r} of an answer")
+            for each in found
+        ]
 
     def _disagree(self, what: str) -> Configuration:
         return Configuration(
