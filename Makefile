@@ -1,6 +1,6 @@
 # Each target is an alias of `python3 dev.py TARGET`, which does its own set-up and works without make.
 # Arguments: make run ARGS="--help"
-PYTHON ?= $(or $(shell for p in python3 python3.13 python; do $$p -c "" 2>/dev/null && echo $$p && break; done),$(error no Python was found on the PATH; Everscore needs Python 3.13))
+PYTHON ?= $(or $(shell for p in python3 python3.13 python; do $$p -c "import sys; sys.exit(sys.version_info < (3, 8))" 2>/dev/null && echo $$p && break; done),$(error no Python was found on the PATH; Everscore needs Python 3.13))
 ARGS ?=
 
 .DEFAULT_GOAL := help

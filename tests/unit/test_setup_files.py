@@ -1,0 +1,107 @@
+"""The files around the set-up: dev.py's grammar, the Makefile, the locks, the installed package."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "dev.py", *(ROOT / "devsetup").glob("*.py")], ids=lambda path: path.name
+)
+def test_it_is_written_for_python_3_8(path: Path):
+    """The set-up parses under the grammar of 3.8 and imports nothing beside the standard library."""
+    tree = ast.parse(path.read_text(), feature_version=(3, 8))
+    for node in ast.walk(tree):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            assert name.split(".")[0] in {*sys.stdlib_module_names, "devsetup"}
+
+
+def test_every_make_target_is_an_alias():
+    """Each target of the Makefile is one line that calls the target of the same name of dev.py."""
+    listed = subprocess.run([sys.executable, "dev.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    targets = set(re.findall(r"^  (\S+) ", listed.stdout, re.MULTILINE))
+    rules = re.findall(
+        r"^([a-z]+): ; @\$\(PYTHON\) dev\.py ([a-z]+)(?: \$\(ARGS\))?$",
+        (ROOT / "Makefile").read_text(),
+        re.MULTILINE,
+    )
+    assert targets
+    assert {name for name, _ in rules} == targets | {"help"}
+    assert all(name == called for name, called in rules)
+
+
+def test_the_installed_package_never_holds_the_triggers(tmp_path: Path):
+    """From any other folder, the editable installation offers the packages, never function_app."""
+    assert importlib.metadata.version("everscore")
+    code = "import importlib.util as u; print([n for n in ('everscore', 'everscore_cli', 'function_app') if u.find_spec(n)])"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['everscore', 'everscore_cli']"
+
+
+def test_setuptools_is_pinned_alike():
+    """The setuptools that builds the editable installation is the one that pyproject.toml names."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert set(wanted) < set((ROOT / "requirements-local.txt").read_text().splitlines())
+
+
+def pins(name: str) -> dict[str, str]:
+    """The releases that a requirements file pins."""
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+
+
+def test_the_locks_agree():
+    """No two requirement files pin the same package to different releases."""
+    files = [
+        pins(name)
+        for name in (
+            "requirements.txt",
+            "requirements-local.txt",
+            "requirements-dev.txt",
+            "models/requirements.txt",
+        )
+    ]
+    together: dict[str, set[str]] = {}
+    for file in files:
+        for name, version in file.items():
+            together.setdefault(name, set()).add(version)
+    assert len(together) > 50
+    assert {name: versions for name, versions in together.items() if len(versions) > 1} == {}
+
+
+def test_azure_gets_what_the_app_needs_and_no_more():
+    """requirements.txt has the runtime that both sides share, and neither training nor tests nor orjson."""
+    app = pins("requirements.txt")
+    assert tuple(map(int, app["azure-functions-runtime"].split("."))) >= (1, 3, 0)
+    assert {"onnxruntime", "numpy", "msgspec"} <= set(app)
+    assert not {"scikit-learn", "skl2onnx", "onnx", "orjson", "pytest", "typer", "rich", "setuptools"} & set(
+        app
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "package-lock.json",
+        "requirements.txt",
+        "requirements-local.txt",
+        "requirements-dev.txt",
+        "models/requirements.txt",
+    ],
+)
+def test_no_lock_names_a_host(path: str):
+    """The locks name releases, never the host that they came from: whoever has a mirror uses it."""
+    assert not re.search(r"--(extra-)?index-url|--find-links|\"resolved\"|file://", (ROOT / path).read_text())
