@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
-from everscore_local import processes
-from everscore_local.azurite import connection_string
-
 ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:  # tests import function_app, which is never installed, and tests.support
+    sys.path.insert(0, str(ROOT))
+
+from everscore_local import processes  # noqa: E402
+from everscore_local.azurite import connection_string  # noqa: E402
+from everscore_local.endpoints import Ports  # noqa: E402
+from everscore_local.stack import PARTS, Stack, StackOptions  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -36,24 +42,35 @@ class AzuriteProcess:
     queue_endpoint: str
 
 
+class StartStack(Protocol):
+    """Starts a local stack on free ports with a temporary state; it is stopped when the fixture ends.
+
+    Args:
+        parts: which parts; default all.
+        host: replaces settings of host.json's ``extensions``, by section; makes a copy of the app.
+        stream: replaces fields of stream.json; makes a copy of the app.
+        environment: settings of the app besides the connections and names.
+    """
+
+    def __call__(
+        self,
+        *,
+        parts: tuple[str, ...] = PARTS,
+        host: Mapping[str, Any] | None = None,
+        stream: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Stack: ...
+
+
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzuriteProcess]:
     """One Azurite for the test session (of each xdist worker). Use container and queue names of your own."""
     folder = tmp_path_factory.mktemp("azurite")
     mark = f"test-{os.getpid()}-{uuid.uuid4()}"
+    arguments = ["--blob-port", "0", "--queue-port", "0", "--data", str(folder / "data")]
     launch = processes.Launch(
         name="azurite",
-        command=[
-            sys.executable,
-            "-m",
-            "everscore_local.azurite",
-            "--blob-port",
-            "0",
-            "--queue-port",
-            "0",
-            "--data",
-            str(folder / "data"),
-        ],
+        command=[sys.executable, "-m", "everscore_local.azurite", *arguments],
         folder=ROOT,
         environment={processes.MARK: mark},
         log=folder / "azurite.log",
@@ -71,3 +88,56 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzuriteProcess
         )
     finally:
         processes.end(processes.marked(mark), 20)
+
+
+@pytest.fixture
+def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
+    """Starts stacks of a test's own."""
+    yield from _starter(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A whole stack with the app as it is, shared by the tests of one file."""
+    for start in _starter(tmp_path_factory):
+        yield start()
+
+
+def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
+    started: list[Stack] = []
+
+    def start(
+        *,
+        parts: tuple[str, ...] = PARTS,
+        host: Mapping[str, Any] | None = None,
+        stream: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Stack:
+        folder = tmp_path_factory.mktemp("stack")
+        app = ROOT
+        if host or stream:
+            from tests.support.app import copy_app
+
+            app = copy_app(folder / "app", host=host, stream=stream)
+        # Not the developer's local.settings.json.
+        settings = folder / "settings.json"
+        settings.write_text(json.dumps({"Values": {}}))
+        stack = Stack.new(
+            StackOptions(
+                state=folder / "state",
+                app=app,
+                ports=Ports.free(),
+                host_environment=environment or {},
+                host_settings=settings,
+                dies_with_parent=True,
+            )
+        )
+        started.append(stack)
+        stack.start(parts)
+        return stack
+
+    try:
+        yield start
+    finally:
+        for each in started:
+            each.stop()
