@@ -82,6 +82,7 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
         traceparent: W3C trace context of the invocation that first met it.
         history: earlier failures, oldest first, bounded.
         dead_letter: it is a dead letter that waits for the blobs to answer.
+        letter: name of the dead letter that it was redriven from; removed once it has a new end.
     """
 
     body: bytes = b""
@@ -107,6 +108,7 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     traceparent: str | None = None
     history: list[Step] = []
     dead_letter: bool = False
+    letter: str | None = None
 
     def record(
         self, *, at: str, stage: Stage, reason: str, field: str | None, exception: str, failure_class: str
@@ -215,6 +217,7 @@ def decode_item(data: bytes) -> Item:
 # What a slim item keeps when the rest of it lies in a blob: all that decides its fate without reading it.
 _SLIM = (
     "source", "attempts", "unexpected", "crashes", "braked", "first_failed_at", "queued_at", "dead_letter",
+    "letter",
     "stage", "reason", "failure_class",
 )  # fmt: skip
 

@@ -203,6 +203,9 @@ def _record_items(item: Item, records: list[bytes]) -> list[Item]:
 def _at_index(item: Item, body: bytes, index: int) -> Item:
     copy = msgspec.structs.replace(item)
     copy.body = body
+    copy.id = copy.pk = copy.time = copy.scores = (
+        None  # of the whole body, if at all; each record has its own
+    )
     copy.unwrapped = True
     copy.source = msgspec.structs.replace(item.source, index=index)
     return copy

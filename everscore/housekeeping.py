@@ -12,20 +12,19 @@ import random
 from datetime import timedelta
 
 from everscore import backoff, times
+from everscore.claim_checks import ClaimChecks
 from everscore.deadline import Deadline
 from everscore.envelope import (
     Item,
     NewerEnvelopeError,
     UnreadableEnvelopeError,
     decode_envelope,
-    decode_item,
-    restore,
 )
 from everscore.events import Event
 from everscore.failures import EverscoreError, Permanent, Stage
 from everscore.pipeline import NoPlaceAnswersError, note
 from everscore.placing import Delayed, Placing
-from everscore.ports import Blobs, PoisonMessage, PoisonQueue, RetryQueue
+from everscore.ports import PoisonMessage, PoisonQueue, RetryQueue
 from everscore.retrying import Patience, foreign
 from everscore.summary import Summary
 
@@ -43,13 +42,13 @@ class Housekeeping:
         poison: PoisonQueue,
         queue: RetryQueue,
         placing: Placing,
-        blobs: Blobs,
+        claim_checks: ClaimChecks,
         patience: Patience,
     ) -> None:
         self._poison = poison
         self._queue = queue
         self._placing = placing
-        self._blobs = blobs
+        self._claim_checks = claim_checks
         self._patience = patience
 
     async def empty_poison_queue(self, budget: Deadline) -> Summary:
@@ -101,8 +100,7 @@ class Housekeeping:
             age = now - (times.parse(item.queued_at) if item.queued_at else now)
             if item.crashes >= CRASH_LIMIT or age >= self._patience.give_up:
                 detail = f"in the poison queue {item.crashes} times, {age // timedelta(hours=1)} hours old"
-                whole = await self._whole(item)
-                await self._bury(Event(whole, failure=Permanent(Stage.RETRY, "crashes the worker", detail)))
+                await self._bury(await self._redeemed(item, detail))
                 summary.dead_lettered += 1
                 continue
             delay = backoff.delay(
@@ -116,19 +114,13 @@ class Housekeeping:
                 raise NoPlaceAnswersError("the retry queue does not take an event back")
             summary.queued += 1
 
-    async def _whole(self, item: Item) -> Item:
-        """The item with its body, where that lies in a blob; one already gone is said in the letter."""
-        if item.blob is None:
-            return item
-        data = await self._blobs.get_claim_check(item.blob)
-        if data is None:
-            item.reason = f"body expired ({item.blob})"
-            return item
+    async def _redeemed(self, item: Item, detail: str) -> Event:
+        """The item with its body, for a dead letter; where that is gone everywhere, the letter says so."""
         try:
-            return restore(item, decode_item(data))
-        except UnreadableEnvelopeError:
-            item.body = data
-            return item
+            whole = await self._claim_checks.redeem(item)
+        except Permanent as failure:
+            return Event(item, failure=failure)
+        return Event(whole, failure=Permanent(Stage.RETRY, "crashes the worker", detail))
 
     async def _bury(self, event: Event) -> None:
         note(event, times.milliseconds_text(times.now()))

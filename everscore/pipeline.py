@@ -155,7 +155,7 @@ class Pipeline:
             )
             await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
             attempt += 1
-            storable = [event for event in waiting if event.item.scores and not _is_final(event)]
+            storable = [event for event in waiting if event.item.scores and not is_final(event)]
             await self._processing.store_again(storable, Deadline.after(self._limits.batch_deadline))
             waiting = [event for event in waiting if not event.done]
         count(summary, events, failed)
@@ -179,7 +179,7 @@ class Pipeline:
         now = times.now()
         stamp = times.milliseconds_text(now)
         by_item = {id(event.item): event for event in events}
-        letters = [event for event in events if _is_final(event)]
+        letters = [event for event in events if is_final(event)]
         for event in events:
             note(event, stamp)
         refused = await self._placing.dead_letter([event.item for event in letters])
@@ -232,7 +232,8 @@ class Pipeline:
         return summary
 
 
-def _is_final(event: Event) -> bool:
+def is_final(event: Event) -> bool:
+    """Whether a failed event is one for the dead letters."""
     return isinstance(event.failure, Permanent) and not event.item.braked
 
 
@@ -258,7 +259,7 @@ def count(summary: Summary, events: Sequence[Event], failed: Sequence[Event]) ->
             summary.stored += 1
         elif event.done is Done.SUPERSEDED:
             summary.superseded += 1
-        elif _is_final(event) and not event.item.dead_letter:
+        elif is_final(event) and not event.item.dead_letter:
             summary.dead_lettered += 1
         else:
             summary.queued += 1

@@ -122,7 +122,7 @@ class Placing:
         letter = DeadLetter(item=item, failed_at=failed_at)
         item.dead_letter = False
         item.blob = None
-        name = blob_name(item, hour=_hour(item, now))
+        name = letter_name(item)
         metadata = {
             "stage": item.stage or "",
             "reason": ascii_text(item.reason or ""),
@@ -151,6 +151,11 @@ def blob_name(item: Item, *, hour: datetime) -> str:
     else:
         place = f"{source.hub or 'unknown'}-{source.partition or 'unknown'}-{source.sequence_number}"
     return f"{hour:%Y/%m/%d/%H}/{place}-{source.index}.json"
+
+
+def letter_name(item: Item) -> str:
+    """The name of an item's dead letter, below the hour of its enqueuing or, unknown, its first failure."""
+    return blob_name(item, hour=_hour(item, times.now()))
 
 
 def _hour(item: Item, otherwise: datetime) -> datetime:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from everscore.envelope import Source
 from everscore.failures import EverscoreError, Failure
 
 type Document = dict[str, Any]
@@ -69,6 +70,27 @@ class RetryQueue(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class HubEvent:
+    """An event as it lies in the hub."""
+
+    body: bytes
+    properties: dict[str, Any]
+    source: Source
+
+
+class Hub(Protocol):
+    """The hub, read beside the trigger."""
+
+    async def fetch(self, source: Source) -> HubEvent | None:
+        """The event with that source; None where the hub no longer holds it.
+
+        Raises:
+            Failure: the hub cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class PoisonMessage:
     """A message of the poison queue, its text as it lies there."""
 
@@ -106,6 +128,14 @@ class Blobs(Protocol):
 
         Raises:
             Failure: it may not be there.
+        """
+        ...
+
+    async def delete_dead_letter(self, name: str) -> None:
+        """Remove a dead letter; one that is gone already is no failure.
+
+        Raises:
+            Failure: it may still be there.
         """
         ...
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from everscore import backoff, times
+from everscore.claim_checks import ClaimChecks
 from everscore.deadline import Deadline
 from everscore.envelope import (
     Item,
@@ -22,13 +23,11 @@ from everscore.envelope import (
     Source,
     UnreadableEnvelopeError,
     decode_envelope,
-    decode_item,
-    restore,
 )
 from everscore.events import Event
-from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected
-from everscore.pipeline import Limits, NoPlaceAnswersError, count, note
-from everscore.placing import Delayed, Placing
+from everscore.failures import Failure, Permanent, Stage, Unexpected
+from everscore.pipeline import Limits, NoPlaceAnswersError, count, is_final, note
+from everscore.placing import Delayed, Placing, letter_name
 from everscore.ports import Blobs, RetryQueue
 from everscore.processing import Processing
 from everscore.status import Status
@@ -67,6 +66,7 @@ class Retrying:
         placing: Placing,
         queue: RetryQueue,
         blobs: Blobs,
+        claim_checks: ClaimChecks,
         status: Status,
         limits: Limits,
         patience: Patience,
@@ -75,6 +75,7 @@ class Retrying:
         self._placing = placing
         self._queue = queue
         self._blobs = blobs
+        self._claim_checks = claim_checks
         self._status = status
         self._limits = limits
         self._patience = patience
@@ -121,6 +122,7 @@ class Retrying:
         for event in failed:
             self._judge(event, now, stamp)
         await self._place(failed, pending, budget)
+        await self._remove_letters([*events, *unread], budget)
         count(summary, [*events, *unread], failed)
         summary.dead_lettered += sum(not item.dead_letter for item in pending)
         summary.queued += sum(item.dead_letter for item in pending)
@@ -136,24 +138,10 @@ class Retrying:
         )
 
     async def _read_claim_check(self, item: Item) -> Item | Event:
-        if item.blob is None:
-            return item
         try:
-            data = await self._blobs.get_claim_check(item.blob)
+            return await self._claim_checks.redeem(item)
         except Failure as failure:
-            return Event(
-                item,
-                failure=Transient(
-                    Stage.RETRY, "claim check not read", str(failure), retry_after=failure.retry_after
-                ),
-            )
-        if data is None:
-            return Event(item, failure=_expired(item))
-        try:
-            return restore(item, decode_item(data))
-        except UnreadableEnvelopeError as error:
-            item.body = data
-            return Event(item, failure=Permanent(Stage.RETRY, "claim check unreadable", str(error)))
+            return Event(item, failure=failure)
 
     def _judge(self, event: Event, now: datetime, stamp: str) -> None:
         """Note the failure, and turn it into a permanent one where patience has run out."""
@@ -223,6 +211,30 @@ class Retrying:
             await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
             attempt += 1
 
+    async def _remove_letters(self, events: Sequence[Event], budget: Deadline) -> None:
+        """Remove the dead letters that ended events were redriven from, but for those just written anew.
+
+        Raises:
+            NoPlaceAnswersError: they could not be removed within the time budget; the message stays, and its
+                next try finds the events stored.
+        """
+        ended = [event for event in events if event.done or (is_final(event) and not event.item.dead_letter)]
+        written = {letter_name(event.item) for event in ended if not event.done}
+        names = {event.item.letter for event in ended if event.item.letter} - written
+        attempt = 0
+        for name in sorted(names):
+            while True:
+                try:
+                    await self._blobs.delete_dead_letter(name)
+                    break
+                except Failure as failure:
+                    if budget.passed:
+                        raise NoPlaceAnswersError(
+                            f"dead letter {name} cannot be removed: {failure}"
+                        ) from failure
+                await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+                attempt += 1
+
     async def _split(self, items: list[Item], budget: Deadline) -> Summary:
         """One message an item, unread, so that only the guilty one goes on killing the worker."""
         logger.error(
@@ -243,11 +255,11 @@ class Retrying:
         """The item with its body, unparsed, as a dead letter."""
         failure = Permanent(Stage.RETRY, "crashes the worker", "it was never processed to an end")
         found = await self._read_claim_check(item)
-        while isinstance(found, Event) and isinstance(found.failure, Transient) and not budget.passed:
+        while isinstance(found, Event) and not isinstance(found.failure, Permanent) and not budget.passed:
             await asyncio.sleep(min(5.0, budget.remaining))
             found = await self._read_claim_check(item)
         if isinstance(found, Event):
-            if isinstance(found.failure, Transient):
+            if not isinstance(found.failure, Permanent):
                 raise NoPlaceAnswersError(f"a claim check cannot be read; the message stays: {found.failure}")
             return found
         return Event(found, failure=failure)
@@ -284,14 +296,6 @@ def foreign(data: bytes, message_id: str, reason: str, detail: str) -> Event:
     digest = hashlib.sha256(data).hexdigest()[:16]
     source = Source(hub="retry-queue", partition=message_id or digest, sequence_number=0)
     return Event(Item(body=data, source=source), failure=Permanent(Stage.RETRY, reason, detail))
-
-
-def _expired(item: Item) -> Permanent:
-    return Permanent(
-        Stage.RETRY,
-        "body expired",
-        f"the claim check {item.blob} is gone; the hub may still hold the event at the source noted here",
-    )
 
 
 def _queued_at(item: Item, otherwise: datetime) -> datetime:

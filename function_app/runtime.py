@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from everscore.adapters.blobs import StorageBlobs
     from everscore.adapters.cosmos import CosmosStore
     from everscore.adapters.credentials import Credentials
+    from everscore.adapters.hub import HubReader
     from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
+    from everscore.envelope import Source
     from everscore.housekeeping import Housekeeping
     from everscore.model_source import ModelSource
     from everscore.pipeline import Pipeline
+    from everscore.ports import HubEvent
     from everscore.retrying import Retrying
     from everscore.settings import Settings
     from everscore.status import Status
@@ -49,6 +52,7 @@ class Runtime:
     queue: StorageQueue
     poison: StoragePoisonQueue
     blobs: StorageBlobs
+    hub: _Hub
     models: ModelSource
     pipeline: Pipeline
     retrying: Retrying
@@ -59,8 +63,34 @@ class Runtime:
 
     async def close(self) -> None:
         """Close every client."""
-        for client in (self.store, self.queue, self.poison, self.blobs, self.credentials):
+        for client in (self.store, self.queue, self.poison, self.blobs, self.hub, self.credentials):
             await client.close()
+
+
+class _Hub:
+    """The hub beside the trigger, connected when it is first needed: seldom, and its SDK loads slowly."""
+
+    def __init__(self, settings: Settings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._reader: HubReader | None = None
+
+    async def fetch(self, source: Source) -> HubEvent | None:
+        """See everscore.ports.Hub."""
+        if self._reader is None:
+            from everscore.adapters.hub import HubReader  # noqa: PLC0415
+
+            self._reader = HubReader(
+                self._settings.eventhub_connection(),
+                self._settings.eventhub_name,
+                credentials=self._credentials,
+            )
+        return await self._reader.fetch(source)
+
+    async def close(self) -> None:
+        """Close the client, if there is one."""
+        if self._reader is not None:
+            await self._reader.close()
 
 
 _runtimes: dict[asyncio.AbstractEventLoop, Runtime] = {}
@@ -98,6 +128,7 @@ def _build() -> Runtime:
     from everscore.adapters.credentials import Credentials  # noqa: PLC0415
     from everscore.adapters.queue import StoragePoisonQueue, StorageQueue  # noqa: PLC0415
     from everscore.breaker import BreakingStore, State  # noqa: PLC0415
+    from everscore.claim_checks import ClaimChecks  # noqa: PLC0415
     from everscore.events import Decoder, load_hook  # noqa: PLC0415
     from everscore.housekeeping import Housekeeping  # noqa: PLC0415
     from everscore.model_source import ModelSource  # noqa: PLC0415
@@ -149,6 +180,8 @@ def _build() -> Runtime:
         decoder=decoder, models=models, storing=Storing(breaking, parallel=settings.cosmos_parallel_batches)
     )
     placing = Placing(queue, blobs)
+    hub = _Hub(settings, credentials)
+    claim_checks = ClaimChecks(blobs, hub)
     limits = Limits(
         batch_deadline=settings.batch_deadline_seconds,
         time_budget=settings.time_budget_seconds,
@@ -168,6 +201,7 @@ def _build() -> Runtime:
         queue=queue,
         poison=poison,
         blobs=blobs,
+        hub=hub,
         models=models,
         pipeline=Pipeline(
             processing=processing,
@@ -181,11 +215,14 @@ def _build() -> Runtime:
             placing=placing,
             queue=queue,
             blobs=blobs,
+            claim_checks=claim_checks,
             status=retry_status,
             limits=limits,
             patience=patience,
         ),
-        keeper=Housekeeping(poison=poison, queue=queue, placing=placing, blobs=blobs, patience=patience),
+        keeper=Housekeeping(
+            poison=poison, queue=queue, placing=placing, claim_checks=claim_checks, patience=patience
+        ),
         scoring_status=scoring_status,
         retry_status=retry_status,
         fast_dates=settings.fast_event_dates and event_dates.install(),

@@ -49,6 +49,16 @@ class StorageBlobs:
         """See everscore.ports.Blobs."""
         await self._put(self._dead_letters, name, data, metadata)
 
+    async def delete_dead_letter(self, name: str) -> None:
+        """See everscore.ports.Blobs."""
+        try:
+            await self._client.get_blob_client(self._dead_letters, name).delete_blob()
+        except ResourceNotFoundError as error:
+            if getattr(error, "error_code", None) == "ContainerNotFound":
+                raise failure_of(f"container {self._dead_letters}", error) from error
+        except AzureError as error:
+            raise failure_of(f"container {self._dead_letters}", error) from error
+
     async def put_claim_check(self, name: str, data: bytes) -> None:
         """See everscore.ports.Blobs."""
         await self._put(self._claim_checks, name, data)

@@ -1,0 +1,217 @@
+"""Reads ranges of a hub beside the trigger: for bodies whose claim check is gone, replays and skips."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from azure.core.exceptions import AzureError
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.amqp import AmqpMessageBodyType
+from azure.eventhub.exceptions import EventHubError
+
+from everscore import times
+from everscore.adapters.credentials import Credentials
+from everscore.classification import quote
+from everscore.envelope import Source
+from everscore.failures import Failure, Stage, Transient
+from everscore.ports import HubEvent
+from everscore.settings import Connection
+
+# Readers of the trigger's own group are turned away by its owner level, and the default group always exists.
+GROUP = "$Default"
+_PAGE = 300
+_WAIT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """What a partition holds.
+
+    Attributes:
+        first, last: sequence numbers; last is -1 where nothing was ever sent.
+        is_empty: whether retention has taken everything, or nothing was sent.
+        last_enqueued_at: when the last event came in.
+    """
+
+    first: int
+    last: int
+    is_empty: bool
+    last_enqueued_at: datetime
+
+
+class HubReader:
+    """Reads a hub without owning its partitions and without moving a checkpoint.
+
+    Args:
+        connection: of the namespace.
+        hub: its name.
+        credentials: for a connection without a key.
+    """
+
+    def __init__(self, connection: Connection, hub: str, *, credentials: Credentials) -> None:
+        self.hub = hub
+        if connection.connection_string:
+            self._client = EventHubConsumerClient.from_connection_string(
+                connection.connection_string, GROUP, eventhub_name=hub, retry_total=1
+            )
+        else:
+            self._client = EventHubConsumerClient(
+                connection.endpoints["namespace"],
+                hub,
+                GROUP,
+                credentials.get(connection.client_id),
+                retry_total=1,
+            )
+
+    @property
+    def namespace(self) -> str:
+        """Host name of the namespace."""
+        return str(self._client._address.hostname)
+
+    async def partitions(self) -> dict[str, PartitionState]:
+        """Every partition by its id.
+
+        Raises:
+            Failure: the hub cannot be reached.
+        """
+        try:
+            ids = await self._client.get_partition_ids()
+            found = await asyncio.gather(*(self._client.get_partition_properties(each) for each in ids))
+        except (EventHubError, AzureError, OSError) as error:
+            raise self._failure(error) from error
+        return {each: _partition_state(properties) for each, properties in zip(ids, found, strict=True)}
+
+    async def fetch(self, source: Source) -> HubEvent | None:
+        """The event with that partition and sequence number; None where the hub no longer holds that one.
+
+        Raises:
+            Failure: the hub cannot be read.
+        """
+        if source.partition is None or source.sequence_number is None:
+            return None
+        state = (await self.partitions()).get(source.partition)
+        if state is None or state.is_empty or not state.first <= source.sequence_number <= state.last:
+            return None
+        async with aclosing(
+            self.read(source.partition, source.sequence_number, source.sequence_number)
+        ) as found:
+            async for page in found:
+                for event in page:
+                    # A hub made anew counts from 0 again: the time tells its events from the old ones.
+                    if source.enqueued_at in (None, event.source.enqueued_at):
+                        return event
+        return None
+
+    async def read(
+        self, partition: str, start: int | datetime, last: int | None = None
+    ) -> AsyncGenerator[list[HubEvent]]:
+        """Pages of a partition, in order.
+
+        Args:
+            partition: its id.
+            start: the first sequence number, or the time from which on.
+            last: the last sequence number; what is the last when the read begins, where None.
+
+        Raises:
+            Failure: the hub cannot be read.
+        """
+        state = (await self.partitions())[partition]
+        last = state.last if last is None else min(last, state.last)
+        if state.is_empty or (isinstance(start, int) and start > last):
+            return
+        pages: asyncio.Queue[list[EventData] | BaseException] = asyncio.Queue(maxsize=4)
+
+        async def take(_: PartitionContext, events: list[EventData]) -> None:
+            await pages.put(events)
+
+        async def fail(_: PartitionContext | None, error: Exception) -> None:
+            await pages.put(error)
+
+        task = asyncio.create_task(
+            self._client.receive_batch(
+                take,
+                partition_id=partition,
+                starting_position=start,
+                starting_position_inclusive=True,
+                max_batch_size=_PAGE,
+                max_wait_time=_WAIT,
+                on_error=fail,
+                prefetch=_PAGE,
+            )
+        )
+        try:
+            while True:
+                page = await pages.get()
+                if isinstance(page, BaseException):
+                    raise self._failure(page) from page
+                if not page:  # nothing came within the wait: the range has a gap at its end
+                    return
+                events = [self._event(partition, each) for each in page]
+                inside = [each for each in events if (each.source.sequence_number or 0) <= last]
+                if inside:
+                    yield inside
+                if (events[-1].source.sequence_number or 0) >= last:
+                    return
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.close()
+
+    def _event(self, partition: str, event: EventData) -> HubEvent:
+        enqueued = event.enqueued_time
+        return HubEvent(
+            body=_body(event),
+            properties=_texts(event.properties),
+            source=Source(
+                namespace=self.namespace,
+                hub=self.hub,
+                partition=partition,
+                sequence_number=event.sequence_number,
+                offset=event.offset,
+                enqueued_at=times.milliseconds_text(enqueued) if enqueued else None,
+            ),
+        )
+
+    def _failure(self, error: BaseException) -> Failure:
+        return Transient(
+            Stage.RETRY, "hub not read", f"{self.hub}: {type(error).__name__}: {quote(str(error))}"
+        )
+
+
+def _partition_state(properties: Mapping[str, Any]) -> PartitionState:
+    return PartitionState(
+        first=properties["beginning_sequence_number"],
+        last=properties["last_enqueued_sequence_number"],
+        is_empty=properties["is_empty"],
+        last_enqueued_at=properties["last_enqueued_time_utc"],
+    )
+
+
+def _body(event: EventData) -> bytes:
+    if event.body_type is AmqpMessageBodyType.DATA:
+        return b"".join(cast("Iterable[bytes]", event.body))
+    return event.body_as_str().encode()
+
+
+def _texts(properties: Mapping[Any, Any] | None) -> dict[str, Any]:
+    """Application properties as JSON can hold them: names and binary values as text."""
+    return {_text(name): _plain(value) for name, value in (properties or {}).items()}
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, bytes):
+        return _text(value)
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
