@@ -146,6 +146,27 @@ _decoder = msgspec.json.Decoder(Envelope)
 _item_decoder = msgspec.json.Decoder(Item)
 _letter_decoder = msgspec.json.Decoder(DeadLetter)
 _schema_decoder = msgspec.json.Decoder(_Schema)
+# RecursionError: brackets nested by the thousand, even in a field that no reader knows.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _encode(value: msgspec.Struct) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:
+        # A lone surrogate, which a JSON text can hold and UTF-8 cannot, in a field's name, a property or an
+        # exception's text: written as \ud800, since an item that cannot be encoded has no place to go.
+        return _encoder.encode(_encodable(msgspec.to_builtins(value)))
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_encodable(inner) for inner in value]
+    return value
 
 
 def decode_envelope(message: bytes) -> Envelope:
@@ -158,7 +179,7 @@ def decode_envelope(message: bytes) -> Envelope:
     _check_schema(message)
     try:
         envelope = _decoder.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise UnreadableEnvelopeError(str(error)) from error
     if not envelope.items:
         raise UnreadableEnvelopeError("the envelope holds no item")
@@ -175,19 +196,19 @@ def decode_dead_letter(blob: bytes) -> DeadLetter:
     _check_schema(blob)
     try:
         return _letter_decoder.decode(blob)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise UnreadableEnvelopeError(str(error)) from error
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
     """The blob's bytes."""
-    return _encoder.encode(letter)
+    return _encode(letter)
 
 
 def _check_schema(data: bytes) -> None:
     try:
         schema = _schema_decoder.decode(data).schema
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise UnreadableEnvelopeError(str(error)) from error
     if schema > SCHEMA:
         raise NewerEnvelopeError(
@@ -199,7 +220,7 @@ def _check_schema(data: bytes) -> None:
 
 def encode_item(item: Item) -> bytes:
     """An item alone, as a claim-check blob holds it."""
-    return _encoder.encode(item)
+    return _encode(item)
 
 
 def decode_item(data: bytes) -> Item:
@@ -210,7 +231,7 @@ def decode_item(data: bytes) -> Item:
     """
     try:
         return _item_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise UnreadableEnvelopeError(str(error)) from error
 
 
@@ -228,10 +249,13 @@ def slim(item: Item, blob: str) -> Item:
 
 
 def restore(pointer: Item, whole: Item) -> Item:
-    """The item of a claim-check blob, with what its message knows better."""
+    """The item of a claim-check blob, with what its message knows better.
+
+    It points at no blob any more: whatever has a body of its own must never be read from elsewhere again.
+    """
     for name in _SLIM:
         setattr(whole, name, getattr(pointer, name))
-    whole.blob = pointer.blob
+    whole.blob = None
     return whole
 
 
