@@ -149,9 +149,10 @@ class CosmosStore:
             retry_read=0,
             retry_status=0,
             retry_write=0,
-            # 0 would fall back to 9 tries over 30 seconds; the waits are ours, within the batch's deadline
+            # The waits are ours, within the batch's deadline. The SDK waits once for as long as the service's
+            # hint says, whatever its maximum, unless that is below zero; 0 would mean 30 seconds.
             retry_throttle_total=1,
-            retry_throttle_backoff_max=1,
+            retry_throttle_backoff_max=-1,
         )
 
 
