@@ -47,4 +47,5 @@ class ClaimChecks:
             )
         # The hub holds whole bodies: a record comes back with its neighbours, which identity makes harmless.
         item.body, item.properties, item.unwrapped = found.body, found.properties or None, False
+        item.blob = None
         return item

@@ -110,6 +110,11 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     dead_letter: bool = False
     letter: str | None = None
 
+    @property
+    def is_pointer(self) -> bool:
+        """Its body lies in a blob that was not read: alone, this item is not the event."""
+        return self.blob is not None and not self.body
+
     def record(
         self, *, at: str, stage: Stage, reason: str, field: str | None, exception: str, failure_class: str
     ) -> None:

@@ -206,6 +206,8 @@ def _at_index(item: Item, body: bytes, index: int) -> Item:
     copy.id = copy.pk = copy.time = copy.scores = (
         None  # of the whole body, if at all; each record has its own
     )
+    # One record alone answers for the dead letter that the body was redriven from: the one of that name.
+    copy.letter = item.letter if index == item.source.index else None
     copy.unwrapped = True
     copy.source = msgspec.structs.replace(item.source, index=index)
     return copy

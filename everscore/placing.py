@@ -87,7 +87,12 @@ class Placing:
 
     async def _check_in(self, item: Item) -> Item | None:
         """Put the whole item into a blob; returns what points at it, or None where blobs do not answer."""
-        name = item.blob or "items/" + blob_name(item, hour=_hour(item, times.now()))
+        if item.is_pointer and item.blob:
+            return slim(item, item.blob)  # the event lies there already, and would be overwritten by its pointer
+        # A record never shares a name with the body that it was taken from: while that body's message lives, the
+        # blob is the only place of the other records.
+        kind = "records" if item.unwrapped else "items"
+        name = f"{kind}/{blob_name(item, hour=_hour(item, times.now()))}"
         async with self._slots:
             try:
                 await self._blobs.put_claim_check(name, encode_item(item))

@@ -115,7 +115,9 @@ class Retrying:
             [item for item in whole if not item.dead_letter], Deadline.after(self._limits.batch_deadline)
         )
         events = processed.events
-        summary = Summary(received=len(items), request_units=processed.request_units)
+        summary = Summary(
+            received=len(events) + len(unread) + len(pending), request_units=processed.request_units
+        )
         failed = [event for event in events if not event.done] + unread
         now = times.now()
         stamp = times.milliseconds_text(now)
@@ -153,9 +155,10 @@ class Retrying:
         note(event, stamp)
         age = _age(item, now)
         item.braked = item.braked and age < self._patience.brake
-        if item.braked or isinstance(failure, Permanent):
+        # What could not be read has no body to put into a dead letter: it is tried at whatever age.
+        if item.braked or isinstance(failure, Permanent) or item.is_pointer:
             return
-        if item.unexpected >= UNEXPECTED_LIMIT:
+        if isinstance(failure, Unexpected) and item.unexpected >= UNEXPECTED_LIMIT:
             event.failure = Permanent(failure.stage, failure.reason, failure.detail, field=failure.field)
         elif age >= self._patience.give_up:
             detail = f"after {age.days} days and {item.attempts} tries; last: {failure}"
@@ -206,8 +209,9 @@ class Retrying:
                 raise NoPlaceAnswersError(
                     f"no place takes {len(delayed)} events of a retry message; it stays"
                 )
-            letters = [one.item for one in delayed if one.item.dead_letter]
-            delayed = [one for one in delayed if not one.item.dead_letter]
+            # By identity: an unread pending dead letter has the mark too, and no body to be written.
+            letters = [one.item for one in delayed if id(one.item) in ids]
+            delayed = [one for one in delayed if id(one.item) not in ids]
             await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
             attempt += 1
 
