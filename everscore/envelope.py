@@ -160,7 +160,7 @@ def _encode(value: msgspec.Struct) -> bytes:
         return _encoder.encode(value)
     except UnicodeEncodeError:
         # A lone surrogate, which a JSON text can hold and UTF-8 cannot, in a field's name, a property or an
-        # exception's text: written as \ud800, since an item that cannot be encoded has no place to go.
+        # exception's text. It is spelt out, since an item that cannot be encoded has no place to go.
         return _encoder.encode(_encodable(msgspec.to_builtins(value)))
 
 

@@ -88,9 +88,9 @@ class Placing:
     async def _check_in(self, item: Item) -> Item | None:
         """Put the whole item into a blob; returns what points at it, or None where blobs do not answer."""
         if item.is_pointer and item.blob:
-            return slim(item, item.blob)  # the event lies there already, and would be overwritten by its pointer
-        # A record never shares a name with the body that it was taken from: while that body's message lives, the
-        # blob is the only place of the other records.
+            return slim(item, item.blob)  # the event lies there already; its pointer must not overwrite it
+        # A record never shares a name with the body that it was taken from: while that body's message lives,
+        # the blob is the only place of the other records.
         kind = "records" if item.unwrapped else "items"
         name = f"{kind}/{blob_name(item, hour=_hour(item, times.now()))}"
         async with self._slots:
