@@ -25,7 +25,7 @@ from everscore.failures import EverscoreError, Permanent, Stage
 from everscore.pipeline import NoPlaceAnswersError, note
 from everscore.placing import Delayed, Placing
 from everscore.ports import PoisonMessage, PoisonQueue, RetryQueue
-from everscore.retrying import Patience, foreign
+from everscore.retrying import Patience, age_of, foreign
 from everscore.summary import Summary
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,8 @@ class Housekeeping:
                     await self._poison.delete(message)
                 except EverscoreError as error:
                     logger.error("A message of the poison queue stays there for now: %s", error)  # noqa: TRY400
+                except Exception:  # this one message's own: its neighbours go on
+                    logger.exception("A message of the poison queue stays there for now")
                 else:
                     moved += 1
             if not moved:
@@ -97,7 +99,7 @@ class Housekeeping:
         summary.received += len(items)
         now = times.now()
         for item in items:
-            age = now - (times.parse(item.queued_at) if item.queued_at else now)
+            age = age_of(item, now)
             if item.crashes >= CRASH_LIMIT or age >= self._patience.give_up:
                 detail = f"in the poison queue {item.crashes} times, {age // timedelta(hours=1)} hours old"
                 await self._bury(await self._redeemed(item, detail))

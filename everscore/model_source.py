@@ -7,7 +7,7 @@ import logging
 import time
 from pathlib import Path
 
-from everscore.failures import Configuration, Failure, ManifestError, Stage
+from everscore.failures import Configuration, Failure, ManifestError, Stage, Transient
 from everscore.scoring import Model, load_model
 
 logger = logging.getLogger(__name__)
@@ -45,14 +45,18 @@ class ModelSource:
                 raise self._failure
             try:
                 self._model = await asyncio.to_thread(load_model, self._folder, threads=self._threads)
-            except (Failure, ManifestError) as error:
-                self._failure = (
-                    error
-                    if isinstance(error, Failure)
-                    else Configuration(Stage.SCORE, "model manifest wrong", str(error))
-                )
+            except Exception as error:  # whatever it is, it is the model's, not an event's
+                self._failure = _as_failure(error)
                 self._failed_at = time.monotonic()
                 logger.error("The model does not load: %s", self._failure)  # noqa: TRY400 - a sentence, no trace
                 raise self._failure from error
             self._failure = None
             return self._model
+
+
+def _as_failure(error: Exception) -> Failure:
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, ManifestError):
+        return Configuration(Stage.SCORE, "model manifest wrong", str(error))
+    return Transient(Stage.SCORE, "model does not load", f"{type(error).__name__}: {error}")

@@ -97,7 +97,7 @@ class Pipeline:
             self._status.policy_missing()
         if retry.count + 1 >= _UNREAD_FROM_TRY and NoPlaceAnswersError.__name__ not in retry.previous:
             return await self._pass_on_unread(items, retry, budget)
-        processed = await self._processing.run(items, Deadline.after(self._limits.batch_deadline))
+        processed = await self._processing.run(items, self._limits.batch_deadline)
         events = processed.events
         summary = Summary(received=len(events), request_units=processed.request_units)
         self._brake(events)

@@ -96,8 +96,8 @@ class Placing:
         async with self._slots:
             try:
                 await self._blobs.put_claim_check(name, encode_item(item))
-            except Failure as failure:
-                logger.warning("A claim check could not be written: %s", failure)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the blobs have not taken the item
+                logger.warning("A claim check could not be written: %s", _why(error))
                 return None
         return slim(item, name)
 
@@ -105,9 +105,9 @@ class Placing:
         async with self._slots:
             try:
                 await self._queue.send(message.message, delay)
-            except Failure as failure:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the queue has not taken the message
                 logger.warning(
-                    "%d events could not be sent to the retry queue: %s", len(message.items), failure
+                    "%d events could not be sent to the retry queue: %s", len(message.items), _why(error)
                 )
                 return False
         return True
@@ -132,17 +132,21 @@ class Placing:
             "stage": item.stage or "",
             "reason": ascii_text(item.reason or ""),
             "failedat": failed_at,
-            "enqueuedat": item.source.enqueued_at or "",
+            "enqueuedat": ascii_text(item.source.enqueued_at or ""),
         }
         async with self._slots:
             try:
                 await self._blobs.put_dead_letter(
                     name, encode_dead_letter(letter), {key: text for key, text in metadata.items() if text}
                 )
-            except Failure as failure:
-                logger.warning("Dead letter %s could not be written: %s", name, failure)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the blobs have not taken the letter
+                logger.warning("Dead letter %s could not be written: %s", name, _why(error))
                 return False
         return True
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, Failure) else f"unexpected {type(error).__name__}: {error}"
 
 
 def blob_name(item: Item, *, hour: datetime) -> str:

@@ -31,16 +31,20 @@ class Processing:
         self._models = models
         self._storing = storing
 
-    async def run(self, items: Sequence[Item], deadline: Deadline) -> Processed:
+    async def run(self, items: Sequence[Item], seconds: float) -> Processed:
         """Process a batch.
 
         Stages that an item has behind it are kept: identity that was found, scores that were finite.
         Decoding runs again, since the payload does not travel.
+
+        Args:
+            items: of the batch.
+            seconds: for storing; they count once scoring is done, since the first batch loads the model.
         """
         events = self._decoder.decode(items)
         await self._score([event for event in events if not event.failure and not event.item.scores])
         ready = [event for event in events if not event.failure]
-        charge = await self._storing.store(ready, deadline) if ready else 0.0
+        charge = await self._storing.store(ready, Deadline.after(seconds)) if ready else 0.0
         return Processed(events, charge)
 
     async def store_again(self, events: Sequence[Event], deadline: Deadline) -> float:
@@ -72,6 +76,8 @@ def _score_all(model: Model, payloads: list[object]) -> list[Scores | Failure]:
         results = model.score(payloads)
         if len(results) != len(payloads):
             raise ValueError(f"the model gave {len(results)} results for {len(payloads)} events")  # noqa: TRY301
+    except Failure as failure:  # of the call as a whole: the model knows no guilty event
+        return [failure] * len(payloads)
     except Exception as error:  # noqa: BLE001 - bisected to the guilty event: its neighbours go on
         if len(payloads) == 1:
             return [unexpected(Stage.SCORE, error)]

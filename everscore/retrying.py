@@ -112,7 +112,7 @@ class Retrying:
         whole, unread = await self._read_claim_checks(items)
         pending = [item for item in whole if item.dead_letter]
         processed = await self._processing.run(
-            [item for item in whole if not item.dead_letter], Deadline.after(self._limits.batch_deadline)
+            [item for item in whole if not item.dead_letter], self._limits.batch_deadline
         )
         events = processed.events
         summary = Summary(
@@ -153,7 +153,7 @@ class Retrying:
         item.attempts += 1
         item.unexpected += isinstance(failure, Unexpected)
         note(event, stamp)
-        age = _age(item, now)
+        age = age_of(item, now)
         item.braked = item.braked and age < self._patience.brake
         # What could not be read has no body to put into a dead letter: it is tried at whatever age.
         if item.braked or isinstance(failure, Permanent) or item.is_pointer:
@@ -311,5 +311,6 @@ def _queued_at(item: Item, otherwise: datetime) -> datetime:
         return otherwise
 
 
-def _age(item: Item, now: datetime) -> timedelta:
+def age_of(item: Item, now: datetime) -> timedelta:
+    """The time since an item entered the queue; none where that is not known."""
     return now - _queued_at(item, now)

@@ -18,7 +18,7 @@ from everscore import backoff, documents, identity, times
 from everscore.deadline import Deadline
 from everscore.envelope import Source
 from everscore.events import Done, Event, unexpected
-from everscore.failures import Conflict, Failure, Permanent, Stage, Throttled, Transient
+from everscore.failures import Conflict, Failure, Permanent, Stage, Throttled, Transient, Unexpected
 from everscore.ports import Document, DocumentStore, Write, WriteRefusedError
 
 # Comparisons that one event may lose to other writers before it goes to the retry queue.
@@ -93,6 +93,16 @@ class _Chunk:
         self._waits = 0
 
     async def run(self) -> float:
+        """Write until every event has ended; returns request units. Nothing is raised."""
+        try:
+            return await self._write()
+        except Exception as error:  # noqa: BLE001 - bisected to the guilty event: its neighbours go on
+            if len(self._pending) > 1:
+                return await self._run_halves()
+            self._fail(list(self._pending.values()), unexpected(Stage.STORE, error))
+            return 0.0
+
+    async def _write(self) -> float:
         while self._pending:
             sent = list(self._pending.values())
             if self._deadline.passed:
@@ -104,22 +114,22 @@ class _Chunk:
             try:
                 charge = await self._store.write(self._pk, [Write(one.document, one.etag) for one in sent])
             except WriteRefusedError as refused:
-                if await self._halve(refused):
+                if self._is_to_halve(refused):
                     return await self._run_halves()
                 await self._take_in(refused, sent)
-            except Exception as error:  # noqa: BLE001 - bisected to the guilty event: its neighbours go on
-                if len(sent) > 1:
-                    return await self._run_halves()
-                self._fail(sent, unexpected(Stage.STORE, error))
             else:
                 for one in sent:
                     one.event.done = Done.STORED
                 return charge
         return 0.0
 
-    async def _halve(self, refused: WriteRefusedError) -> bool:
+    def _is_to_halve(self, refused: WriteRefusedError) -> bool:
         """Whether the request as a whole was refused for what one of several documents may be guilty of."""
-        return refused.index is None and isinstance(refused.failure, Permanent) and len(self._pending) > 1
+        return (
+            refused.index is None
+            and isinstance(refused.failure, Permanent | Unexpected)
+            and len(self._pending) > 1
+        )
 
     async def _run_halves(self) -> float:
         pairs = list(self._pending.items())
@@ -135,7 +145,7 @@ class _Chunk:
             await self._wait(failure, sent)
         elif refused.index is None:
             self._fail(sent, failure)
-        elif isinstance(failure, Permanent):
+        elif isinstance(failure, Permanent | Unexpected):
             self._fail([sent[refused.index]], failure)
         elif isinstance(failure, Conflict):
             guilty = sent[refused.index]
@@ -170,6 +180,10 @@ class _Chunk:
             if existing is None:
                 one.etag = None
                 continue
+            if not existing.get("fingerprint") or not existing.get("source"):
+                detail = "the document there is none of this pipeline's, and is not overwritten"
+                self._fail([one], Conflict(Stage.STORE, "foreign document", detail))
+                continue
             try:
                 newer = _is_newer(one, existing)
             except msgspec.ValidationError as error:
@@ -192,7 +206,7 @@ class _Chunk:
 
 
 def _is_newer(one: _Pending, existing: Document) -> bool:
-    source = msgspec.convert(existing.get("source") or {}, Source)
+    source = msgspec.convert(existing["source"], Source)
     mine = one.event.item.source
     if mine.sequence_number is not None and all(
         getattr(source, name) == getattr(mine, name) for name in _SAME
@@ -227,6 +241,9 @@ def _settle_older(versions: list[Event]) -> list[Event]:
         return older
     failure = newest.failure or Transient(Stage.STORE, "not written")
     newest.failure = failure
+    if isinstance(failure, Unexpected):
+        # Not the older versions' own: they wait, and take its place once it is a dead letter.
+        failure = Transient(Stage.STORE, "newer version failed", str(failure))
     for event in older:
         event.failure = failure
     return []
