@@ -17,6 +17,7 @@ import pandas as pd
 from everscore.failures import Failure
 from everscore.features import Array
 from everscore.manifest import Input, InputType, Kind, Manifest
+from everscore.onnx_model import bisect
 from everscore.pointer import parse_pointer
 from everscore.scoring import Model, Scores
 from everscore_models.errors import ExportError
@@ -35,10 +36,11 @@ _CHOICES = (
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A payload to compare, and what it is."""
+    """A payload to compare, what it is, and whether it is a held-out one as it came."""
 
     what: str
     payload: Payload
+    real: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def probes(trained: Trained) -> list[Probe]:
         )
     step = max(1, len(held_out) // MAX_HELD_OUT)
     chosen = held_out[::step][:MAX_HELD_OUT]
-    found = [Probe(f"held-out row {index * step}", payload) for index, payload in enumerate(chosen)]
+    found = [Probe(f"held-out row {row * step}", payload, real=True) for row, payload in enumerate(chosen)]
     frame, _ = read_readable(chosen, trained.inputs)
     bases = [chosen[0], chosen[len(chosen) // 2], chosen[-1]]
     for base in bases:
@@ -139,26 +141,20 @@ def compare(
             f"ONNX and scikit-learn disagree on {len(faults)} of {len(kept)} rows (tolerance "
             f"{trained.tolerance:g}; first: {faults[0]}): {_CHOICES}."
         )
-    if not compared:
+    if not any(rows[index].real for index in kept):
         raise ExportError("Not one held-out payload can be scored: compare the inputs with the payloads.")
     return compared, largest
 
 
 def _answers(pipeline: Any, manifest: Manifest, frame: pd.DataFrame) -> list[Answer | str]:
-    """What scikit-learn says of each row, or the name of what it raises."""
-    try:
-        return _predict(pipeline, manifest, frame)
-    except Exception:  # noqa: BLE001 - one row that scikit-learn refuses must not hide the others
-        answers: list[Answer | str] = []
-        for index in range(len(frame)):
-            try:
-                answers += _predict(pipeline, manifest, frame.iloc[[index]])
-            except Exception as error:  # noqa: BLE001 - becomes the row's answer
-                answers.append(type(error).__name__)
-        return answers
+    """What scikit-learn says of each row, or the name of what it raises for that row alone."""
+    answers: list[Answer | str] = []
+    for _, outcome in bisect(lambda rows: _predict(pipeline, manifest, frame.iloc[rows]), len(frame)):
+        answers += [type(outcome).__name__] if isinstance(outcome, Exception) else outcome
+    return answers
 
 
-def _predict(pipeline: Any, manifest: Manifest, frame: pd.DataFrame) -> list[Answer | str]:
+def _predict(pipeline: Any, manifest: Manifest, frame: pd.DataFrame) -> list[Answer]:
     given = frame if hasattr(pipeline, "feature_names_in_") else frame.to_numpy()
     if manifest.kind is Kind.REGRESSOR:
         return [Answer((float(each),), None) for each in np.asarray(pipeline.predict(given)).reshape(-1)]
