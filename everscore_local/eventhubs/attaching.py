@@ -38,7 +38,7 @@ def attach(session: Session, fields: list[object]) -> None:
         raise ProtocolError("amqp:session:handle-in-use", f"handle {handle} is in use")
     source, target = _terminus(fields[5], 11), _terminus(fields[6], 7)
 
-    def reply() -> None:
+    def reply(*, is_refused: bool = False) -> None:
         session.send(
             performatives.attach(
                 session.channel,
@@ -48,6 +48,7 @@ def attach(session: Session, fields: list[object]) -> None:
                 source=str(source[0] or ""),
                 target=str(target[0] or ""),
                 max_message_size=MAX_MESSAGE_SIZE,
+                is_refused=is_refused,
             )
         )
 
@@ -59,7 +60,7 @@ def attach(session: Session, fields: list[object]) -> None:
             node = parse_address(target[0])
             link = _receiving_link(Ends(session, handle, name, node), fields)
     except LinkRefusedError as error:
-        reply()
+        reply(is_refused=True)
         problem = performatives.error(error.condition, str(error))
         session.send(performatives.detach(session.channel, handle, problem))
         return

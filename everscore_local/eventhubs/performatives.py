@@ -178,7 +178,15 @@ _TERMINUS = (codec.uint(0), codec.symbol("session-end"), codec.uint(0), codec.FA
 
 
 def attach(
-    channel: int, handle: int, name: str, *, sender: bool, source: str, target: str, max_message_size: int
+    channel: int,
+    handle: int,
+    name: str,
+    *,
+    sender: bool,
+    source: str,
+    target: str,
+    max_message_size: int,
+    is_refused: bool = False,
 ) -> bytes:
     """Answer the peer's attach; `sender` says that this side sends on the link."""
     body = codec.composite(
@@ -188,8 +196,8 @@ def attach(
         codec.boolean(not sender),
         codec.ubyte(1 if sender else 0),  # snd-settle-mode: what this side sends is settled
         codec.ubyte(0),  # rcv-settle-mode first
-        _source(source),
-        _target(target),
+        codec.NULL if is_refused and sender else _source(source),
+        codec.NULL if is_refused and not sender else _target(target),
         codec.NULL,  # unsettled
         codec.FALSE,  # incomplete-unsettled
         codec.uint(0) if sender else codec.NULL,  # initial-delivery-count
