@@ -67,6 +67,15 @@ def classify_cosmos(
     return Unexpected(Stage.STORE, f"store answers {status}", f"{code}: {detail}")
 
 
+def classify_cosmos_operation(
+    status: int, sub_status: int | None = None, message: str = "", retry_after: float | None = None
+) -> Failure:
+    """The failure that the status of one operation of a batch stands for; arguments as above."""
+    if status == 404:  # the batch reached the container, so it is the document that somebody deleted
+        return Conflict(Stage.STORE, "gone meanwhile", quote(message))
+    return classify_cosmos(status, sub_status, message, retry_after)
+
+
 def _forbidden(sub_status: int | None, code: str, detail: str, retry_after: float | None) -> Failure:
     if sub_status == _PARTITION_FULL:
         return Permanent(

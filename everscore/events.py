@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from everscore import plain
+from everscore import plain, unwrapping
 from everscore.envelope import Item
 from everscore.failures import Failure, Permanent, SettingError, Stage, Unexpected
 from everscore.stream import Stream
@@ -24,15 +24,6 @@ _SAFE_BRACKETS = plain.DEPTH_LIMIT
 # Every digit as 0: a search for 16 of them then costs a tenth of what a regular expression does.
 _DIGITS = bytes(ord("0") if chr(byte) in "0123456789" else byte for byte in range(256))
 _LONG_NUMBER = b"0" * 16
-# Parsed rather than just matched: the exact bytes of each record are its body from then on.
-_records = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class _Wrapped(msgspec.Struct):
-    records: list[msgspec.Raw]
-
-
-_wrapped = msgspec.json.Decoder(_Wrapped)
 _any = msgspec.json.Decoder()
 
 type Hook = Callable[[list[bytes]], Sequence[object]]
@@ -121,14 +112,13 @@ class Decoder:
         if body.startswith(GZIP_MAGIC):
             body = decompress(body, self._limit)
         try:
-            raws = _records.decode(body) if self._stream.unwrap == "array" else _wrapped.decode(body).records
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            records = unwrapping.split(body, wrapped=self._stream.unwrap == "records")
+        except unwrapping.NotWrappedError as error:
             parse_json(body)  # a clearer failure, where it is no JSON at all
-            wanted = "a list" if self._stream.unwrap == "array" else 'an object with the list "records"'
-            raise Permanent(Stage.DECODE, "not wrapped as declared", f"expected {wanted}: {error}") from error
-        if not raws:
+            raise Permanent(Stage.DECODE, "not wrapped as declared", str(error)) from error
+        if not records:
             raise Permanent(Stage.DECODE, "no records", "the list of records is empty")
-        return [bytes(raw) for raw in raws]
+        return records
 
     def _identify(self, item: Item, payload: object, text_numbers: list[str]) -> Event:
         if not isinstance(payload, dict):
@@ -139,7 +129,7 @@ class Decoder:
             item, payload, fingerprint=hashlib.sha256(item.body).hexdigest(), text_numbers=text_numbers
         )
         try:
-            found = self._stream.identify(payload, item.source, item.properties, item.body)
+            found = self._stream.identify(payload, item.source, item.properties, item.body, text_numbers)
         except Failure as failure:
             # Identity that was found once is kept, so that a new rule never doubles a document.
             if item.id is None or item.pk is None or item.time is None:
@@ -302,9 +292,9 @@ def load_hook(setting: str) -> Hook:
     module_name, _, name = setting.partition(":")
     try:
         hook = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise SettingError(
-            f"DECODER is {setting!r}; expected module:function of this app: {error}."
+            f"DECODER is {setting!r}; expected module:function of this app: {type(error).__name__}: {error}."
         ) from error
     if not callable(hook):
         raise SettingError(f"DECODER is {setting!r}; expected a function.")

@@ -23,8 +23,10 @@ AZURITE_ACCOUNT = "devstoreaccount1"
 # The account key that every Azurite knows; published by Microsoft, no secret.
 AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
-_CONTAINER_NAME = re.compile(r"^[a-z0-9](?:-?[a-z0-9])*$")
-_DECODER = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+_CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
+_DECODER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+# No "@", "=", "," or "?": what may follow those is a password, a key or a signature.
+_ADDRESS = re.compile(r"[A-Za-z0-9:/._-]{0,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +157,14 @@ class Settings(BaseSettings):
     @field_validator("retry_queue", "deadletter_container", "claimcheck_container")
     @classmethod
     def _check_storage_name(cls, value: str) -> str:
-        if not _CONTAINER_NAME.match(value):
+        if not _CONTAINER_NAME.fullmatch(value):
             raise ValueError(f"{value!r}; expected lower-case letters, digits and single hyphens")
         return value
 
     @field_validator("decoder")
     @classmethod
     def _check_decoder(cls, value: str | None) -> str | None:
-        if value is not None and not _DECODER.match(value):
+        if value is not None and not _DECODER.fullmatch(value):
             raise ValueError(f"{value!r}; expected module:function")
         return value
 
@@ -251,15 +253,16 @@ def _connection(
 def _check_eventhub_string(text: str) -> None:
     parts = parts_of(text)
     endpoint = parts.get("endpoint", "")
+    shown = _shown(endpoint)
     if not endpoint.lower().startswith("sb://"):
-        raise ValueError(f"Endpoint={endpoint or '(nothing)'}; expected it to begin with sb://")
+        raise ValueError(f"Endpoint={shown}; expected it to begin with sb://")
     url = urlsplit(endpoint)
     if not url.hostname:
-        raise ValueError(f"Endpoint={endpoint}; expected a host after sb://")
+        raise ValueError(f"Endpoint={shown}; expected a host after sb://")
     try:
         port = url.port
     except ValueError:
-        raise ValueError(f"Endpoint={endpoint}; expected a port between 1 and 65535") from None
+        raise ValueError(f"Endpoint={shown}; expected a port between 1 and 65535") from None
     if port == 9092:
         raise ValueError(
             "port 9092, where the emulator speaks Kafka; expected its AMQP port, 5672 by default"
@@ -275,10 +278,16 @@ def _check_eventhub_string(text: str) -> None:
         raise ValueError("a text without a key; expected SharedAccessKeyName=…;SharedAccessKey=… in it")
 
 
+def _shown(endpoint: str) -> str:
+    """The beginning of an endpoint: a wrong separator could have drawn the key into it."""
+    found = _ADDRESS.match(endpoint)
+    return (found.group() if found else "") or "(nothing)"
+
+
 def _check_plain_http(part: str, endpoint: str) -> None:
     url = urlsplit(endpoint)
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError(f"{part}={endpoint}; expected an address that begins with https://")
+        raise ValueError(f"{part}={_shown(endpoint)}; expected an address that begins with https://")
     if url.scheme == "http" and url.hostname not in LOOPBACK:
         raise ValueError(
             f"{part} with http:// for the host {url.hostname}; expected https:// for any other machine"
@@ -320,5 +329,7 @@ def _sentence(location: tuple[int | str, ...], problem: Any) -> str:
     if problem["type"] == "value_error":
         return f"{name} is {problem['ctx']['error']}."
     found = "a secret" if name in ("EVENTHUB", "COSMOS", "STORAGE") else repr(problem["input"])
-    expected = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value should have ")
+    expected = str(problem["msg"])
+    for lead in ("Input should be ", "Value should have ", "String should have "):
+        expected = expected.removeprefix(lead)
     return f"{name} is {found}; expected {expected[:1].lower()}{expected[1:]}."

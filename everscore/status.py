@@ -8,7 +8,6 @@ import time
 import msgspec
 
 from everscore import times
-from everscore.failures import Failure
 from everscore.ports import Blobs
 from everscore.summary import Summary
 
@@ -108,8 +107,8 @@ class Status:
         self._report.at = _stamp()
         try:
             await self._blobs.put_status(self._report.function, msgspec.json.encode(self._report))
-        except Failure as failure:
-            logger.warning("The status of %s could not be written: %s", self._report.function, failure)
+        except Exception as error:  # noqa: BLE001 - every event has its place by now: no report is worth a repeat
+            logger.warning("The status of %s could not be written: %s", self._report.function, error)
 
 
 def _stamp() -> str:

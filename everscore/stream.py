@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from everscore import identity, times
+from everscore import identity, plain, times
 from everscore.checked_json import parse_json_model
 from everscore.envelope import Source
 from everscore.failures import ManifestError, Permanent, Stage
@@ -88,6 +88,15 @@ class StreamManifest(_Part):
             compile_pointer(pointer)
         return value
 
+    @model_validator(mode="after")
+    def _check_property(self) -> StreamManifest:
+        if isinstance(self.id, PropertyId) and self.unwrap != "object":
+            raise ValueError(
+                "id: a property belongs to the whole body, so all its records would have one id; with unwrap "
+                f"'{self.unwrap}' it must be a JSON Pointer into each record"
+            )
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -122,6 +131,7 @@ class Stream:
         source: Source,
         properties: Mapping[str, Any] | None,
         body: bytes,
+        text_numbers: Sequence[str] = (),
     ) -> Identity:
         """Find the identity and the time of one event.
 
@@ -130,13 +140,15 @@ class Stream:
             source: where it came from.
             properties: the application properties of its event.
             body: the record's exact bytes.
+            text_numbers: JSON Pointers of the integers that are texts in the payload; for an identity they
+                are numbers still.
 
         Raises:
             Permanent: a field is missing, null, empty or of the wrong kind; it is named.
         """
         key: dict[str, Any] = {}
-        pk = self._pk(payload, key)
-        doc_id = self._id(payload, source, properties, body, key)
+        pk = self._pk(payload, key, text_numbers)
+        doc_id = self._id(payload, source, properties, body, key=key, text_numbers=text_numbers)
         return Identity(pk, doc_id, key, self._time(payload, source))
 
     def _id(
@@ -145,17 +157,20 @@ class Stream:
         source: Source,
         properties: Mapping[str, Any] | None,
         body: bytes,
+        *,
         key: dict[str, Any],
+        text_numbers: Sequence[str],
     ) -> str:
         rule = self.manifest.id
         if rule is None:
             return identity.source_id(source, body)
         if self._id_getter is not None:
             value = _key_value(self._id_getter(payload), str(rule), "id")
-        else:
-            name = rule.property if isinstance(rule, PropertyId) else str(rule)
-            value = _key_value((properties or {}).get(name, Absent.MISSING), f"property {name}", "id")
-        key["id"] = value
+            key["id"] = value
+            return identity.encode_id(_as_sent(value, str(rule), text_numbers))
+        name = rule.property if isinstance(rule, PropertyId) else str(rule)
+        value = _key_value((properties or {}).get(name, Absent.MISSING), f"property {name}", "id")
+        key["id"], _ = plain.clean(value)
         return identity.encode_id(value)
 
     @cached_property
@@ -164,9 +179,14 @@ class Stream:
         pointers = rule if isinstance(rule, list) else [rule.of, rule.day]
         return [(pointer, compile_pointer(pointer)) for pointer in pointers]
 
-    def _pk(self, payload: object, key: dict[str, Any]) -> str:
+    def _pk(self, payload: object, key: dict[str, Any], text_numbers: Sequence[str]) -> str:
         values = [_key_value(get(payload), pointer, "partition key") for pointer, get in self._pk_getters]
         key["pk"] = values
+        if text_numbers:
+            values = [
+                _as_sent(value, pointer, text_numbers)
+                for value, (pointer, _) in zip(values, self._pk_getters, strict=True)
+            ]
         rule = self.manifest.partition_key
         if isinstance(rule, Buckets):
             day = _moment(values[1], rule.day).date().isoformat()
@@ -223,6 +243,11 @@ def _key_value(value: object, field: str, what: str) -> str | int | float:
         f"found {found}; a text or a number is needed",
         field=field,
     )
+
+
+def _as_sent(value: str | float, pointer: str, text_numbers: Sequence[str]) -> str | float:
+    """The number again, where a large integer became a text: its identity is not that of the text."""
+    return int(value) if pointer in text_numbers else value
 
 
 def _kind(value: object) -> str:

@@ -15,7 +15,7 @@ from azure.cosmos.exceptions import (
 )
 
 from everscore.adapters.credentials import Credentials
-from everscore.classification import classify_cosmos, quote
+from everscore.classification import classify_cosmos, classify_cosmos_operation, quote
 from everscore.failures import Failure, Stage, Transient
 from everscore.ports import Document, Write, WriteRefusedError
 from everscore.settings import Connection, parts_of
@@ -174,7 +174,7 @@ def _operation_failure(error: CosmosBatchOperationError) -> Failure:
     response: dict[str, Any] = responses[error.error_index] if error.error_index is not None else {}
     hint = response.get("retryAfterMilliseconds")
     retry_after = hint / 1000 if isinstance(hint, int | float) else _retry_after(error.headers or {})
-    return classify_cosmos(
+    return classify_cosmos_operation(
         int(error.status_code or 0),
         response.get("subStatusCode") or error.sub_status,
         str(error.http_error_message or ""),
