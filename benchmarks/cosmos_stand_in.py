@@ -1,7 +1,7 @@
 """Measures the Cosmos stand-in: items a second and its CPU per item, for batches of 1, 20 and 100 items.
 
 The unmodified azure-cosmos client writes 500-byte items; the processor time is that of the stand-in's two
-processes (gateway and Node) alone. Run it from the project's folder: ``python benchmarks/cosmos_stand_in.py``.
+processes (gateway and Node) alone. Run it from the project's folder, without arguments.
 """
 
 import argparse

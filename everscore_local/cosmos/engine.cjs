@@ -42,6 +42,7 @@ function drop({ c }) {
 
 function put({ c, pk, docs }) {
   const container = containers.get(c);
+  if (!container) return; // dropped meanwhile
   let partition = container.partitions.get(pk);
   if (!partition) container.partitions.set(pk, (partition = new Map()));
   for (const document of docs) {
@@ -53,6 +54,7 @@ function put({ c, pk, docs }) {
 
 function remove({ c, pk, rids }) {
   const container = containers.get(c);
+  if (!container) return;
   const partition = container.partitions.get(pk);
   for (const rid of rids) {
     const document = partition && partition.get(rid);
@@ -66,6 +68,7 @@ function remove({ c, pk, rids }) {
 
 function evaluate({ c, pk, query, parameters }) {
   const container = containers.get(c);
+  if (!container) throw new sql.BadQuery("The container was deleted.");
   const partition = pk === null ? null : container.partitions.get(pk);
   const everything = pk === null;
   return sql.evaluate(query, {

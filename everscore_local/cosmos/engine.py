@@ -109,10 +109,14 @@ class Engine:
         self.starts += 1
         self._ready = False
         self._reader = asyncio.create_task(self._read(self._process))
-        for database in self._store.databases.values():
-            for container in database.containers.values():
-                self.define(container)
-                await self._feed(container)
+        # What waited for a child that died is in the store, from which this one gets everything.
+        self._pending.clear()
+        self._pending_bytes = 0
+        containers = list(self._store.by_rid.values())
+        for container in containers:
+            self.define(container)  # all of them before the first pause: writes go on meanwhile
+        for container in containers:
+            await self._feed(container)
         try:
             await self._ask({"op": "ping"})
         except ServiceError as error:

@@ -65,8 +65,8 @@ class Action(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
         body: ``json`` as the service, ``html`` as a proxy, ``text``, or ``empty``.
         in_batch_index: Position of the guilty operation, or ``"id"``: the one that ``match.id`` names.
         after_commit: The request is carried out first; the outcome is unknown to the client.
-        delay_seconds: Waits before the request is carried out, or after it where ``after_commit`` says so. Alone,
-            the true answer follows.
+        delay_seconds: Waits before the request is carried out, or after it where ``after_commit`` says so.
+            Alone, the true answer follows.
         delay_in_body: The delay comes after the headers and half of the body.
         reset: The connection is reset after the headers and half of the body.
     """

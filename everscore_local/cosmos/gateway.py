@@ -52,6 +52,9 @@ class Gateway:
             answer = await self._answer(call, fault)
         except ServiceError as error:
             answer = _refusal(error)
+        except (UnicodeError, RecursionError):
+            # Headers with stray bytes, bodies nested by the thousand: the client's mistake.
+            answer = _refusal(ServiceError(400))
         except OSError as error:
             log.exception("the journal cannot be written")
             answer = _refusal(ServiceError(503, f"The stand-in cannot write its journal: {error.strerror}."))

@@ -10,7 +10,7 @@ from aiohttp import web
 # Above every limit of the service, so that its own refusals are what a client sees.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 _MAX_LINE_BYTES = 64 * 1024  # a partition key of 2,048 bytes takes up to six times that as escaped JSON
-_SHUTDOWN_SECONDS = 2.0
+_SHUTDOWN_SECONDS = 1.0
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

@@ -162,8 +162,8 @@ def read_key_header(header: str, paths: int) -> str:
     """
     try:
         parts = msgspec.json.decode(header)
-    except msgspec.DecodeError as error:
-        raise ServiceError(400, f"Partition key {header[:200]} is invalid.") from error
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ServiceError(400, f"Partition key {header[:200]!a} is invalid.") from error
     if isinstance(parts, list) and not parts:
         parts = [UNDEFINED] * paths
     if not isinstance(parts, list) or len(parts) != paths:

@@ -205,7 +205,10 @@ class Store:
             raise ServiceError(
                 400, "The partition key definition is invalid: 'paths' must name 1 to 3 paths like '/pk'."
             )
-        if body.get("uniqueKeyPolicy", {}).get("uniqueKeys"):
+        for part in ("uniqueKeyPolicy", "indexingPolicy"):
+            if not isinstance(body.get(part) or {}, dict):
+                raise ServiceError(400, f"'{part}' must be an object.")
+        if (body.get("uniqueKeyPolicy") or {}).get("uniqueKeys"):
             raise ServiceError(400, "The stand-in has no unique key policies.")
         number = self.sequence.next()
         owner = base64.b64decode(database.definition["_rid"].replace("-", "/"))

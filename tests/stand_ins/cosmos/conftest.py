@@ -42,7 +42,15 @@ class StandIn:
     def start(self) -> None:
         """Start the process and wait for its ready line."""
         command = [sys.executable, "-m", "everscore_local.cosmos", "--port", "0", "--control-port", "0"]
-        command += ["--data", str(self.data), "--database", "everscore", "--container", "events", *self._options]
+        command += [
+            "--data",
+            str(self.data),
+            "--database",
+            "everscore",
+            "--container",
+            "events",
+            *self._options,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line, "the stand-in did not start"
@@ -65,7 +73,9 @@ class StandIn:
         assert status == 200, answer
         return answer
 
-    def control_raw(self, method: str, path: str, body: Any = None, host: str | None = None) -> tuple[int, Any]:
+    def control_raw(
+        self, method: str, path: str, body: Any = None, host: str | None = None
+    ) -> tuple[int, Any]:
         """Send a request to the control port and return status and answer."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"host": host} if host else {}
@@ -93,7 +103,9 @@ class StandIn:
         kind = (segments[-2] if named else segments[-1]) if segments else ""
         link = "/".join(segments if named else segments[:-1])
         sent = {"x-ms-date": formatdate(usegmt=True), **(headers or {})}
-        token = _get_authorization_header(_Signer(key), method, path, link, True, kind, {"x-ms-date": sent["x-ms-date"]})
+        token = _get_authorization_header(
+            _Signer(key), method, path, link, True, kind, {"x-ms-date": sent["x-ms-date"]}
+        )
         sent.setdefault("authorization", quote(token, "-_.!~*'()"))
         request = urllib.request.Request(self.url.rstrip("/") + quote(path), body, sent, method=method)
         try:

@@ -33,10 +33,48 @@ def test_requests_without_the_right_key_are_refused(stand_in):
     wrong = "A" * 86 + "=="
     assert stand_in.http("GET", "/dbs", key=wrong)[0] == 401
     assert stand_in.http("GET", "/dbs", headers={"authorization": ""})[0] == 401
-    assert stand_in.http("GET", "/dbs", headers={"authorization": "type%3Daad%26ver%3D1.0%26sig%3Dx"})[0] == 401
+    assert (
+        stand_in.http("GET", "/dbs", headers={"authorization": "type%3Daad%26ver%3D1.0%26sig%3Dx"})[0] == 401
+    )
     status, _, body = stand_in.http("GET", "/dbs/everscore", key=wrong)
     assert (status, json.loads(body)["code"]) == (401, "Unauthorized")
     assert stand_in.http("GET", "/dbs")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "type%3Dmaster%26ver%3D1.0%26sig%3D%C3%A9"},
+        {"x-ms-documentdb-partitionkey": "not json"},
+        {"x-ms-documentdb-partitionkey": "[[1]]"},
+        {"x-ms-documentdb-partitionkey": "\xff"},
+        {"x-ms-documentdb-query-enablecrosspartition": "true", "x-ms-continuation": "\xff"},
+        {"x-ms-documentdb-query-enablecrosspartition": "true", "x-ms-continuation": "token"},
+        {"x-ms-documentdb-query-enablecrosspartition": "true", "x-ms-max-item-count": "many"},
+    ],
+)
+def test_headers_that_make_no_sense_are_refused(stand_in, headers):
+    """A broken header is the client's mistake, 400 or 401, never 500."""
+    query = json.dumps({"query": "SELECT * FROM c"}).encode()
+    sent = {"x-ms-documentdb-isquery": "true", "content-type": "application/query+json", **headers}
+    assert stand_in.http("POST", "/dbs/everscore/colls/events/docs", query, sent)[0] in (400, 401)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"id": "x", "partitionKey": 7}',
+        b'{"id": "x", "partitionKey": {"paths": ["pk"]}}',
+        b'{"id": "x", "indexingPolicy": 7}',
+        b'{"id": "x", "uniqueKeyPolicy": {"uniqueKeys": [{"paths": ["/a"]}]}}',
+    ],
+)
+def test_containers_that_make_no_sense_are_refused(stand_in, body):
+    """A definition that the stand-in cannot keep to is 400."""
+    assert stand_in.http("POST", "/dbs/everscore/colls", body)[0] == 400
 
 
 async def test_async_client_connects_with_a_connection_string_alone(stand_in):
@@ -53,7 +91,10 @@ def test_sync_client_writes_reads_and_queries(stand_in, pk):
         container = client.get_database_client("everscore").get_container_client("events")
         created = container.create_item({"id": "a", "pk": pk, "n": 1})
         container.replace_item(
-            "a", {"id": "a", "pk": pk, "n": 2}, etag=created["_etag"], match_condition=MatchConditions.IfNotModified
+            "a",
+            {"id": "a", "pk": pk, "n": 2},
+            etag=created["_etag"],
+            match_condition=MatchConditions.IfNotModified,
         )
         results = container.execute_item_batch([("upsert", ({"id": "b", "pk": pk},))], partition_key=pk)
         assert [entry["statusCode"] for entry in results] == [201]
@@ -117,7 +158,9 @@ async def test_a_hierarchical_key_works(stand_in):
     """A container with two key paths takes and finds items by both values."""
     async with CosmosClient(stand_in.url, KEY) as client:
         database = await client.create_database_if_not_exists("deep")
-        container = await database.create_container("c", PartitionKey(["/carrier", "/date"], kind="MultiHash"))
+        container = await database.create_container(
+            "c", PartitionKey(["/carrier", "/date"], kind="MultiHash")
+        )
         await container.create_item({"id": "1", "carrier": "UA", "date": "d1"})
         await container.execute_item_batch(
             [("create", ({"id": "1", "carrier": "UA", "date": "d2"},))], partition_key=["UA", "d2"]

@@ -58,9 +58,9 @@ GUILTY = {
     "twice in the batch": (("create", lambda pk: ({"id": "n0", "pk": pk},), {}), 409),
     "stale tag": (("replace", lambda pk: ("old", {"id": "old", "pk": pk}), {"if_match_etag": '"x"'}), 412),
     "missing": (("replace", lambda pk: ("none", {"id": "none", "pk": pk}), {}), 404),
-    "missing delete": (("delete", lambda pk: ("none",), {}), 404),
-    "missing read": (("read", lambda pk: ("none",), {}), 404),
-    "foreign key": (("create", lambda pk: ({"id": "f", "pk": "other"},), {}), 400),
+    "missing delete": (("delete", lambda _: ("none",), {}), 404),
+    "missing read": (("read", lambda _: ("none",), {}), 404),
+    "foreign key": (("create", lambda _: ({"id": "f", "pk": "other"},), {}), 400),
     "illegal id": (("create", lambda pk: ({"id": "a/b", "pk": pk},), {}), 400),
     "long id": (("create", lambda pk: ({"id": "x" * 1024, "pk": pk},), {}), 400),
     "no id": (("create", lambda pk: ({"pk": pk},), {}), 400),
@@ -128,7 +128,10 @@ async def test_deep_nesting_is_400_at_its_index(container, pk):
     flat = [[] for _ in range(300)]
     with pytest.raises(CosmosBatchOperationError) as caught:
         await container.execute_item_batch(
-            [("create", ({"id": "a", "pk": pk, "v": flat},)), ("create", ({"id": "b", "pk": pk, "v": deep},))],
+            [
+                ("create", ({"id": "a", "pk": pk, "v": flat},)),
+                ("create", ({"id": "b", "pk": pk, "v": deep},)),
+            ],
             partition_key=pk,
         )
     assert (caught.value.status_code, caught.value.error_index) == (400, 1)
@@ -225,7 +228,9 @@ def test_batches_are_all_or_nothing(stand_in, pk, batches, number):
         async with CosmosClient(stand_in.url, KEY) as client:
             container = client.get_database_client("everscore").get_container_client("events")
             state = {}
-            for item_id in [x async for x in container.query_items("SELECT VALUE c.id FROM c", partition_key=key)]:
+            for item_id in [
+                x async for x in container.query_items("SELECT VALUE c.id FROM c", partition_key=key)
+            ]:
                 await container.delete_item(item_id, key)
             for batch in batches:
                 expected, state = run_model(state, batch)
@@ -240,7 +245,9 @@ def test_batches_are_all_or_nothing(stand_in, pk, batches, number):
                 except CosmosBatchOperationError as error:
                     results = error.operation_responses
                 assert [entry["statusCode"] for entry in results] == expected
-                found = {x["id"]: x["v"] async for x in container.query_items("SELECT * FROM c", partition_key=key)}
+                found = {
+                    x["id"]: x["v"] async for x in container.query_items("SELECT * FROM c", partition_key=key)
+                }
                 assert found == state
 
     asyncio.run(check())

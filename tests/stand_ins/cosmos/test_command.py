@@ -1,4 +1,4 @@
-"""The command line: what it prints, and one sentence for each mistake."""
+"""The command line: one sentence for each mistake, and an orderly end."""
 
 import signal
 import socket
@@ -7,73 +7,79 @@ import sys
 
 import pytest
 
+from everscore_local.cosmos.__main__ import parse_arguments, serve
+from everscore_local.cosmos.errors import UserError
 
-def run(*options, **more):
-    """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "everscore_local.cosmos", *map(str, options)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        **more,
-    )
+PORTS = ("--port", "0", "--control-port", "0")
 
 
-def assert_one_sentence(result, *parts):
-    """Check for exit code 2 and one line on stderr with the parts."""
+async def refusal(*options):
+    """Return the sentence with which the command refuses to start."""
+    with pytest.raises(UserError) as caught:
+        await serve(parse_arguments([str(option) for option in options]))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_occupied_port_is_one_sentence_and_exit_code_2(tmp_path):
+    """The command as people start it: nothing on stdout, one line on stderr, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "everscore_local.cosmos", "--port", port, "--control-port", "0"]
+        result = subprocess.run([*command, "--data", tmp_path], check=False, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    for part in parts:
-        assert part in result.stderr
+    assert result.stderr == f"Port {port} is in use; stop what uses it, or choose another port.\n"
 
 
-def test_an_occupied_port_is_named(tmp_path):
-    """Either port in use gives its number and what to do."""
+async def test_an_occupied_control_port_is_named(tmp_path):
+    """The control port in use gives its number too."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for options in (("--port", port, "--control-port", 0), ("--port", 0, "--control-port", port)):
-            assert_one_sentence(run(*options, "--data", tmp_path), str(port), "choose another port")
+        assert str(port) in await refusal("--port", 0, "--control-port", port, "--data", tmp_path)
 
 
-def test_missing_node_and_packages_are_said(tmp_path):
+async def test_missing_node_and_packages_are_said(tmp_path):
     """Without Node, or without the npm server, the sentence says what to install."""
-    ports = ("--port", 0, "--control-port", 0, "--data", tmp_path)
-    assert_one_sentence(run(*ports, "--node", "no-such-node"), "Node 20")
-    assert_one_sentence(run(*ports, "--node-modules", tmp_path), "npm ci", str(tmp_path))
+    assert "Node 20" in await refusal(*PORTS, "--data", tmp_path, "--node", "no-such-node")
+    assert "npm ci" in await refusal(*PORTS, "--data", tmp_path, "--node-modules", tmp_path)
 
 
-def test_wrong_folders_keys_and_names_are_said(tmp_path):
+async def test_a_node_that_does_not_start_is_said(tmp_path):
+    """A Node executable that ends at once is a sentence, not a hang."""
+    assert "does not start" in await refusal(*PORTS, "--data", tmp_path, "--node", "false")
+
+
+async def test_wrong_folders_keys_and_names_are_said(tmp_path):
     """A data folder that is a file, a key that is no base64 and a database name that is not allowed."""
     file = tmp_path / "file"
     file.write_text("")
-    ports = ("--port", 0, "--control-port", 0)
-    assert_one_sentence(run(*ports, "--data", file), str(file))
-    assert_one_sentence(run(*ports, "--data", tmp_path / "a", "--key", "no base64!"), "--key")
-    assert_one_sentence(run(*ports, "--data", tmp_path / "b", "--database", "a/b"), "a/b")
+    assert str(file) in await refusal(*PORTS, "--data", file)
+    assert "--key" in await refusal(*PORTS, "--data", tmp_path / "a", "--key", "no base64!")
+    assert "a/b" in await refusal(*PORTS, "--data", tmp_path / "b", "--database", "a/b")
 
 
-def test_one_data_folder_serves_one_stand_in(start):
-    """A second stand-in on the same folder is refused; after the first one's death it is let in."""
-    stand_in = start()
-    ports = ("--port", 0, "--control-port", 0)
-    assert_one_sentence(run(*ports, "--data", stand_in.data), str(stand_in.data), "in use")
-    stand_in.stop(signal.SIGKILL)
-    stand_in.start()
+@pytest.mark.parametrize("options", [("--container", "c"), ("--rus", "0"), ("--rus", "many")])
+def test_options_that_do_not_go_together(options, capsys):
+    """A container without a database and a rate that is none end with the usage and exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments([*PORTS, "--data", "x", *options])
+    assert caught.value.code == 2
+    assert options[0] in capsys.readouterr().err
 
 
-def test_another_partition_key_for_a_container_is_refused(start):
-    """A container that is there with another key path is not silently served with it."""
-    stand_in = start()
-    stand_in.stop()
-    options = ("--database", "everscore", "--container", "events", "--partition-key", "/other")
-    result = run("--port", 0, "--control-port", 0, "--data", stand_in.data, *options)
-    assert_one_sentence(result, "/pk", "/other")
+async def test_a_data_folder_serves_one_stand_in_and_its_container_one_key(start, alive):
+    """Refused: a second stand-in on a folder in use, another key path for a container that is there, damage.
 
-
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_signals_stop_it_with_exit_code_0(start, alive, sign):
-    """SIGTERM and SIGINT end the gateway and its Node child."""
+    SIGTERM ends both processes with exit code 0.
+    """
     stand_in = start()
     node = stand_in.control("GET", "/state")["engine"]["pid"]
-    assert stand_in.stop(sign) == 0
+    options = (*PORTS, "--data", stand_in.data)
+    assert "in use" in await refusal(*options)
+    assert stand_in.stop(signal.SIGTERM) == 0
     assert not alive(node)
+    other = ("--database", "everscore", "--container", "events", "--partition-key", "/other")
+    assert "/other" in await refusal(*options, *other)
+    with (stand_in.data / "journal.jsonl").open("ab") as journal:
+        journal.write(b"nonsense\n")
+    assert "damaged" in await refusal(*options)

@@ -6,7 +6,11 @@ import json
 import pytest
 from azure.core.exceptions import DecodeError, ServiceRequestError, ServiceResponseError
 from azure.cosmos.aio import CosmosClient
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import (
+    CosmosBatchOperationError,
+    CosmosHttpResponseError,
+    CosmosResourceNotFoundError,
+)
 
 from .conftest import KEY
 
@@ -36,7 +40,18 @@ async def ids(container, pk):
 
 @pytest.mark.parametrize(
     ("status", "substatus"),
-    [(400, 0), (401, 0), (403, 5301), (403, 1014), (404, 1003), (408, 0), (413, 0), (429, 3200), (449, 0), (500, 0)],
+    [
+        (400, 0),
+        (401, 0),
+        (403, 5301),
+        (403, 1014),
+        (404, 1003),
+        (408, 0),
+        (413, 0),
+        (429, 3200),
+        (449, 0),
+        (500, 0),
+    ],
 )
 async def test_a_status_is_answered_and_nothing_written(stand_in, bare, pk, status, substatus):
     """Each status and sub-status reaches the client as the service would send it; the write is not made."""
@@ -51,7 +66,11 @@ async def test_a_status_is_answered_and_nothing_written(stand_in, bare, pk, stat
 
 async def test_after_the_commit(stand_in, bare, pk):
     """With afterCommit the client sees 408 and the write is there all the same."""
-    fault = {"match": {"operation": "write", "pk": pk}, "action": {"status": 408, "afterCommit": True}, "count": 1}
+    fault = {
+        "match": {"operation": "write", "pk": pk},
+        "action": {"status": 408, "afterCommit": True},
+        "count": 1,
+    }
     stand_in.control("POST", "/faults", fault)
     with pytest.raises(CosmosHttpResponseError) as caught:
         await bare.execute_item_batch(batch(pk, "a", "b"), partition_key=pk)
@@ -183,10 +202,14 @@ async def test_which_requests_are_met(stand_in, bare, pk):
 
 async def test_the_account_and_metadata_can_fail_too(stand_in, pk):
     """The account read and the container read are operations that a rule can name."""
-    stand_in.control("POST", "/faults", {"match": {"operation": "account"}, "action": {"status": 503}, "count": 1})
+    stand_in.control(
+        "POST", "/faults", {"match": {"operation": "account"}, "action": {"status": 503}, "count": 1}
+    )
     assert stand_in.http("GET", "/")[0] == 503
     assert stand_in.http("GET", "/")[0] == 200
-    stand_in.control("POST", "/faults", {"match": {"operation": "metadata"}, "action": {"status": 404}, "count": 1})
+    stand_in.control(
+        "POST", "/faults", {"match": {"operation": "metadata"}, "action": {"status": 404}, "count": 1}
+    )
     assert stand_in.http("GET", "/dbs/everscore/colls/events")[0] == 404
     assert stand_in.http("GET", "/dbs/everscore/colls/events")[0] == 200
 
@@ -194,7 +217,9 @@ async def test_the_account_and_metadata_can_fail_too(stand_in, pk):
 def test_rules_are_listed_with_what_they_did_and_removed(stand_in):
     """GET shows each rule and its counters; DELETE empties the list."""
     stand_in.control("DELETE", "/faults")
-    stand_in.control("POST", "/faults", [{"match": {"operation": "account"}, "action": {"status": 500}, "count": 2}])
+    stand_in.control(
+        "POST", "/faults", [{"match": {"operation": "account"}, "action": {"status": 500}, "count": 2}]
+    )
     stand_in.http("GET", "/")
     [rule] = stand_in.control("GET", "/faults")["rules"]
     assert (rule["action"]["status"], rule["matched"], rule["acted"], rule["over"]) == (500, 1, 1, False)

@@ -57,9 +57,7 @@ async def test_conditions(container, pk):
     ):
         with pytest.raises(CosmosAccessConditionFailedError):
             await call
-    await container.delete_item(
-        "a", pk, etag=second["_etag"], match_condition=MatchConditions.IfNotModified
-    )
+    await container.delete_item("a", pk, etag=second["_etag"], match_condition=MatchConditions.IfNotModified)
 
 
 async def test_no_response_leaves_the_body_out(container, pk):
@@ -107,7 +105,9 @@ async def test_patch(container, pk):
         await container.patch_item("a", pk, [{"op": "replace", "path": "/none", "value": 1}])
     assert caught.value.status_code == 400
     with pytest.raises(CosmosHttpResponseError) as caught:
-        await container.patch_item("a", pk, [{"op": "set", "path": "/n", "value": 1}], filter_predicate="from c")
+        await container.patch_item(
+            "a", pk, [{"op": "set", "path": "/n", "value": 1}], filter_predicate="from c"
+        )
     assert "filter_predicate" in caught.value.message
 
 
@@ -181,7 +181,9 @@ async def test_ids_and_keys_of_any_script_are_found_again(container, pk):
         key = f"{pk} {item_id} ✈️"
         await container.create_item({"id": item_id, "pk": key})
         assert (await container.read_item(item_id, key))["id"] == item_id
-        assert [x["id"] async for x in container.query_items("SELECT * FROM c", partition_key=key)] == [item_id]
+        assert [x["id"] async for x in container.query_items("SELECT * FROM c", partition_key=key)] == [
+            item_id
+        ]
         await container.delete_item(item_id, key)
 
 
@@ -221,7 +223,9 @@ async def test_an_expired_item_is_gone(stand_in):
         container = await database.create_container("expiring", PartitionKey("/pk"), default_ttl=-1)
         await container.create_item({"id": "short", "pk": "p", "ttl": 1})
         await container.create_item({"id": "long", "pk": "p"})
-        while [x async for x in container.query_items("SELECT VALUE c.id FROM c", partition_key="p")] != ["long"]:
+        while [x async for x in container.query_items("SELECT VALUE c.id FROM c", partition_key="p")] != [
+            "long"
+        ]:
             pass
         with pytest.raises(CosmosResourceNotFoundError):
             await container.read_item("short", "p")

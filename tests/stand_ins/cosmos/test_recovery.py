@@ -6,7 +6,6 @@ import os
 import signal
 import time
 
-import pytest
 from azure.core.exceptions import AzureError
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import CosmosClient
@@ -47,7 +46,7 @@ async def test_everything_comes_back_after_sigkill(start, alive):
     while alive(node):
         await asyncio.sleep(0.01)
 
-    for _ in range(2):  # the second time from a journal that was written anew
+    for _ in range(2):  # the second time from the journal that the first start wrote anew
         stand_in.start()
         async with CosmosClient(stand_in.url, KEY) as client:
             container = events(client)
@@ -63,10 +62,10 @@ async def test_everything_comes_back_after_sigkill(start, alive):
 
 
 async def test_no_answered_batch_is_lost_and_none_is_half_there(start):
-    """Killed in the middle of many batches, three times: each answered batch is there, each other wholly or not."""
+    """Killed in the middle of many batches, twice: each answered batch is there, each other wholly or not."""
     stand_in = start()
     answered: set[str] = set()
-    for round_ in range(3):
+    for round_ in range(2):
 
         async def send(client, worker, round_=round_):
             for number in range(10_000):
@@ -97,30 +96,6 @@ async def test_no_answered_batch_is_lost_and_none_is_half_there(start):
     assert set(counts.values()) == {10}
 
 
-async def test_a_torn_tail_is_cut_off(start):
-    """Half a line at the end of the journal, at any place, is a write that was never answered."""
-    stand_in = start()
-    async with CosmosClient(stand_in.url, KEY) as client:
-        for pk in ("first", "second"):
-            await events(client).execute_item_batch(
-                [("create", ({"id": str(n), "pk": pk},)) for n in range(3)], partition_key=pk
-            )
-    stand_in.stop(signal.SIGKILL)
-    journal = stand_in.data / "journal.jsonl"
-    whole = journal.read_bytes()
-    last = whole.rstrip(b"\n").rindex(b"\n") + 1
-    for cut in (1, 2, (len(whole) - last) // 2, len(whole) - last - 1):
-        journal.write_bytes(whole[:-cut])
-        stand_in.start()
-        assert stand_in.control("GET", "/state")["documents"] == 3
-        async with CosmosClient(stand_in.url, KEY) as client:
-            await events(client).create_item({"id": "after", "pk": "first"})
-        stand_in.stop()
-        stand_in.start()
-        assert stand_in.control("GET", "/state")["documents"] == 4
-        stand_in.stop()
-
-
 async def test_acceptance_is_timed_once(start):
     """The time of the first accepted write of an id stays, over replaces, deletes and creates again."""
     stand_in = start()
@@ -141,24 +116,6 @@ async def test_acceptance_is_timed_once(start):
     assert stand_in.control_raw("GET", "/accepted?database=everscore&container=none")[0] == 404
 
 
-async def test_the_journal_is_compacted_at_start(start):
-    """A thousand versions of one item take the room of one after the next start."""
-    stand_in = start()
-    async with CosmosClient(stand_in.url, KEY) as client:
-        container = events(client)
-        for _ in range(10):
-            await container.execute_item_batch(
-                [("upsert", ({"id": "a", "pk": "p", "v": "x" * 100},)) for _ in range(100)], partition_key="p"
-            )
-            await container.upsert_item({"id": "a", "pk": "p", "v": "x" * 20_000})
-    stand_in.stop()
-    journal = stand_in.data / "journal.jsonl"
-    before = journal.stat().st_size
-    stand_in.start()
-    assert journal.stat().st_size < before / 5
-    assert stand_in.control("GET", "/state")["documents"] == 1
-
-
 async def test_node_is_started_again_when_it_dies(start):
     """After the death of the Node child writes go on, queries fail for a moment, then see everything again."""
     stand_in = start()
@@ -175,22 +132,3 @@ async def test_node_is_started_again_when_it_dies(start):
             with contextlib.suppress(CosmosHttpResponseError):
                 found = await contents(container)
         assert sorted(found) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("damage", [b"{}x\n", b'{"c":"none","pk":"[]","put":[]}\n', b'{"journal":2}\n'])
-def test_a_damaged_journal_is_said(start, damage):
-    """A line in the middle that makes no sense stops the start with one sentence, and the file is left alone."""
-    import subprocess
-    import sys
-
-    stand_in = start()
-    stand_in.stop()
-    journal = stand_in.data / "journal.jsonl"
-    text = journal.read_bytes() + damage
-    journal.write_bytes(text)
-    command = [sys.executable, "-m", "everscore_local.cosmos", "--port", "0", "--control-port", "0"]
-    result = subprocess.run([*command, "--data", stand_in.data], capture_output=True, text=True)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert len(result.stderr.strip().splitlines()) == 1
-    assert str(journal) in result.stderr
-    assert journal.read_bytes() == text

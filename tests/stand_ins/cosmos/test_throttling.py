@@ -48,9 +48,7 @@ async def test_a_throttled_write_is_429_with_the_time_to_wait(start, pk):
         creates = [("create", ({"id": f"i{n}", "pk": pk, "t": "x" * 500},)) for n in range(20)]
         await container.execute_item_batch(creates, partition_key=pk)
         with pytest.raises(CosmosHttpResponseError) as caught:
-            await container.execute_item_batch(
-                [("create", ({"id": "more", "pk": pk},))], partition_key=pk
-            )
+            await container.execute_item_batch([("create", ({"id": "more", "pk": pk},))], partition_key=pk)
     assert (caught.value.status_code, caught.value.sub_status) == (429, 3200)
     assert int(caught.value.headers["x-ms-retry-after-ms"]) > 1000
     state = stand_in.control("GET", "/state")
