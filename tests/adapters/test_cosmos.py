@@ -1,0 +1,319 @@
+"""The document store against the Cosmos DB stand-in: what it writes, and what each refusal becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, closing
+from typing import Any
+
+import azure.cosmos.aio
+import pytest
+from azure.cosmos import CosmosClient, PartitionKey
+
+from everscore.adapters import cosmos
+from everscore.adapters.cosmos import CosmosStore
+from everscore.adapters.credentials import Credentials
+from everscore.failures import Configuration, Conflict, Failure, Permanent, Throttled, Transient
+from everscore.ports import Document, Write, WriteRefusedError
+from everscore.settings import Connection
+from tests.support.services import Gateway, Services, free_port
+
+Make = Callable[..., CosmosStore]
+
+
+@pytest.fixture
+async def make(services: Services) -> AsyncIterator[Make]:
+    """Makes stores on the test's own container; they are closed at its end."""
+    async with AsyncExitStack() as stack:
+        credentials = await stack.enter_async_context(Credentials())
+
+        def factory(connection: str | None = None, **names: Any) -> CosmosStore:
+            store = CosmosStore(
+                Connection("COSMOS", connection_string=connection or services.gateway.connection_string),
+                names.get("database", services.names.database),
+                names.get("container", services.names.container),
+                timeout=names.get("timeout", 5.0),
+                credentials=credentials,
+            )
+            stack.push_async_callback(store.close)
+            return store
+
+        yield factory
+
+
+@pytest.fixture
+def pk() -> str:
+    """A partition key of the test's own, with a character that headers do not hold as it is."""
+    return f"é|{uuid.uuid4()}"
+
+
+def document(pk: str, id_: str, **fields: Any) -> Document:
+    return {"id": id_, "pk": pk, "event": {"name": "Zürich 東京"}, "time": "2026-01-01T00:00:00Z", **fields}
+
+
+async def refusal(store: CosmosStore, pk: str, *writes: Write) -> WriteRefusedError:
+    with pytest.raises(WriteRefusedError) as caught:
+        await store.write(pk, writes or [Write(document(pk, "a")), Write(document(pk, "b"))])
+    return caught.value
+
+
+async def test_a_batch_is_written_and_read_back_without_its_payload(make: Make, pk: str) -> None:
+    """A batch of creates costs request units, and a read gives of the ids that exist all but the payload."""
+    store = make()
+    scores = {"flights": {"value": 0.5}}
+    charge = await store.write(pk, [Write(document(pk, "a", scores=scores)), Write(document(pk, "b"))])
+    found = await store.read(pk, ["a", "b", "never"])
+    assert charge > 0
+    assert set(found) == {"a", "b"}
+    assert found["a"]["scores"] == scores
+    assert found["a"]["_etag"]
+    assert "event" not in found["a"]
+    assert await store.read("another", ["a"]) == {}
+
+
+async def test_a_document_that_exists_refuses_the_whole_batch_and_is_named(make: Make, pk: str) -> None:
+    """A 409 within a batch is a conflict at its index, and none of the batch is written."""
+    store = make()
+    await store.write(pk, [Write(document(pk, "b"))])
+    refused = await refusal(store, pk)
+    assert isinstance(refused.failure, Conflict)
+    assert refused.index == 1
+    assert set(await store.read(pk, ["a", "b"])) == {"b"}
+
+
+async def test_a_replace_holds_only_while_nobody_else_has_written(make: Make, pk: str) -> None:
+    """An ETag lets one replace through; the same ETag again is a conflict (412), and so is a second create."""
+    store = make()
+    await store.write(pk, [Write(document(pk, "a", time="1"))])
+    etag = (await store.read(pk, ["a"]))["a"]["_etag"]
+    newer = [Write(document(pk, "a", time="2"), etag)]
+    await store.write(pk, newer)
+    refused = await refusal(store, pk, Write(document(pk, "c")), Write(document(pk, "a", time="3"), etag))
+    assert isinstance(refused.failure, Conflict)
+    assert refused.failure.reason == "changed meanwhile"
+    assert refused.index == 1
+    assert (await store.read(pk, ["a", "c"]))["a"]["time"] == "2"
+
+
+@pytest.mark.parametrize("index", [None, 1])
+async def test_throttling_keeps_the_services_hint(
+    gateway: Gateway, make: Make, pk: str, index: int | None
+) -> None:
+    """A 429 is throttling with the hint in seconds, as a response of its own or inside a 207."""
+    action = {"status": 429, "substatus": 3200, "retryAfterMs": 250, "inBatchIndex": index}
+    with gateway.faults({"match": {"operation": "batch"}, "action": action}):
+        refused = await refusal(make(), pk)
+    assert isinstance(refused.failure, Throttled)
+    assert refused.failure.retry_after == 0.25
+    assert refused.index == index
+
+
+async def test_a_container_short_of_request_units_throttles(gateway: Gateway, make: Make, pk: str) -> None:
+    """Throttling comes back at once with its hint, however long: the SDK never waits it out in our place."""
+    store = make()
+    await store.write(pk, [Write(document(pk, "before"))])
+    gateway.control("POST", "/throttle", {"rus": 1})
+    try:
+        with pytest.raises(WriteRefusedError) as caught:
+            for number in range(20):
+                await store.write(pk, [Write(document(pk, f"{number}"))])
+    finally:
+        gateway.control("POST", "/throttle", {"rus": None})
+    assert isinstance(caught.value.failure, Throttled)
+    assert caught.value.failure.retry_after
+    assert caught.value.failure.retry_after > 1
+    await store.write(pk, [Write(document(pk, "after"))])
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "says"),
+    [
+        ({"status": 500}, Transient, "500"),
+        ({"status": 503}, Transient, "503"),
+        ({"status": 502, "body": "html"}, Transient, "502"),
+        ({"status": 504, "body": "empty"}, Transient, "504"),
+        ({"status": 408}, Transient, "408"),
+        ({"status": 410, "substatus": 1022}, Transient, "410"),
+        ({"status": 449}, Transient, "449"),
+        ({"status": 401}, Configuration, "check the key"),
+        ({"status": 403, "substatus": 5301}, Configuration, "Cosmos DB Built-in Data Contributor"),
+        ({"status": 403, "substatus": 1014}, Permanent, "finer partitionKey"),
+        ({"status": 413}, Permanent, "too large"),
+        ({"status": 400, "message": "One of the inputs is invalid"}, Permanent, "refused by the store"),
+        ({"status": 400, "substatus": 1001, "message": "key mismatch"}, Configuration, "/pk"),
+        ({"status": 418, "body": "text"}, Failure, "418"),
+        ({"reset": True}, Transient, "store"),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else None,
+)
+async def test_an_answer_to_the_whole_batch_becomes_a_failure_of_its_class(
+    gateway: Gateway, make: Make, pk: str, action: dict[str, Any], kind: type[Failure], says: str
+) -> None:
+    """Every status that refuses a batch as a whole has its class, names no operation, and says what to do."""
+    with gateway.faults({"match": {"operation": "batch"}, "action": action}):
+        refused = await refusal(make(), pk)
+    assert isinstance(refused.failure, kind)
+    assert refused.index is None
+    assert says in str(refused.failure)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, Permanent), (413, Permanent), (403, Configuration), (500, Transient)]
+)
+async def test_the_guilty_operation_of_a_batch_is_named(
+    gateway: Gateway, make: Make, pk: str, status: int, kind: type[Failure]
+) -> None:
+    """What one operation is refused for comes with its index, whatever the status."""
+    rule = {"match": {"operation": "batch", "id": "b"}, "action": {"status": status, "inBatchIndex": "id"}}
+    with gateway.faults(rule):
+        refused = await refusal(make(), pk)
+    assert isinstance(refused.failure, kind)
+    assert refused.index == 1
+
+
+async def test_a_time_out_after_the_write_leaves_the_outcome_open(
+    gateway: Gateway, make: Make, pk: str
+) -> None:
+    """A store that writes and answers too late is transient; the same write again meets its own document."""
+    store = make(timeout=1.0)
+    await store.write(pk, [Write(document(pk, "before"))])
+    late = {"match": {"operation": "batch"}, "action": {"afterCommit": True, "delaySeconds": 4}}
+    with gateway.faults(late):
+        refused = await refusal(store, pk)
+    assert isinstance(refused.failure, Transient)
+    again = await refusal(store, pk)
+    assert isinstance(again.failure, Conflict)
+    assert set(await store.read(pk, ["a", "b"])) == {"a", "b"}
+
+
+async def test_a_reset_after_the_write_meets_its_own_document(gateway: Gateway, make: Make, pk: str) -> None:
+    """The SDK sends again after a reset, so that a batch which was written comes back as a conflict."""
+    reset = {"match": {"operation": "batch"}, "action": {"afterCommit": True, "reset": True}, "count": 1}
+    store = make()
+    with gateway.faults(reset):
+        refused = await refusal(store, pk)
+    assert isinstance(refused.failure, Transient | Conflict)
+    assert set(await store.read(pk, ["a", "b"])) == {"a", "b"}
+
+
+async def test_a_wrong_key_is_a_configuration_failure(gateway: Gateway, make: Make, pk: str) -> None:
+    """A key that the account refuses says which setting to check, and shows neither key nor string."""
+    store = make(f"AccountEndpoint=http://127.0.0.1:{gateway.port}/;AccountKey=d3Jvbmcga2V5;")
+    refused = await refusal(store, pk)
+    assert isinstance(refused.failure, Configuration)
+    assert "COSMOS" in refused.failure.detail
+    assert "d3Jvbmcga2V5" not in str(refused.failure)
+
+
+@pytest.mark.parametrize("missing", [{"container": "none"}, {"database": "none"}])
+async def test_a_missing_container_is_named_and_never_created(
+    gateway: Gateway, make: Make, pk: str, missing: dict[str, str]
+) -> None:
+    """A missing database or container is a configuration failure on write, read and check."""
+    store = make(**missing)
+    before = gateway.state()["databases"]
+    refused = await refusal(store, pk)
+    assert isinstance(refused.failure, Configuration)
+    assert "COSMOS_CONTAINER" in refused.failure.detail
+    with pytest.raises(Configuration):
+        await store.read(pk, ["a"])
+    with pytest.raises(Configuration):
+        await store.check()
+    assert gateway.state()["databases"] == before
+
+
+async def test_another_partition_key_path_is_a_configuration_failure(
+    services: Services, make: Make, pk: str
+) -> None:
+    """A container whose key is not /pk is a mistake of the deployment, not of the event."""
+    with CosmosClient.from_connection_string(services.gateway.connection_string) as client:
+        client.get_database_client(services.names.database).create_container("other", PartitionKey("/other"))
+    refused = await refusal(make(container="other"), pk)
+    assert isinstance(refused.failure, Configuration)
+    assert "/pk" in refused.failure.detail
+
+
+@pytest.mark.parametrize("status", [429, 503, 401])
+async def test_a_read_that_fails_has_its_class(gateway: Gateway, make: Make, pk: str, status: int) -> None:
+    """Reads are translated as writes are."""
+    store = make()
+    await store.write(pk, [Write(document(pk, "a"))])
+    with (
+        gateway.faults({"match": {"operation": "query"}, "action": {"status": status, "retryAfterMs": 10}}),
+        pytest.raises({429: Throttled, 503: Transient, 401: Configuration}[status]),
+    ):
+        await store.read(pk, ["a"])
+
+
+async def test_nobody_listening_is_transient_and_passes(make: Make, pk: str, gateway: Gateway) -> None:
+    """A store that is down is transient for write, read and check."""
+    store = make(gateway.connection_string.replace(str(gateway.port), str(free_port())))
+    refused = await refusal(store, pk)
+    assert isinstance(refused.failure, Transient)
+    with pytest.raises(Transient):
+        await store.read(pk, ["a"])
+    with pytest.raises(Transient):
+        await store.check()
+
+
+async def test_a_server_that_accepts_and_never_answers_is_transient(
+    make: Make, pk: str, gateway: Gateway
+) -> None:
+    """A black hole costs one time-out, not the SDK's minutes."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        port = silent.getsockname()[1]
+        store = make(gateway.connection_string.replace(str(gateway.port), str(port)), timeout=0.5)
+        async with asyncio.timeout(10):
+            refused = await refusal(store, pk)
+    assert isinstance(refused.failure, Transient)
+
+
+async def test_a_store_that_was_down_at_first_is_used_once_it_is_up(
+    gateway: Gateway, make: Make, pk: str
+) -> None:
+    """A failed connect leaves nothing behind that would keep later writes from succeeding."""
+    store = make()
+    with gateway.faults({"match": {"operation": "account"}, "action": {"status": 503}}):
+        refused = await refusal(store, pk)
+        assert isinstance(refused.failure, Transient)
+    assert await store.write(pk, [Write(document(pk, "a"))]) > 0
+
+
+async def test_one_client_serves_all_calls_at_once(
+    make: Make, pk: str, monkeypatch: pytest.MonkeyPatch, gateway: Gateway
+) -> None:
+    """Fifty first writes at once make one client, which asks for the account no more than one write does."""
+    made: list[object] = []
+
+    class Counted(azure.cosmos.aio.CosmosClient):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            made.append(self)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(cosmos, "CosmosClient", Counted)
+    start = gateway.requests("account")
+    await make().write(pk, [Write(document(pk, "a"))])
+    asked = gateway.requests("account") - start
+    store = make()
+    await asyncio.gather(*(store.write(f"{pk}{n}", [Write(document(f"{pk}{n}", "a"))]) for n in range(50)))
+    await store.check()
+    assert len(made) == 2
+    assert gateway.requests("account") - start == 2 * asked
+
+
+async def test_text_is_sent_as_utf_8_and_comes_back_as_it_was(
+    make: Make, pk: str, services: Services
+) -> None:
+    """Text of any script survives the store."""
+    store = make()
+    written = document(pk, "a", text="日本語 😀 \u2028 \x00")
+    await store.write(pk, [Write(written)])
+    async with azure.cosmos.aio.CosmosClient.from_connection_string(
+        services.gateway.connection_string
+    ) as client:
+        database = client.get_database_client(services.names.database)
+        found = await database.get_container_client(services.names.container).read_item("a", pk)
+    assert found["text"] == written["text"]
