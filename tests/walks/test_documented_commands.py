@@ -1,0 +1,166 @@
+"""Every command that a document shows is run by a test, or is said not to have been run here."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from everscore_cli.main import COMMANDS, build
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+BLOCK = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^## .*$", re.MULTILINE)
+
+THROTTLE = """curl --json '{"rus": 400, "seconds": 20}' http://127.0.0.1:8082/throttle"""
+
+# Which test runs each sub-command of `everscore`; here each documented line is checked to be one it takes.
+STACK = "tests/walks/test_cli_stack.py::test_a_day_with_the_local_stack"
+HERE = "tests/walks/test_documented_commands.py::test_the_stand_ins_alone"
+RUN_BY = {
+    **dict.fromkeys(("up", "down", "send", "query", "status", "logs", "restart", "reset"), STACK),
+    "services": HERE,
+    "provision": HERE,
+}
+
+# The other commands, and what runs them.
+ELSEWHERE = {
+    "make run": "tests/walks/test_cli_run.py::test_a_run_adds_up_and_leaves_nothing",
+    "make test": ".ci/run::make test",  # what runs this very test
+    "make services": HERE,
+    "make lint": "dev.py::LINT",  # what `make test` begins with
+    "make format": "tests/unit/test_setup_files.py::test_every_make_target_is_an_alias",
+    ".venv/bin/pytest tests/unit": "dev.py::pytest",  # a part of `make test`
+    "source .venv/bin/activate": HERE,
+    THROTTLE: HERE,
+}
+
+# Those that cannot be run on a machine without the program; the section they stand in says so, and which.
+NOT_RUN_HERE = {
+    "func start": "Core Tools",
+    "ACCEPT_EULA=Y docker compose up --detach --wait": "Docker engine",
+    "ACCEPT_EULA=Y docker compose down": "Docker engine",
+}
+
+
+def documented() -> Iterator[tuple[str, str, str]]:
+    """Each command in a shell block: the page, the command, and the section that it stands in."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        starts = [0, *(match.start() for match in SECTION.finditer(text)), len(text)]
+        for begin, end in itertools.pairwise(starts):
+            section = text[begin:end]
+            for block in BLOCK.findall(section):
+                for line in block.replace("\\\n", " ").splitlines():
+                    if line.strip() and not line.startswith("#"):
+                        yield page.name, line.strip(), section
+
+
+DOCUMENTED = list(documented())
+
+
+def parse(line: str) -> str:
+    """The sub-command of an `everscore` line; typer refuses options and arguments that it does not have."""
+    words = shlex.split(line.partition(" < ")[0])
+    name = words[1]
+    assert name in COMMANDS, f"everscore has no command {name}"
+    command = typer.main.get_command(build([name]))
+    with command.make_context("everscore", [name]) as context:
+        _, found, rest = command.resolve_command(context, words[1:])
+        found.make_context(name, rest, parent=context).close()
+    return name
+
+
+def assert_is_there(place: str) -> None:
+    """That the test, or the line of a program, that is named as running something is there."""
+    path, _, name = place.partition("::")
+    assert name in (ROOT / path).read_text(encoding="utf-8"), place
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_says_what_it_is(page: Path):
+    """No command escapes these tests in a block without a language."""
+    fences = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(fences[::2])
+
+
+@pytest.mark.parametrize(
+    ("page", "command", "section"), DOCUMENTED, ids=[f"{page}: {command}" for page, command, _ in DOCUMENTED]
+)
+def test_each_command_is_run_or_said_not_to_be(page: str, command: str, section: str):
+    """A documented command is one that a test runs, or its section says that it was not run here, and why."""
+    if command in NOT_RUN_HERE:
+        assert "was not run here" in section, f"{page} must say of `{command}` that it was not run here"
+        assert NOT_RUN_HERE[command] in section
+    elif command.startswith("everscore "):
+        assert_is_there(RUN_BY[parse(command)])
+    else:
+        assert_is_there(ELSEWHERE[command])
+
+
+def test_no_entry_is_stale():
+    """What the tables above hold is still documented somewhere."""
+    commands = {command for _, command, _ in DOCUMENTED}
+    assert {*ELSEWHERE, *NOT_RUN_HERE} - commands == set()
+    assert (
+        set(RUN_BY) - {command.split()[1] for command in commands if command.startswith("everscore ")}
+        == set()
+    )
+
+
+def test_a_wrong_line_would_be_noticed():
+    """An option that a command does not have, in a document, is refused."""
+    assert parse("everscore send --count 5") == "send"
+    with pytest.raises(Exception, match="No such option"):
+        parse("everscore send --cuont 5")
+
+
+def test_every_command_is_documented():
+    """The table of the page on the local stack has each sub-command."""
+    page = (ROOT / "docs/local.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `everscore (\w+)` \|", page, re.MULTILINE)) == set(COMMANDS)
+
+
+def test_the_stand_ins_alone(tmp_path: Path):
+    """The way of those who have Core Tools: activate, start the stand-ins, provision, throttle, stop."""
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    state = tmp_path / "state"
+    environment = {**os.environ, "EVERSCORE_STATE": str(state)}
+    environment["PATH"] = os.pathsep.join(
+        folder for folder in os.environ["PATH"].split(os.pathsep) if folder != f"{sys.prefix}/bin"
+    )
+
+    def type_in(command: str) -> str:
+        # The environment must have the command: nothing else has it on the PATH.
+        line = f"source .venv/bin/activate && {command}"
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    try:
+        type_in("everscore services --detach --free-ports")
+        assert "Everything was there already" in type_in("everscore provision")
+        # What curl would do, since curl is not on every machine.
+        _, _, body, url = shlex.split(THROTTLE)
+        port = json.loads((state / "stack.json").read_text(encoding="utf-8"))["ports"]["cosmos_control"]
+        request = urllib.request.Request(
+            url.replace(":8082/", f":{port}/"), body.encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
+    finally:
+        assert "Stopped: eventhubs, cosmos, azurite." in type_in("everscore down")
