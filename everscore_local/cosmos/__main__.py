@@ -84,13 +84,13 @@ def ensure(service: Service, database: str | None, container: str | None, partit
         return
     try:
         if database not in service.store.databases:
-            service.create_database({"id": database})
+            service.metadata.create_database({"id": database})
         if container is None:
             return
         known = service.store.databases[database].containers.get(container)
         if known is None:
             key = {"paths": [partition_key], "kind": "Hash", "version": 2}
-            service.create_container(database, {"id": container, "partitionKey": key})
+            service.metadata.create_container(database, {"id": container, "partitionKey": key})
             return
     except ServiceError as error:
         raise UserError(f"Cannot create {database}/{container}: {error.message}") from error

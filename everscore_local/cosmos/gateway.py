@@ -15,8 +15,9 @@ from . import charges, faults
 from .auth import Signatures
 from .batch import encode_failure
 from .errors import ServiceError, code_of
+from .messages import Answer, Call
 from .rules import plain_key
-from .service import Answer, Call, Service
+from .service import Service
 
 log = logging.getLogger("cosmos")
 

@@ -1,69 +1,22 @@
-"""What the service answers, without HTTP's ways: requests come in decoded, answers go out as values."""
+"""What the service answers to requests about items."""
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
-from . import account, charges, rules
+from . import charges, rules
 from .batch import run_atomic, run_each
 from .engine import Engine
 from .errors import ServiceError
-from .journal import Journal, Line
+from .journal import Journal
+from .messages import Answer, Call, is_true
+from .metadata import Metadata
 from .store import Container, Store
 from .transaction import Operation, Transaction, now_ms
 
 _DEFAULT_PAGE = 1000
 _operations = msgspec.json.Decoder(list[Operation])
-
-
-@dataclass(slots=True)
-class Call:
-    """A request, understood.
-
-    Attributes:
-        operation: Its name among those that fault rules know.
-        container: The container, where items are concerned.
-        key: Canonical partition key, or None where the request names none.
-        operations: The operations of a batch, or the one operation on an item.
-        body: The decoded body of other requests.
-    """
-
-    operation: str
-    verb: str
-    segments: list[str]
-    headers: Mapping[str, str]
-    container: Container | None = None
-    key: str | None = None
-    operations: list[Operation] = field(default_factory=list)
-    body: Any = None
-
-    def ids(self) -> tuple[str, ...]:
-        """Return the ids that the request is about."""
-        found: list[str] = []
-        for operation in self.operations:
-            item_id = operation.id
-            if item_id is None and isinstance(operation.body, dict):
-                item_id = operation.body.get("id")
-            found.append(item_id if isinstance(item_id, str) else "")
-        return tuple(found)
-
-
-@dataclass(slots=True)
-class Answer:
-    """What is to be sent."""
-
-    status: int
-    body: bytes = b""
-    charge: float = charges.METADATA
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-def is_true(headers: Mapping[str, str], name: str) -> bool:
-    """Tell whether a header says true."""
-    return headers.get(name, "").lower() == "true"
 
 
 class Service:
@@ -73,6 +26,7 @@ class Service:
         self.store = store
         self._journal = journal
         self._engine = engine
+        self.metadata = Metadata(store, journal, engine)
         self.accepted_writes = 0
         self.first_writes = 0
 
@@ -85,7 +39,7 @@ class Service:
         if len(segments) < 5 or segments[4] != "docs" or segments[0] != "dbs" or segments[2] != "colls":
             body = rules.decode_json(raw) if raw else None
             return Call("metadata" if segments else "account", verb, segments, headers, body=body)
-        container = self.store.container(segments[1], segments[3])
+        container = self._container(segments[1], segments[3])
         intended = headers.get("x-ms-cosmos-intended-collection-rid")
         if intended and intended != container.rid:
             raise ServiceError(400, "The container was deleted and created again.", substatus=1024)
@@ -99,6 +53,13 @@ class Service:
         else:
             raise ServiceError(404, "The stand-in has no such resource.")
         return call
+
+    def _container(self, database: str, name: str) -> Container:
+        try:
+            return self.store.container(database, name)
+        except ServiceError as error:
+            # For requests within it the missing container is the owner, which the sub-status says.
+            raise ServiceError(404, error.message, substatus=1003) from error
 
     def _understand_feed(self, call: Call, raw: bytes) -> None:
         headers = call.headers
@@ -139,7 +100,7 @@ class Service:
             ServiceError: The refusal.
         """
         if call.container is None or call.operation == "metadata":
-            return self._metadata(call)
+            return self.metadata.answer(call)
         if call.operation == "query":
             return await self._query(call, call.container)
         if call.operation == "batch":
@@ -236,120 +197,9 @@ class Service:
             answer.headers["x-ms-continuation"] = page.continuation
         return answer
 
-    def _metadata(self, call: Call) -> Answer:
-        match call.verb, call.segments:
-            case "GET", []:
-                return _json(account.describe_account(call.headers.get("host", "")))
-            case "POST", [*_, "docs"]:
-                return _json(account.plan_query())
-            case _, ["dbs", *rest]:
-                return self._databases(call, rest)
-            case _, ["offers"]:
-                return _json({"_rid": "", "Offers": [], "_count": 0})
-            case _:
-                raise ServiceError(404, "The stand-in has no such resource.")
-
-    def _databases(self, call: Call, rest: list[str]) -> Answer:
-        if call.verb == "POST" and is_true(call.headers, "x-ms-documentdb-isquery"):
-            raise ServiceError(400, "The stand-in has no queries over databases and containers; list them.")
-        match call.verb, rest:
-            case "GET", []:
-                return _list("Databases", [d.definition for d in self.store.databases.values()])
-            case "POST", []:
-                return _json(self.create_database(call.body), 201)
-            case "GET", [name]:
-                return _json(self.store.database(name).definition)
-            case "DELETE", [name]:
-                database = self.store.database(name)
-                rid = database.definition["_rid"]
-                self._journal.append(Line(drop_database=rid))
-                for container in database.containers.values():
-                    self._engine.drop(container.rid)
-                self.store.drop_database(rid)
-                return Answer(204)
-            case _, [name, "colls", *deeper]:
-                return self._containers(call, name, deeper)
-            case _:
-                raise ServiceError(404, "The stand-in has no such resource.")
-
-    def _containers(self, call: Call, database: str, rest: list[str]) -> Answer:
-        match call.verb, rest:
-            case "GET", []:
-                containers = self.store.database(database).containers.values()
-                return _list("DocumentCollections", [c.definition for c in containers])
-            case "POST", []:
-                return _json(self.create_container(database, call.body), 201)
-            case "GET", [name]:
-                return _json(self.store.container(database, name).definition)
-            case "PUT", [name]:
-                return _json(self._replace_container(database, name, call.body))
-            case "DELETE", [name]:
-                container = self.store.container(database, name)
-                self._journal.append(Line(drop_container=container.rid))
-                self._engine.drop(container.rid)
-                self.store.drop_container(container.rid)
-                return Answer(204)
-            case "GET", [name, "pkranges"]:
-                definition = self.store.container(database, name).definition
-                if call.headers.get("if-none-match") == definition["_etag"]:
-                    return Answer(304, headers={"etag": definition["_etag"]})
-                answer = _list("PartitionKeyRanges", account.describe_ranges(definition), definition["_rid"])
-                answer.headers["etag"] = definition["_etag"]
-                return answer
-            case _:
-                raise ServiceError(404, "The stand-in has no such resource.")
-
-    def create_database(self, body: Any) -> dict[str, Any]:
-        """Create a database and return its definition.
-
-        Raises:
-            ServiceError: 400 or 409.
-        """
-        definition = self.store.define_database(body)
-        self._journal.append(Line(database=definition))
-        self.store.add_database(definition)
-        return definition
-
-    def create_container(self, database: str, body: Any) -> dict[str, Any]:
-        """Create a container and return its definition.
-
-        Raises:
-            ServiceError: 400, 404 or 409.
-        """
-        owner = self.store.database(database)
-        definition = self.store.define_container(owner, body)
-        self._set_container(owner.definition["_rid"], definition)
-        return definition
-
-    def _replace_container(self, database: str, name: str, body: Any) -> dict[str, Any]:
-        container = self.store.container(database, name)
-        old = container.definition
-        if not isinstance(body, dict) or body.get("id") != container.id:
-            raise ServiceError(400, "The id of a container cannot be changed.")
-        if (body.get("partitionKey") or {}).get("paths") != old["partitionKey"]["paths"]:
-            raise ServiceError(400, "The partition key of a container cannot be changed.")
-        own = {key: value for key, value in body.items() if key not in rules.SYSTEM_PROPERTIES}
-        kept = {key: value for key, value in old.items() if key != "defaultTtl"}
-        definition = {**kept, **own, "partitionKey": old["partitionKey"]}
-        self._set_container(self.store.database(database).definition["_rid"], definition)
-        return definition
-
-    def _set_container(self, owner: str, definition: dict[str, Any]) -> None:
-        self._journal.append(Line(container=definition, owner=owner))
-        self._engine.define(self.store.add_container(owner, definition))
-
 
 def _minimal(headers: Mapping[str, str]) -> bool:
     return "return=minimal" in headers.get("prefer", "").lower()
-
-
-def _json(value: Any, status: int = 200) -> Answer:
-    headers = {"etag": value["_etag"]} if "_etag" in value else {}
-    return Answer(status, msgspec.json.encode(value), headers=headers)
-
-
-def _list(name: str, values: list[dict[str, Any]], rid: str = "") -> Answer:
-    return _json({"_rid": rid, name: values, "_count": len(values)})
 
 
 def _single(name: str, item_id: str | None, headers: Mapping[str, str], raw: bytes) -> Operation:

@@ -20,6 +20,7 @@ import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.auth import _get_authorization_header
 
+ROOT = Path(__file__).resolve().parents[3]
 KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 
 
@@ -51,7 +52,7 @@ class StandIn:
             "events",
             *self._options,
         ]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line, "the stand-in did not start"
         ready = json.loads(line)

@@ -147,11 +147,13 @@ async def test_a_container_made_anew_is_noticed_by_the_client(stand_in):
 
 
 async def test_a_missing_container_is_404(stand_in):
-    """Operations on a container that is not there give the SDK's not-found error."""
+    """Operations on a container that is not there give the SDK's not-found error, for requests within it 1003."""
     async with CosmosClient(stand_in.url, KEY) as client:
         container = client.get_database_client("everscore").get_container_client("nowhere")
         with pytest.raises(CosmosResourceNotFoundError):
             await container.upsert_item({"id": "a", "pk": "p"})
+    _, headers, _ = stand_in.http("POST", "/dbs/everscore/colls/nowhere/docs", b"{}")
+    assert headers["x-ms-substatus"] == "1003"
 
 
 async def test_a_hierarchical_key_works(stand_in):
