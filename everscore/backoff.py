@@ -13,6 +13,7 @@ BASE = 1.0  # seconds
 EARLY_CAP = 30.0  # seconds: most outages are short, and what they queued should drain soon after
 EARLY = timedelta(minutes=10)
 LATE_CAP = 900.0  # seconds: a long outage is not probed by every message twice a minute
+HOLD_CAP = 30.0  # seconds: while nothing takes an event, little else is worth doing
 # A storage queue hides a message for at most 7 days; a hint from a server is kept well below.
 HINT_CAP = 86_400.0
 
@@ -33,6 +34,11 @@ def delay(
     bound = min(cap, BASE * 2.0 ** min(attempts, 30))
     share = random.random() if luck is None else luck  # noqa: S311 - spreads load, guards nothing
     return max(bound * share, min(hint or 0.0, HINT_CAP))
+
+
+def hold(attempt: int) -> float:
+    """Seconds to wait before asking the places again that took nothing; attempt is 0 for the first wait."""
+    return min(HOLD_CAP, BASE * 2.0 ** min(attempt, 30))
 
 
 def in_process(attempt: int, hint: float | None) -> float:

@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 # From this try on a batch is held to kill the worker: each event goes on alone, unread.
 _UNREAD_FROM_TRY = 5
-_HOLD_PAUSE = 30.0
 
 
 class NoPlaceAnswersError(EverscoreError):
@@ -153,7 +152,7 @@ class Pipeline:
                 len(waiting),
                 budget.remaining,
             )
-            await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+            await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
             attempt += 1
             storable = [event for event in waiting if event.item.scores and not is_final(event)]
             await self._processing.store_again(storable, Deadline.after(self._limits.batch_deadline))
@@ -225,7 +224,7 @@ class Pipeline:
         while waiting := await self._placing.enqueue(waiting, alone=True):
             if retry.endless or budget.passed:
                 raise self._no_place([Event(one.item) for one in waiting], retry)
-            await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+            await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
             attempt += 1
         summary = Summary(received=len(items), queued=len(items))
         self._status.scored(summary)

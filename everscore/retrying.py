@@ -40,7 +40,6 @@ SPLIT_FROM_DEQUEUE = 3
 DEAD_FROM_DEQUEUE = 6
 UNEXPECTED_LIMIT = 3
 _NEWER_DELAY = 60.0
-_HOLD_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ class Retrying:
             # By identity: an unread pending dead letter has the mark too, and no body to be written.
             letters = [one.item for one in delayed if id(one.item) in ids]
             delayed = [one for one in delayed if id(one.item) not in ids]
-            await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+            await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
             attempt += 1
 
     async def _remove_letters(self, events: Sequence[Event], budget: Deadline) -> None:
@@ -236,7 +235,7 @@ class Retrying:
                         raise NoPlaceAnswersError(
                             f"dead letter {name} cannot be removed: {failure}"
                         ) from failure
-                await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+                await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
                 attempt += 1
 
     async def _split(self, items: list[Item], budget: Deadline) -> Summary:
@@ -251,7 +250,7 @@ class Retrying:
                 raise NoPlaceAnswersError(
                     f"no place takes {len(waiting)} events of a retry message; it stays"
                 )
-            await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+            await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
             attempt += 1
         return Summary(received=len(items), queued=len(items))
 
@@ -289,7 +288,7 @@ class Retrying:
                     raise NoPlaceAnswersError(
                         f"the retry queue does not take a message back: {failure}"
                     ) from failure
-                await asyncio.sleep(min(_HOLD_PAUSE, 2.0**attempt, budget.remaining))
+                await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
                 attempt += 1
             else:
                 return
