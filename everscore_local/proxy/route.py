@@ -150,7 +150,31 @@ class Route:
             up_writer.write(data)
             await up_writer.drain()
 
-    async def _answer(fault: Fault) -> bytes:
+    async def _answers(self, up_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await up_reader.read(_CHUNK):
+            fault = self._hit("reset", "delay")
+            if fault is not None and fault.mode == "reset":
+                writer.write(data[: len(data) // 2])
+                with contextlib.suppress(OSError):
+                    await writer.drain()
+                _abort(writer)
+                return
+            if fault is not None:
+                await asyncio.sleep(fault.delay_seconds)
+            writer.write(data)
+            await writer.drain()
+
+
+def _abort(writer: asyncio.StreamWriter) -> None:
+    """Reset the connection: the other side sees an error, not an end."""
+    sock = writer.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def _answer(fault: Fault) -> bytes:
     code = fault.code
     body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>fault</Message></Error>'
     head = (
