@@ -8,13 +8,17 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .console import configure
 from .errors import ConfigurationError, WorkerStartError
-from .host import Host, Options
 from .host_json import load_host_json
-from .queues import DEFAULT_LEASE_SECONDS
+from .options import DEFAULT_LEASE_SECONDS, Options
 from .settings import AppSettings
+from .worker_client import WorkerClient
+
+if TYPE_CHECKING:
+    from .host import Host
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -66,14 +70,31 @@ async def _run(arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    host = Host(options, settings, host_json)
+    worker = WorkerClient.of_app(
+        options.python,
+        app_dir,
+        settings.as_environment(),
+        host_json.function_timeout,
+        verbose=options.verbose,
+    )
+    opening = asyncio.create_task(worker.open())
+    host: Host | None = None
     try:
-        await host.start()
+        # The worker loads the app while this process loads the SDKs: half the time to start.
+        host = (await asyncio.to_thread(_host_class))(options, settings, host_json, worker)
+        await host.start(await opening)
         names = [function.name for function in host.functions]
         print(json.dumps({"ready": "functions", "port": host.port, "functions": names}), flush=True)  # noqa: T201
         await stop.wait()
     finally:
-        await host.stop()
+        await asyncio.wait([opening])
+        await (host.stop() if host is not None else worker.close())
+
+
+def _host_class() -> "type[Host]":
+    from .host import Host  # noqa: PLC0415 - loads the Azure SDKs, see its caller
+
+    return Host
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,7 +105,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)  # noqa: T201 - a sentence for the user
         return 2
     except WorkerStartError as error:
-        print(f"The function app cannot be loaded: {error}", file=sys.stderr)  # noqa: T201 - likewise
+        advice = "(--verbose shows where)"
+        print(f"The function app cannot be loaded: {error} {advice}", file=sys.stderr)  # noqa: T201 - likewise
         return 1
     return 0
 

@@ -5,8 +5,6 @@ import contextlib
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
@@ -18,6 +16,7 @@ from .executor import Executor
 from .functions import Function, read_functions
 from .host_json import HostOptions
 from .http_server import HttpServer
+from .options import Options
 from .outputs import OutputWriter
 from .queues import QueueListener
 from .settings import AppSettings
@@ -41,22 +40,12 @@ class Listener(Protocol):
         """Return details for the status page."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How one host is run."""
-
-    app_dir: Path
-    port: int
-    python: str
-    grace_seconds: float
-    lease_seconds: int
-    verbose: bool
-
-
 class Host:
     """One host of one app."""
 
-    def __init__(self, options: Options, settings: AppSettings, host_json: HostOptions) -> None:
+    def __init__(
+        self, options: Options, settings: AppSettings, host_json: HostOptions, worker: WorkerClient
+    ) -> None:
         self._options = options
         self._settings = settings
         self._host_json = host_json
@@ -66,13 +55,7 @@ class Host:
         self._manual: set[asyncio.Task[None]] = set()
         self._born = time.monotonic()
         self._state = "Initializing"
-        self._worker = WorkerClient.of_app(
-            options.python,
-            options.app_dir,
-            settings.as_environment(),
-            host_json.function_timeout,
-            verbose=options.verbose,
-        )
+        self._worker = worker
         self._outputs = OutputWriter(
             self._queue_service, settings.connection, host_json.queues.message_encoding, self._queue_written
         )
@@ -85,14 +68,15 @@ class Host:
         """The port of the HTTP side."""
         return self._http.port if self._http else 0
 
-    async def start(self) -> None:
-        """Load the app, open the port, start the listeners.
+    async def start(self, reported: list[dict[str, Any]]) -> None:
+        """Open the port and start the listeners.
+
+        Args:
+            reported: the functions that the worker has found.
 
         Raises:
             ConfigurationError: a mistake of the user's.
-            WorkerStartError: the app cannot be loaded.
         """
-        reported = await self._worker.open()
         if not reported:
             raise ConfigurationError(
                 f"No functions were found in {self._options.app_dir}: is there a function_app.py (or "

@@ -21,10 +21,10 @@ from .errors import ConfigurationError
 from .executor import Executor, Verdict
 from .functions import Function
 from .host_json import QueuesOptions
+from .options import DEFAULT_LEASE_SECONDS
 from .queue_message import NotBase64Error, build, decode
 
 _log = logging.getLogger("Host.Queues")
-DEFAULT_LEASE_SECONDS = 600
 _FIRST_PAUSE = 0.1
 _POISON_SUFFIX = "-poison"
 _LONGEST_NAME = 63

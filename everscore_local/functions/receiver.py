@@ -141,6 +141,9 @@ class PartitionReceiver:
             prefetch=self._prefetch,
             event_position_inclusive=self._inclusive,
         )
+        # The loop below sends the heartbeats; the SDK's own task for them would read from the same connection
+        # too, and closing would wait up to a second for it.
+        consumer._keep_alive = None
         try:
             # Without a limit a server that accepts and never answers would be waited for for ever.
             async with asyncio.timeout(_OPEN_SECONDS):

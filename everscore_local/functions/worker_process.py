@@ -18,6 +18,8 @@ _log = logging.getLogger("Host.Worker")
 _STOP_SECONDS = 2.0
 # One line of the app's own output; longer ones are cut by the reader, not lost.
 _LINE_LIMIT = 1 << 20
+# The library adds this, a link and the whole import path to the message of an ImportError.
+_ADVICE = " Cannot find module. Please check the requirements.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,9 @@ class WorkerProcess:
                 future = self._waiting.get(invocation_id)
                 if future is not None and not future.done():
                     future.set_result(Result(error, stack, value, outputs))
+            case ("log", level, "azure.functions", text, _) if not self._ready.done():
+                # Why an app cannot be loaded is said in one sentence; its stack trace is for --verbose.
+                logging.getLogger("Worker.azure.functions").debug("%s %s", logging.getLevelName(level), text)
             case ("log", level, name, text, invocation_id):
                 function = self._names.get(invocation_id or "")
                 category = f"Function.{function}.User" if function else f"Worker.{name}"
@@ -168,7 +173,7 @@ class WorkerProcess:
             case ("ready", None, functions):
                 self._ready.set_result(functions)
             case ("ready", error, _):
-                self._ready.set_exception(WorkerStartError(error))
+                self._ready.set_exception(WorkerStartError(str(error).partition(_ADVICE)[0]))
 
     async def _relay_output(self, stream: asyncio.StreamReader | None, level: int) -> None:
         if stream is None:

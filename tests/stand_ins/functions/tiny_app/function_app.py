@@ -5,6 +5,8 @@ import os
 import signal
 import time
 import typing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import azure.functions as func
 
@@ -12,7 +14,8 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
 def note(**seen: typing.Any) -> None:
-    with open(os.environ["SEEN"], "a", encoding="utf-8") as file:
+    """Append a line."""
+    with Path(os.environ["SEEN"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"pid": os.getpid(), "at": time.time(), **seen}) + "\n")
 
 
@@ -22,8 +25,7 @@ def behave(bodies: list[bytes]) -> None:
         if not body.startswith(b"do:"):
             continue
         _, action, times, name = body.decode().split(":")
-        counter = os.environ["SEEN"] + "." + name
-        with open(counter, "a", encoding="utf-8") as file:
+        with Path(os.environ["SEEN"] + "." + name).open("a", encoding="utf-8") as file:
             file.write("x")
             file.flush()
             done = file.tell()
@@ -33,8 +35,11 @@ def behave(bodies: list[bytes]) -> None:
             raise ValueError(f"told to raise ({name})")
         if action == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        if action == "sleep":
+        if action == "hang":
             time.sleep(600)
+        if action == "slow":
+            time.sleep(float(os.environ.get("SLOW_SECONDS", "1")))
+            note(function="slow", name=name)
 
 
 @app.function_name("events")
@@ -46,7 +51,8 @@ def behave(bodies: list[bytes]) -> None:
     cardinality=func.Cardinality.MANY,
     data_type=func.DataType.BINARY,
 )
-async def events(events: typing.List[func.EventHubEvent], context: func.Context) -> None:
+async def events(events: typing.List[func.EventHubEvent], context: func.Context) -> None:  # noqa: UP006 - the worker refuses list[…]
+    """Note a batch, then obey its commands."""
     bodies = [event.get_body() for event in events]
     metadata = events[0].metadata
     note(
@@ -64,13 +70,33 @@ async def events(events: typing.List[func.EventHubEvent], context: func.Context)
     behave(bodies)
 
 
-if os.environ.get("EVENTS_RETRY") == "endless":
-    events = app.retry(strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:00:02")(events)
+if os.environ.get("EVENTS_RETRY"):
+    strategy, count, interval = os.environ["EVENTS_RETRY"].split(",")
+    if strategy == "fixed_delay":
+        app.retry(strategy=strategy, max_retry_count=count, delay_interval=interval)(events)
+    else:
+        app.retry(
+            strategy=strategy, max_retry_count=count, minimum_interval=interval, maximum_interval="00:00:01"
+        )(events)
+
+if os.environ.get("WITH_DURATION"):
+    # What releases of the worker library did that built retry options with protobuf's own type.
+    from azure_functions_runtime import loader
+    from google.protobuf.duration_pb2 import Duration
+
+    def duration(**parts: int) -> typing.Any:
+        """Read texts through timedelta, as the loader does first, with hours; make the option of Duration."""
+        return timedelta(**parts) if "hours" in parts else Duration(seconds=parts["seconds"])
+
+    loader.timedelta = duration
 
 
 @app.function_name("messages")
-@app.queue_trigger(arg_name="message", queue_name="%QUEUE%", connection="STORAGE", data_type=func.DataType.BINARY)
+@app.queue_trigger(
+    arg_name="message", queue_name="%QUEUE%", connection="STORAGE", data_type=func.DataType.BINARY
+)
 def messages(message: func.QueueMessage) -> None:
+    """Note a message, then obey it."""
     body = message.get_body()
     note(
         function="messages",
@@ -79,6 +105,7 @@ def messages(message: func.QueueMessage) -> None:
         id=message.id,
         receipt=message.pop_receipt,
         inserted=str(message.insertion_time),
+        hidden=(message.time_next_visible - datetime.now(UTC)).total_seconds(),
     )
     behave([body])
 
@@ -86,12 +113,14 @@ def messages(message: func.QueueMessage) -> None:
 @app.function_name("ticks")
 @app.timer_trigger(arg_name="timer", schedule="%SCHEDULE%", run_on_startup=False, use_monitor=True)
 def ticks(timer: func.TimerRequest) -> None:
+    """Note a tick."""
     note(function="ticks", past_due=timer.past_due)
 
 
 @app.function_name("echo")
 @app.route(route="echo/{word}/{number:int?}", methods=["GET", "POST"])
 async def echo(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with what came."""
     if req.params.get("fail"):
         raise ValueError("told to fail")
     answer = {
@@ -102,12 +131,18 @@ async def echo(req: func.HttpRequest) -> func.HttpResponse:
         "agent": req.headers.get("user-agent"),
         "setting": os.environ.get("FROM_SETTINGS"),
     }
-    return func.HttpResponse(json.dumps(answer), status_code=207, headers={"x-word": req.route_params["word"]}, mimetype="application/json")
+    return func.HttpResponse(
+        json.dumps(answer),
+        status_code=207,
+        headers={"x-word": req.route_params["word"]},
+        mimetype="application/json",
+    )
 
 
 @app.function_name("relay")
 @app.route(route="relay", methods=["POST"])
 @app.queue_output(arg_name="out", queue_name="%QUEUE%", connection="STORAGE")
 def relay(req: func.HttpRequest, out: func.Out[bytes]) -> str:
+    """Put the body into the queue."""
     out.set(req.get_body())
     return "queued"

@@ -1,0 +1,271 @@
+"""The host as a process, against the project's Event Hubs server and Azurite."""
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.eventhub import EventData, EventHubProducerClient
+from azure.eventhub.extensions.checkpointstoreblob import BlobCheckpointStore
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueClient
+
+TINY_APP = Path(__file__).parent / "tiny_app"
+GROUP = "everscore"
+KEY = base64.b64encode(b"k" * 32).decode()
+CONTAINER = "azure-webjobs-eventhub"
+NAMESPACE = "127.0.0.1"
+HUBS = 40
+
+
+@dataclass
+class Hub:
+    """One event hub of the server, and its checkpoints as the Python SDK's own store sees them."""
+
+    name: str
+    connection: str
+    storage: str
+    group: str = GROUP
+    namespace: str = NAMESPACE
+
+    def send(self, *bodies: bytes, partition: str = "0", properties: dict[str, Any] | None = None) -> None:
+        client = EventHubProducerClient.from_connection_string(self.connection, eventhub_name=self.name)
+        with client:
+            batch = client.create_batch(partition_id=partition)
+            for body in bodies:
+                event = EventData(body)
+                event.properties = properties or {}
+                batch.add(event)
+            client.send_batch(batch)
+
+    def store(self) -> BlobCheckpointStore:
+        return BlobCheckpointStore.from_connection_string(self.storage, CONTAINER)
+
+    def checkpoints(self) -> dict[str, int]:
+        """Sequence number of each partition's checkpoint."""
+        with self.store() as store:
+            found = store.list_checkpoints(NAMESPACE, self.name, GROUP)
+        return {item["partition_id"]: item["sequence_number"] for item in found}
+
+    def owners(self) -> dict[str, str]:
+        with self.store() as store:
+            found = store.list_ownership(NAMESPACE, self.name, GROUP)
+        return {item["partition_id"]: item["owner_id"] for item in found}
+
+
+class HostProcess:
+    """One host of the tiny app."""
+
+    def __init__(self, app: Path, environment: dict[str, str], arguments: tuple[str, ...]) -> None:
+        self.seen_file = Path(environment["SEEN"])
+        self._log = app.parent / f"host-{uuid.uuid4().hex[:6]}.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "everscore_local.functions",
+                    "--app",
+                    str(app),
+                    "--port",
+                    "0",
+                    *arguments,
+                ],
+                env={**os.environ, **environment},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the host did not start: {self.log()}"
+        self.ready = json.loads(line)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.ready['port']}{path}"
+
+    def seen(self, function: str = "events") -> list[dict[str, Any]]:
+        """What the functions noted, in order; a line half written is left out."""
+        if not self.seen_file.exists():
+            return []
+        lines = self.seen_file.read_text().splitlines(keepends=True)
+        notes = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [note for note in notes if note["function"] == function]
+
+    def wait(self, condition: Callable[[], Any], what: str) -> Any:
+        return _wait_for(condition, what, self.log)
+
+    def wait_seen(self, count: int, function: str = "events") -> list[dict[str, Any]]:
+        self.wait(
+            lambda: len(self.seen(function)) >= count,
+            f"{count} notes of {function}, has {len(self.seen(function))}",
+        )
+        return self.seen(function)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=40)
+
+
+def _wait_for(
+    condition: Callable[[], Any], what: str, log: Callable[[], str] = lambda: "", seconds: float = 30
+) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {what}\n{log()}")
+
+
+@pytest.fixture(scope="session")
+def hub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of an Event Hubs server with hubs of one, two and four partitions."""
+    data = tmp_path_factory.mktemp("eventhubs")
+    hubs = [
+        part
+        for n in range(HUBS)
+        for count in (1, 2, 4)
+        for part in ("--hub", f"hub{n}x{count}:{count}:{GROUP}")
+    ]
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "everscore_local.eventhubs",
+            "--port",
+            "0",
+            "--data",
+            str(data),
+            "--key",
+            KEY,
+            *hubs,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    port = json.loads(process.stdout.readline())["port"]
+    yield (
+        f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=RootManageSharedAccessKey;"
+        f"SharedAccessKey={KEY};UseDevelopmentEmulator=true;"
+    )
+    process.terminate()
+    process.wait(timeout=20)
+    process.stdout.close()
+
+
+_used: dict[int, int] = {1: 0, 2: 0, 4: 0}
+
+
+@pytest.fixture
+def new_hub(hub_server: str, azurite: Any) -> Callable[..., Hub]:
+    """Makes a hub that nobody else uses."""
+
+    def make(partitions: int = 1) -> Hub:
+        _used[partitions] += 1
+        return Hub(f"hub{_used[partitions]}x{partitions}", hub_server, azurite.connection_string)
+
+    return make
+
+
+@pytest.fixture
+def new_host(tmp_path: Path, azurite: Any) -> Iterator[Callable[..., HostProcess]]:
+    """Starts hosts of the tiny app; each test has its own settings, queue and notes."""
+    hosts: list[HostProcess] = []
+    queue = f"work-{uuid.uuid4().hex[:10]}"
+    disabled = {f"AzureWebJobs.{name}.Disabled": "true" for name in ("events", "messages", "ticks")}
+
+    def start(
+        *arguments: str,
+        hub: Hub | None = None,
+        enable: tuple[str, ...] = (),
+        host_json: dict[str, Any] | None = None,
+        settings: dict[str, str] | None = None,
+        **environment: str,
+    ) -> HostProcess:
+        app = tmp_path / "app"
+        if not app.exists():
+            shutil.copytree(TINY_APP, app, ignore=shutil.ignore_patterns("__pycache__"))
+        if host_json is not None:
+            document = json.loads((TINY_APP / "host.json").read_text())
+            (app / "host.json").write_text(json.dumps(_merged(document, host_json)))
+        if settings is not None:
+            (app / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": settings}))
+        switched = dict(disabled)
+        for name in (*enable, *(("events",) if hub else ())):
+            del switched[f"AzureWebJobs.{name}.Disabled"]
+        host = HostProcess(
+            app,
+            {
+                **switched,
+                "AzureWebJobsStorage": azurite.connection_string,
+                "STORAGE": azurite.connection_string,
+                "QUEUE": queue,
+                "GROUP": GROUP,
+                "SCHEDULE": "* * * * * *",
+                "SEEN": str(tmp_path / "seen.jsonl"),
+                **({"HUB": hub.name, "EVENTHUB": hub.connection} if hub else {}),
+                **environment,
+            },
+            arguments,
+        )
+        hosts.append(host)
+        return host
+
+    yield start
+    for host in hosts:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            host.stop()
+        host.kill()
+        assert host.process.stdout is not None
+        host.process.stdout.close()
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = _merged(base.get(key, {}), value) if isinstance(value, dict) else value
+    return merged
+
+
+@pytest.fixture
+def new_queue(azurite: Any) -> Callable[[str], QueueClient]:
+    """Opens a queue, making it where it is missing; texts go in and come out as they are."""
+    clients: list[QueueClient] = []
+
+    def open_queue(name: str) -> QueueClient:
+        client = QueueClient.from_connection_string(azurite.connection_string, name)
+        clients.append(client)
+        return client
+
+    yield open_queue  # type: ignore[misc]
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def blobs(azurite: Any) -> Iterator[BlobServiceClient]:
+    """The blob service."""
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as client:
+        yield client

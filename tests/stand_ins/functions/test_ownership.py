@@ -1,0 +1,103 @@
+"""Ownership and checkpoints: shared with other hosts and with the Python SDK's own store."""
+
+import threading
+
+from azure.eventhub import EventHubConsumerClient
+
+
+def test_two_hosts_share_the_partitions_and_one_takes_over(new_hub, new_host):
+    """A second host gets half the partitions; when one is killed the other reads everything, and nothing is missing."""
+    hub = new_hub(4)
+    first = new_host(hub=hub)
+    first.wait(lambda: len(hub.owners()) == 4, "four claims")
+    second = new_host(hub=hub)
+
+    def shares() -> list[int]:
+        owners = list(hub.owners().values())
+        return sorted(owners.count(owner) for owner in set(owners))
+
+    second.wait(lambda: shares() == [2, 2], "an even split")
+    for partition in range(4):
+        hub.send(f"before {partition}".encode(), partition=str(partition))
+    second.wait(lambda: len(hub.checkpoints()) == 4, "the checkpoints of all partitions")
+    assert len({note["pid"] for note in second.seen()}) == 2
+    first.kill()
+    for partition in range(4):
+        hub.send(f"after {partition}".encode(), partition=str(partition))
+    second.wait(lambda: set(hub.checkpoints().values()) == {1}, "the checkpoints after the kill")
+    seen = {bytes.fromhex(body) for note in second.seen() for body in note["bodies"]}
+    assert seen == {f"{when} {n}".encode() for when in ("before", "after") for n in range(4)}
+
+
+def test_ownership_taken_in_mid_batch_drops_the_batch_without_checkpoint(new_hub, new_host):
+    """Taking the claim in the blob ends an endless retry; a checkpoint moved meanwhile is where reading resumes."""
+    hub = new_hub()
+    hub.send(b"do:raise:0:always", b"second")
+    host = new_host(
+        hub=hub,
+        host_json={"extensions": {"eventHubs": {"maxEventBatchSize": 1}}},
+        EVENTS_RETRY="exponential_backoff,-1,00:00:01",
+    )
+    note = host.wait_seen(1)[0]
+    with hub.store() as store:
+        (claim,) = store.list_ownership(hub.namespace, hub.name, hub.group)
+
+        def take() -> bool:
+            (present,) = store.list_ownership(hub.namespace, hub.name, hub.group)
+            return bool(store.claim_ownership([{**present, "owner_id": "somebody else"}]))
+
+        host.wait(take, "the claim")
+        host.wait(lambda: "was taken by another host" in host.log(), "the loss")
+        checkpoint = {
+            "fully_qualified_namespace": hub.namespace,
+            "eventhub_name": hub.name,
+            "consumer_group": hub.group,
+            "partition_id": "0",
+            "offset": note["offsets"][0],
+            "sequence_number": note["sequence"][0],
+        }
+        store.update_checkpoint(checkpoint)
+    # The foreign claim is never renewed, so that it expires and the host takes the partition again.
+    host.wait(lambda: hub.checkpoints() == {"0": 1}, "the second event")
+    assert [body for n in host.seen() for body in n["bodies"]][-1] == b"second".hex()
+    assert claim["owner_id"] != "somebody else"
+
+
+def test_the_python_sdk_goes_on_where_the_host_stopped(new_hub, new_host):
+    """A consumer of the SDK with its own checkpoint code starts after the host's checkpoint, and the other way round."""
+    hub = new_hub()
+    hub.send(b"one", b"two")
+    host = new_host(hub=hub)
+    host.wait(lambda: hub.checkpoints() == {"0": 1}, "the host's checkpoint")
+    host.stop()
+    hub.send(b"three")
+    with hub.store() as store:
+        (mine,) = store.list_checkpoints(hub.namespace, hub.name, hub.group)
+        got: list[bytes] = []
+        client = EventHubConsumerClient.from_connection_string(
+            hub.connection, hub.group, eventhub_name=hub.name
+        )
+
+        def take(context, event):
+            got.append(b"".join(event.body))
+            store.update_checkpoint(
+                {**mine, "offset": event.offset, "sequence_number": event.sequence_number}
+            )
+
+        thread = threading.Thread(
+            target=client.receive,
+            kwargs={"on_event": take, "partition_id": "0", "starting_position": mine["offset"]},
+        )
+        thread.start()
+        host.wait(lambda: got, "the third event")
+        client.close()
+        thread.join()
+    assert got == [b"three"]
+    hub.send(b"four")
+    again = new_host(hub=hub)
+    again.wait(lambda: hub.checkpoints() == {"0": 3}, "the second host's checkpoint")
+    assert [bytes.fromhex(body) for note in again.seen() for body in note["bodies"]] == [
+        b"one",
+        b"two",
+        b"four",
+    ]
