@@ -242,10 +242,12 @@ async def score_events(events: Sequence[func.EventHubEvent], context: func.Conte
         raise
     trace = context.trace_context.trace_parent if context.trace_context else None
     items = trigger_data.items_of(events, runtime.settings.eventhub_name, trace)
-    summary = await runtime.pipeline.score_events(items, retry)
+    try:
+        summary = await runtime.pipeline.score_events(items, retry)
+    finally:
+        await runtime.scoring_status.write()  # above all when no place took the batch
     level = logging.WARNING if summary.queued or summary.dead_lettered else logging.DEBUG
     logger.log(level, "score_events: %s", summary)
-    await runtime.scoring_status.write()
 
 
 async def retry_events(message: func.QueueMessage) -> None:

@@ -23,7 +23,7 @@ def client_options(timeout: float) -> dict[str, Any]:
         "retry_connect": 1,
         "retry_read": 1,
         "retry_status": 2,
-        # About 2 seconds of waits in all: the default jitter alone is 3 seconds each, and what comes next is ours.
+        # About 2 seconds of waits in all; the SDK's jitter alone is 3 seconds each. What comes next is ours.
         "initial_backoff": 0.5,
         "increment_base": 1,
         "random_jitter_range": 0.5,

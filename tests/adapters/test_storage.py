@@ -11,7 +11,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -76,6 +75,7 @@ def poison(services: Services) -> Iterator[QueueClient]:
 
 
 async def failure_of_send(queue: StorageQueue) -> Failure:
+    """How the queue refuses a message."""
     with pytest.raises(Failure) as caught:
         await queue.send(b"message", 0)
     return caught.value
