@@ -71,7 +71,7 @@ class FakeStore(Refusing):
     def __init__(self) -> None:
         super().__init__()
         self.documents: dict[tuple[str, str], Document] = {}
-        self.judge: Callable[[str, Sequence[Document]], Exception | None] = lambda pk, documents: None
+        self.judge: Callable[[str, Sequence[Document]], Exception | None] = lambda _pk, _documents: None
         self.loses_answers = 0
         self.batches: list[list[Document]] = []
         self.accepted: list[tuple[str, str]] = []
@@ -169,7 +169,9 @@ class FakeBlobs(Refusing):
         if self.letters_refuse:
             raise self.letters_refuse
         for key, text in metadata.items():
-            assert text.isascii() and text.isprintable() and text, f"metadata {key} is {text!r}"
+            assert text, f"metadata {key} is empty"
+            assert text.isascii(), f"metadata {key} is {text!r}"
+            assert text.isprintable(), f"metadata {key} is {text!r}"
         self.dead_letters[name] = data
         self.metadata[name] = dict(metadata)
 
@@ -245,8 +247,10 @@ class FakePoison(Refusing):
 
 
 class FakeModel:
-    """Scores an event by its field ``n``. ``"bomb": true`` makes a whole call raise, ``"nan": true`` is the
-    event's own permanent failure."""
+    """Scores an event by its field ``n``.
+
+    ``"bomb": true`` makes a whole call raise, ``"nan": true`` is the event's own permanent failure.
+    """
 
     name = "toy"
     version = "1"

@@ -175,9 +175,9 @@ async def test_where_no_place_answers_an_endless_policy_gets_the_batch_back() ->
 async def test_a_place_that_fails_in_an_unforeseen_way_has_not_taken_an_event() -> None:
     """An exception that no port promises counts as a refusal of that place; the batch comes again."""
     world = World()
-    with world.store.refusing(), world.queue.refusing(RuntimeError("closed")):
-        with pytest.raises(NoPlaceAnswersError):
-            await world.score(item_of(1))
+    closed = RuntimeError("closed")
+    with world.store.refusing(), world.queue.refusing(closed), pytest.raises(NoPlaceAnswersError):
+        await world.score(item_of(1))
     with world.blobs.refusing(RuntimeError("closed")):
         await world.score(item_of(2, b"{"))
     assert [item.dead_letter for item in world.queued] == [True]

@@ -365,9 +365,8 @@ async def test_a_crash_amid_the_records_of_a_large_body_loses_none() -> None:
     world = World(stream=stream_of(unwrap="array"))
     records = [body_of(0, pad="x" * 50_000), body_of(1), body_of(2)]
     await world.score(item_of(7, b"[" + b",".join(records) + b"]"), retry=_unread())
-    with world.store.refusing(), world.queue.refusing():
-        with pytest.raises(NoPlaceAnswersError):
-            await world.retry()
+    with world.store.refusing(), world.queue.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.retry()
     await world.retry()
     assert sorted(world.stored) == ["id-0", "id-1", "id-2"]
 
