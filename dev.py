@@ -89,9 +89,16 @@ def checks(steps: Sequence[Tuple[str, List[str]]]) -> int:
 def test(arguments: Sequence[str]) -> int:
     """All checks and all tests; arguments go to pytest."""
     # A file's tests stay together on one worker: they share its servers. Two workers: more of the tests'
-    # servers at once would take the processor from one another.
-    pytest = python("-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *arguments)
-    return checks([*LINT, ("pytest", pytest)])
+    # servers at once would take the processor from one another. What takes longest comes first, so that
+    # neither worker ends long before the other.
+    pytest = python("-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+    folders = [
+        path
+        for path in glob.glob(os.path.join(ROOT, "tests", "*"))
+        if glob.glob(f"{path}/**/test_*.py", recursive=True)
+    ]
+    folders.sort(key=lambda path: (path.endswith("unit"), not path.endswith("walks"), path))
+    return checks([*LINT, ("pytest", [*pytest, *(arguments or folders)])])
 
 
 def lint(_: Sequence[str]) -> int:
