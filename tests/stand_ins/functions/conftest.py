@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,29 +40,36 @@ class Hub:
     group: str = GROUP
     namespace: str = NAMESPACE
 
-    def send(self, *bodies: bytes, partition: str = "0", properties: dict[str, Any] | None = None) -> None:
-        client = EventHubProducerClient.from_connection_string(self.connection, eventhub_name=self.name)
-        with client:
-            batch = client.create_batch(partition_id=partition)
-            for body in bodies:
-                event = EventData(body)
-                event.properties = properties or {}
-                batch.add(event)
-            client.send_batch(batch)
+    @cached_property
+    def _producer(self) -> EventHubProducerClient:
+        # One for all sends: a connection with its token exchange takes most of a second.
+        return EventHubProducerClient.from_connection_string(self.connection, eventhub_name=self.name)
 
+    @cached_property
     def store(self) -> BlobCheckpointStore:
         return BlobCheckpointStore.from_connection_string(self.storage, CONTAINER)
 
+    def send(self, *bodies: bytes, partition: str = "0", properties: dict[str, Any] | None = None) -> None:
+        batch = self._producer.create_batch(partition_id=partition)
+        for body in bodies:
+            event = EventData(body)
+            event.properties = properties or {}
+            batch.add(event)
+        self._producer.send_batch(batch)
+
     def checkpoints(self) -> dict[str, int]:
         """Sequence number of each partition's checkpoint."""
-        with self.store() as store:
-            found = store.list_checkpoints(NAMESPACE, self.name, GROUP)
+        found = self.store.list_checkpoints(self.namespace, self.name, self.group)
         return {item["partition_id"]: item["sequence_number"] for item in found}
 
     def owners(self) -> dict[str, str]:
-        with self.store() as store:
-            found = store.list_ownership(NAMESPACE, self.name, GROUP)
+        """Id of the host that has each partition."""
+        found = self.store.list_ownership(self.namespace, self.name, self.group)
         return {item["partition_id"]: item["owner_id"] for item in found}
+
+    def close(self) -> None:
+        self._producer.close()
+        self.store.close()
 
 
 class HostProcess:
@@ -134,7 +142,7 @@ def _wait_for(
         found = condition()
         if found:
             return found
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"waited in vain for {what}\n{log()}")
 
 
@@ -179,14 +187,19 @@ _used: dict[int, int] = {1: 0, 2: 0, 4: 0}
 
 
 @pytest.fixture
-def new_hub(hub_server: str, azurite: Any) -> Callable[..., Hub]:
+def new_hub(hub_server: str, azurite: Any) -> Iterator[Callable[..., Hub]]:
     """Makes a hub that nobody else uses."""
+    hubs: list[Hub] = []
 
     def make(partitions: int = 1) -> Hub:
         _used[partitions] += 1
-        return Hub(f"hub{_used[partitions]}x{partitions}", hub_server, azurite.connection_string)
+        hub = Hub(f"hub{_used[partitions]}x{partitions}", hub_server, azurite.connection_string)
+        hubs.append(hub)
+        return hub
 
-    return make
+    yield make
+    for hub in hubs:
+        hub.close()
 
 
 @pytest.fixture

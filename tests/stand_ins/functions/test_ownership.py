@@ -39,16 +39,16 @@ def test_ownership_taken_in_mid_batch_drops_the_batch_without_checkpoint(new_hub
         EVENTS_RETRY="exponential_backoff,-1,00:00:01",
     )
     note = host.wait_seen(1)[0]
-    with hub.store() as store:
-        (claim,) = store.list_ownership(hub.namespace, hub.name, hub.group)
+    store = hub.store
 
-        def take() -> bool:
-            (present,) = store.list_ownership(hub.namespace, hub.name, hub.group)
-            return bool(store.claim_ownership([{**present, "owner_id": "somebody else"}]))
+    def take() -> bool:
+        (present,) = store.list_ownership(hub.namespace, hub.name, hub.group)
+        return bool(store.claim_ownership([{**present, "owner_id": "somebody else"}]))
 
-        host.wait(take, "the claim")
-        host.wait(lambda: "was taken by another host" in host.log(), "the loss")
-        checkpoint = {
+    host.wait(take, "the claim")
+    host.wait(lambda: "was taken by another host" in host.log(), "the loss")
+    store.update_checkpoint(
+        {
             "fully_qualified_namespace": hub.namespace,
             "eventhub_name": hub.name,
             "consumer_group": hub.group,
@@ -56,11 +56,10 @@ def test_ownership_taken_in_mid_batch_drops_the_batch_without_checkpoint(new_hub
             "offset": note["offsets"][0],
             "sequence_number": note["sequence"][0],
         }
-        store.update_checkpoint(checkpoint)
+    )
     # The foreign claim is never renewed, so that it expires and the host takes the partition again.
     host.wait(lambda: hub.checkpoints() == {"0": 1}, "the second event")
     assert [body for n in host.seen() for body in n["bodies"]][-1] == b"second".hex()
-    assert claim["owner_id"] != "somebody else"
 
 
 def test_the_python_sdk_goes_on_where_the_host_stopped(new_hub, new_host):
@@ -71,27 +70,26 @@ def test_the_python_sdk_goes_on_where_the_host_stopped(new_hub, new_host):
     host.wait(lambda: hub.checkpoints() == {"0": 1}, "the host's checkpoint")
     host.stop()
     hub.send(b"three")
-    with hub.store() as store:
-        (mine,) = store.list_checkpoints(hub.namespace, hub.name, hub.group)
-        got: list[bytes] = []
-        client = EventHubConsumerClient.from_connection_string(
-            hub.connection, hub.group, eventhub_name=hub.name
+    (mine,) = hub.store.list_checkpoints(hub.namespace, hub.name, hub.group)
+    got: list[bytes] = []
+    client = EventHubConsumerClient.from_connection_string(
+        hub.connection, hub.group, eventhub_name=hub.name, socket_timeout=0.05
+    )
+
+    def take(context, event):
+        got.append(b"".join(event.body))
+        hub.store.update_checkpoint(
+            {**mine, "offset": event.offset, "sequence_number": event.sequence_number}
         )
 
-        def take(context, event):
-            got.append(b"".join(event.body))
-            store.update_checkpoint(
-                {**mine, "offset": event.offset, "sequence_number": event.sequence_number}
-            )
-
-        thread = threading.Thread(
-            target=client.receive,
-            kwargs={"on_event": take, "partition_id": "0", "starting_position": mine["offset"]},
-        )
-        thread.start()
-        host.wait(lambda: got, "the third event")
-        client.close()
-        thread.join()
+    thread = threading.Thread(
+        target=client.receive,
+        kwargs={"on_event": take, "partition_id": "0", "starting_position": mine["offset"]},
+    )
+    thread.start()
+    host.wait(lambda: got, "the third event")
+    client.close()
+    thread.join()
     assert got == [b"three"]
     hub.send(b"four")
     again = new_host(hub=hub)

@@ -81,6 +81,5 @@ def test_the_default_lease_is_ten_minutes(new_host, new_queue):
     queue.send_message(text(b"do:hang:1:once"))
     host = new_host(enable=("messages",), QUEUE="work-default")
     (note,) = host.wait_seen(1, "messages")
-    renewed = queue.update_message(note["id"], pop_receipt=note["receipt"], visibility_timeout=0)
-    assert renewed.pop_receipt
     assert 590 < note["hidden"] <= 601
+    host.kill()
