@@ -27,9 +27,14 @@ def print_json(value: Any) -> None:
 
 
 def steps() -> Progress:
-    """A line with a spinner, for work of unknown length."""
+    """A line with a spinner, for work of unknown length; nothing where there is no terminal."""
     return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
     )
 
 

@@ -221,7 +221,13 @@ class Stack:
         self._state = self._state.without_part(part)
 
     def _begin(self, part: str) -> Starting:
-        environment = {processes.MARK: self._state.mark, "PYTHONUNBUFFERED": "1"}
+        # onnxruntime, which most apps here load, reports to Microsoft unless told not to before its import
+        # (microsoft/onnxruntime#27379). A laptop's stack talks to nobody but itself.
+        environment = {
+            processes.MARK: self._state.mark,
+            "PYTHONUNBUFFERED": "1",
+            "ORT_DISABLE_TELEMETRY": "1",
+        }
         if part == HOST:
             environment |= self._host_environment()
         return Starting(

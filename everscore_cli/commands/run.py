@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from everscore_cli import project, sources
+from everscore_cli.checks import check_app, check_node
 from everscore_cli.console import bars, err, out, print_json
 from everscore_cli.demo import report
 from everscore_cli.demo.bars import Bars
@@ -39,6 +40,8 @@ def run(
 ) -> None:
     """Send real flights through the whole chain and account for each: its own stack, its own ports."""
     app = project.app_folder()
+    check_node()
+    check_app(app)
     interrupts.end_like_ctrl_c()
     # Half of them at the most at the steady rate, so that a small run has a full-speed phase too.
     steady = min(int(rate * STEADY_SECONDS), events // 2)

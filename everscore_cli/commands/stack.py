@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from everscore.settings import parts_of
 from everscore_cli import project
+from everscore_cli.checks import check_app, check_node
 from everscore_cli.console import err, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local import interrupts
@@ -56,6 +56,8 @@ def restart(
     stack = project.find_stack(project.state_folder(), project.app_folder())
     if stack is None:
         raise CliError("The local stack is not running: start it with `everscore up`.")
+    if part == HOST:  # a broken app leaves the present one running
+        check_app(stack.state.app)
     interrupts.end_like_ctrl_c()
     with steps() as progress:
         progress.add_task(f"restarting {part}")
@@ -105,8 +107,9 @@ def find_or_make(app: Path, state: Path, *, free_ports: bool, dies_with_parent: 
 
 def begin(stack: Stack, parts: tuple[str, ...]) -> None:
     """Start what does not run yet, with a word about each step."""
-    if shutil.which("node") is None:
-        raise CliError("Node 20 or later is needed for the local stack and no `node` is on PATH.")
+    check_node()
+    if HOST in parts:
+        check_app(stack.state.app)
     interrupts.end_like_ctrl_c()
     with steps() as progress:
         task = progress.add_task("starting")

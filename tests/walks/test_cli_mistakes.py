@@ -1,0 +1,205 @@
+"""A user's mistakes: one sentence, a non-zero exit code, no trace."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from everscore_cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+HUB = (
+    "Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=RootManageSharedAccessKey;"
+    "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"
+)
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """The folder of an app of the test's own, as the working folder, with an empty state."""
+    from tests.support.app import copy_app
+
+    folder = copy_app(tmp_path / "app")
+    shutil.copy(ROOT / "local.settings.example.json", folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("EVERSCORE_STATE", str(tmp_path / "state"))
+    for name in ("EVENTHUB", "COSMOS", "STORAGE", "AzureWebJobsStorage"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs the command in this process; it must fail, and say one sentence with these words."""
+
+    def run(arguments, *words, sentences=1):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 1
+        lines = [line for line in capsys.readouterr().err.splitlines() if "was copied from" not in line]
+        assert lines[0].startswith("error ")
+        assert len(lines) == sentences, lines
+        for word in words:
+            assert word in lines[0]
+
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGTERM, signal.SIGHUP)}
+    yield run
+    for kind, handler in before.items():
+        signal.signal(kind, handler)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense", ["EVENTHUB", "sb://"]),
+        ("Endpoint=sb://example.servicebus.windows.net/", ["EVENTHUB", "SharedAccessKey"]),
+        (HUB.format(port=9092), ["EVENTHUB", "9092", "5672"]),
+        ("Endpoint=sb://example.net;UseDevelopmentEmulator=true;", ["EVENTHUB", "example.net"]),
+    ],
+)
+def test_a_wrong_connection_string(app, refused, monkeypatch, text, words):
+    """A connection string that is none is refused by its setting's name, and is not shown."""
+    monkeypatch.setenv("EVENTHUB", text)
+    events = app / "events.jsonl"
+    events.write_text('{"id": 1}\n')
+    refused(["send", str(events)], *words)
+
+
+def test_a_hub_that_cannot_be_reached(app, refused, monkeypatch):
+    """Where nobody listens the user is told what to start."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("EVENTHUB", HUB.format(port=port))
+    events = app / "events.jsonl"
+    events.write_text('{"id": 1}\n')
+    refused(["send", str(events)], "cannot be reached", "everscore up")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("events.csv", b"a,b\n", ["events.csv", "unknown format", ".jsonl"]),
+        ("events", b"{}\n", ["no extension", ".jsonl"]),
+        ("empty.jsonl", b"", ["empty.jsonl is empty"]),
+        ("blank.jsonl", b"\n  \n", ["blank.jsonl is empty"]),
+        ("wrong.jsonl", b'{"id": 1}\n\n{"id": 2\n', ["wrong.jsonl, line 3 is not JSON"]),
+        ("latin.jsonl", '{"id": "é"}'.encode("latin-1"), ["latin.jsonl, line 1 is not JSON"]),
+        (
+            "cut.jsonl.gz",
+            gzip.compress(b'{"id": 1}\n' * 9000)[:-20],
+            ["cut.jsonl.gz is not a whole gzip file"],
+        ),
+        ("plain.jsonl.gz", b'{"id": 1}\n', ["plain.jsonl.gz is not a whole gzip file"]),
+        ("missing.jsonl", None, ["missing.jsonl cannot be read: no such file"]),
+    ],
+)
+def test_a_file_that_cannot_be_sent(app, refused, name, content, words):
+    """An unknown format, an empty or missing file, a line that is no JSON: each is named."""
+    if content is not None:
+        (app / name).write_bytes(content)
+    if content is None or b'{"id": 1}\n\n' not in content:
+        refused(["send", name, "--dry-run", "--skip", "8999"], *words)
+    else:
+        refused(["send", name, "--dry-run", "--skip", "2"], *words)
+
+
+def test_standard_input_without_events(app):
+    """Nothing on stdin is told like an empty file."""
+    result = subprocess.run(
+        [sys.executable, "-m", "everscore_cli.main", "send", "-"],
+        cwd=app,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "stdin is empty" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_dry_run_shows_the_first_event(app, capsysbinary):
+    """--dry-run prints the exact bytes and the partition key made of the fields of stream.json."""
+    line = b'{"id": "x", "carrier": "U A", "date": "2013-09-01",   "n": 1.50}'
+    (app / "events.jsonl").write_bytes(b"\n" + line + b"\r\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["send", "events.jsonl", "--dry-run"])
+    assert ended.value.code == 0
+    said = capsysbinary.readouterr()
+    assert said.out == line + b"\n"
+    assert b"U~20A|2013-09-01" in said.err
+
+
+def test_occupied_port(app, refused):
+    """`up` names the port that another program has and what to do; nothing is started."""
+    with closing(socket.socket()) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            other.bind(("127.0.0.1", 5672))
+            other.listen()
+        except OSError:
+            pass  # a stack runs on this machine: the port is occupied all the same
+        refused(["up"], "5672 (eventhubs)", "in use by another program", "--free-ports")
+
+
+def test_missing_node(app, refused, monkeypatch, tmp_path):
+    """Without Node the user is told which version to install."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused(["up", "--free-ports"], "Node 20 or later")
+
+
+def test_missing_model(app, refused):
+    """A model folder without its model is told before anything is started."""
+    (app / "models" / "flights" / "model.onnx").unlink()
+    refused(["up", "--free-ports"], "model 'flights'", "model.onnx")
+
+
+def test_wrong_stream(app, refused):
+    """The mistakes in stream.json are told, all at once, before anything is started."""
+    manifest = {**json.loads((app / "stream.json").read_text()), "unwrap": "rows", "colour": "red"}
+    (app / "stream.json").write_text(json.dumps(manifest))
+    refused(["up", "--free-ports"], "stream.json", sentences=2)
+
+
+def test_settings_that_are_no_json(app, refused):
+    """A damaged local.settings.json is named, and left as it is."""
+    (app / "local.settings.json").write_text("{")
+    refused(["status"], "local.settings.json is not JSON")
+    assert (app / "local.settings.json").read_text() == "{"
+
+
+def test_commands_that_need_a_running_stack(app, refused):
+    """status, restart and logs say that nothing runs, and how to start it."""
+    values = json.loads((app / "local.settings.example.json").read_text())
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        values["Values"]["EVENTHUB"] = HUB.format(port=probe.getsockname()[1])
+    (app / "local.settings.json").write_text(json.dumps(values))
+    for command in (["status"], ["restart"], ["logs"]):
+        refused(command, "everscore up")
+    refused(["restart", "kafka"], "There is no part 'kafka'")
+
+
+def test_not_a_folder_of_an_app(tmp_path):
+    """Outside of any app, the app beside the installed code is taken."""
+    result = subprocess.run(
+        [sys.executable, "-m", "everscore_cli.main", "logs"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "EVERSCORE_STATE": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert f"There are no logs in {tmp_path / 'state' / 'logs'}" in result.stderr
