@@ -17,7 +17,7 @@ from everscore_cli import project, sources
 from everscore_cli.checks import check_app, check_node
 from everscore_cli.console import bars, err, out, print_json
 from everscore_cli.demo import report
-from everscore_cli.demo.bars import Bars
+from everscore_cli.demo.bars import Bars, tell
 from everscore_cli.demo.course import Outcome, run_course
 from everscore_cli.demo.plan import Plan, make_plan
 from everscore_cli.keys import key_rule
@@ -81,6 +81,7 @@ def _run(app: Path, state: Path, plan: Plan, rate: float) -> Outcome:
         def step(what: str) -> None:
             done = what.endswith("is ready") or what.startswith("creating")
             progress.update(task, advance=int(done), rate=what)
+            tell(progress, what)
 
         stack.start(on_step=step)
         good = sum(event.malformed is None for event in plan.all)

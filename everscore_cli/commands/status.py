@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from everscore.settings import LOOPBACK
+from everscore.settings import LOOPBACK, parts_of
 from everscore_cli import observe, project
 from everscore_cli.clients import hub, storage, store
 from everscore_cli.console import out, print_json
@@ -102,11 +104,6 @@ async def _or_why[T](work: Awaitable[T]) -> T | _Unknown:
 
 def _answers(target: project.Target) -> bool:
     """Whether something (an emulator, say) listens where the settings lead."""
-    import socket  # noqa: PLC0415
-    from urllib.parse import urlsplit  # noqa: PLC0415
-
-    from everscore.settings import parts_of  # noqa: PLC0415
-
     url = urlsplit(parts_of(target.settings.eventhub_connection().connection_string)["endpoint"])
     try:
         with socket.create_connection((url.hostname or "127.0.0.1", url.port or 5672), timeout=1):

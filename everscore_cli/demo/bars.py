@@ -13,6 +13,12 @@ from everscore_cli.demo.drain import Waiting
 _LABELS = {"steady": "sent at a steady rate", "full": "sent at full speed"}
 
 
+def tell(bars: RichProgress, step: str) -> None:
+    """Print a step as a line where there is no terminal: bars are not drawn there until the end."""
+    if not bars.console.is_terminal:
+        bars.console.print(step)
+
+
 class Bars(Progress):
     """One bar for each phase of sending, one for the store, one for the drain."""
 
@@ -27,6 +33,7 @@ class Bars(Progress):
 
     def begin(self, phase: str, total: int) -> None:
         """A bar for a phase of sending."""
+        tell(self._bars, f"sending{_LABELS[phase].removeprefix('sent')}: {total:,} events")
         self._phases[phase] = (self._bars.add_task(_LABELS[phase], total=total, rate=""), time.monotonic(), 0)
 
     def sent(self, phase: str, count: int) -> None:
@@ -59,6 +66,7 @@ class Bars(Progress):
         self._most = max(self._most, waiting.total)
         if self._waiting is None:
             self._waiting = self._bars.add_task("drained", total=self._most, rate="")
+            tell(self._bars, "waiting until nothing is on its way any more")
         rate = f"{waiting.lag:,} in the hub, {waiting.retry + waiting.poison:,} messages queued"
         done = self._most - waiting.total
         self._bars.update(
