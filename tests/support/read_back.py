@@ -50,8 +50,8 @@ def queued(services: Services, queue: str | None = None) -> int:
         return int(client.get_queue_properties().approximate_message_count or 0)
 
 
-def take_messages(services: Services, least: int = 1) -> list[bytes]:
-    """Take messages that are visible out of the retry queue, as soon as ``least`` came; base64 undone."""
+def take_messages(services: Services, events: int = 1) -> list[bytes]:
+    """Take messages out of the retry queue as they become visible, until they hold so many events in all."""
     from tests.support.app import wait_until
 
     found: list[bytes] = []
@@ -61,14 +61,14 @@ def take_messages(services: Services, least: int = 1) -> list[bytes]:
             for message in client.receive_messages(messages_per_page=32):
                 client.delete_message(message)
                 found.append(base64.b64decode(message.content, validate=True))
-            return len(found) >= least
+            return len(items(found)) >= events
 
-        wait_until(take, 20, f"{least} messages in {services.names.queue}")
+        wait_until(take, 20, f"{events} events in {services.names.queue}")
     return found
 
 
 def items(messages: list[bytes]) -> list[dict[str, Any]]:
-    """The items of some messages, their ``body`` decoded."""
+    """The items of some messages, each with its ``body`` decoded."""
     return [
         {**item, "body": base64.b64decode(item.get("body", ""))}
         for message in messages
