@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 _EPOCH = "com.microsoft:epoch"
+_SETTLED, _MIXED = 1, 2
 _RUNTIME_METRICS = "com.microsoft:enable-receiver-runtime-metric"
 
 
@@ -36,6 +37,8 @@ def attach(session: Session, fields: list[object]) -> None:
         raise ProtocolError("amqp:invalid-field", "attach needs a name and a handle")
     if handle in session.links:
         raise ProtocolError("amqp:session:handle-in-use", f"handle {handle} is in use")
+    # What this side sends is settled; a peer that sends does as it likes.
+    settle_mode = _SETTLED if peer_receives else fields[3] if isinstance(fields[3], int) else _MIXED
     source, target = _terminus(fields[5], 11), _terminus(fields[6], 7)
 
     def reply(*, is_refused: bool = False) -> None:
@@ -47,6 +50,7 @@ def attach(session: Session, fields: list[object]) -> None:
                 sender=peer_receives,
                 source=str(source[0] or ""),
                 target=str(target[0] or ""),
+                settle_mode=settle_mode,
                 max_message_size=MAX_MESSAGE_SIZE,
                 is_refused=is_refused,
             )

@@ -185,16 +185,30 @@ def attach(
     sender: bool,
     source: str,
     target: str,
+    settle_mode: int,
     max_message_size: int,
     is_refused: bool = False,
 ) -> bytes:
-    """Answer the peer's attach; `sender` says that this side sends on the link."""
+    """Answer the peer's attach.
+
+    Args:
+        channel: Of the session.
+        handle: Of the link.
+        name: Of the link.
+        sender: This side sends on it.
+        source: Address, as the peer gave it.
+        target: Address, as the peer gave it.
+        settle_mode: The sender's (snd-settle-mode). A peer that sends must get its own back: told otherwise,
+            the .NET client takes its requests, all of one tag, for unsettled, and stumbles over them.
+        max_message_size: Bytes of a message.
+        is_refused: Leave this side's terminus out, which says that a detach follows (AMQP 1.0, 2.6.3).
+    """
     body = codec.composite(
         Performative.ATTACH,
         codec.string(name),
         codec.uint(handle),
         codec.boolean(not sender),
-        codec.ubyte(1 if sender else 0),  # snd-settle-mode: what this side sends is settled
+        codec.ubyte(settle_mode),
         codec.ubyte(0),  # rcv-settle-mode first
         codec.NULL if is_refused and sender else _source(source),
         codec.NULL if is_refused and not sender else _target(target),
