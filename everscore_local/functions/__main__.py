@@ -56,7 +56,10 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 async def _run(arguments: argparse.Namespace) -> None:
     app_dir = arguments.app.resolve()
     host_json = load_host_json(app_dir)
-    configure(host_json.log_levels, logging.DEBUG if arguments.verbose else _LEVELS[arguments.log_level])
+    if arguments.verbose:
+        configure({}, logging.DEBUG)
+    else:
+        configure(host_json.log_levels, _LEVELS[arguments.log_level])
     settings = AppSettings.load(app_dir, arguments.settings, os.environ)
     options = Options(
         app_dir=app_dir,

@@ -14,6 +14,8 @@ from azure.storage.queue import QueueMessage
 
 from .executor import Trigger
 
+# Convert.FromBase64String passes over these.
+_WHITE_SPACE = dict.fromkeys(map(ord, " \t\r\n"))
 _MAX_TIME = "9999-12-31T23:59:59.9999999+00:00"
 
 
@@ -30,7 +32,7 @@ def decode(text: str, encoding: str) -> bytes:
     if encoding == "none":
         return text.encode()
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text.translate(_WHITE_SPACE), validate=True)
     except (binascii.Error, ValueError) as error:
         raise NotBase64Error(str(error)) from error
 

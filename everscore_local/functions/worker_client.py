@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import InvocationTimeoutError, WorkerStartError
+from .errors import InvocationTimeoutError, WorkerDiedError, WorkerStartError
 from .functions import Function
 from .worker_process import Result, WorkerProcess
 
@@ -90,6 +90,8 @@ class WorkerClient:
             await asyncio.gather(self._supervisor, return_exceptions=True)
         if self._worker is not None:
             await self._worker.kill()
+        # Whoever waits for a worker learns that there will be none.
+        self._available.set()
 
     async def invoke(
         self,
@@ -141,6 +143,8 @@ class WorkerClient:
             await self._available.wait()
             if self._worker is not None and not self._worker.died.is_set():
                 return self._worker
+            if self._stopping:
+                raise WorkerDiedError("The host is stopping.")
             # It has died and the supervisor is about to notice.
             await asyncio.sleep(0)
 

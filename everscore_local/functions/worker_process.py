@@ -22,6 +22,16 @@ _LINE_LIMIT = 1 << 20
 _ADVICE = " Cannot find module. Please check the requirements.txt"
 
 
+def _defaults(app_dir: Path) -> dict[str, str]:
+    """Return what the real host tells its worker, unless the app's settings say otherwise."""
+    return {
+        "PYTHONUNBUFFERED": "1",
+        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+        "AzureWebJobsScriptRoot": str(app_dir),
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What came of one invocation: ``error`` None for success, else ``Type: text``."""
@@ -69,7 +79,7 @@ class WorkerProcess:
                 str(app_dir),
                 str(os.getpid()),
                 cwd=app_dir,
-                env={"PYTHONUNBUFFERED": "1", **environment},
+                env={**_defaults(app_dir), **environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+import os
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,8 @@ def install(handler: logging.Handler, *, verbose: bool) -> None:
     """
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    # The setting by which the real worker lets DEBUG records of the app through.
+    debug = os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING", "").lower() in ("1", "true")
+    root.setLevel(logging.DEBUG if verbose or debug else logging.INFO)
     logging.getLogger("azure").setLevel(logging.INFO if verbose else logging.WARNING)
     logging.captureWarnings(capture=True)

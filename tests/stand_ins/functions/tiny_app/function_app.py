@@ -107,6 +107,11 @@ def messages(message: func.QueueMessage) -> None:
         inserted=str(message.insertion_time),
         hidden=(message.time_next_visible - datetime.now(UTC)).total_seconds(),
     )
+    # The commands of the reference listener that this one is compared with.
+    if body.startswith(b"slow:"):
+        time.sleep(int(body[5:]) / 1000)
+    if body.startswith(b"fail"):
+        raise ValueError("asked to fail")
     behave([body])
 
 
