@@ -1,0 +1,196 @@
+"""Envelopes and dead letters: packed below the limit, read back whole, older and newer ones told apart."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everscore.envelope import (
+    MESSAGE_LIMIT,
+    DeadLetter,
+    Item,
+    NewerEnvelopeError,
+    Source,
+    Step,
+    UnreadableEnvelopeError,
+    decode_dead_letter,
+    decode_envelope,
+    decode_item,
+    encode_dead_letter,
+    encode_item,
+    pack,
+    restore,
+    slim,
+)
+from everscore.failures import Stage
+from everscore.scoring import Scores
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+SCORES = st.builds(
+    Scores,
+    version=TEXTS,
+    sha256=TEXTS,
+    label=st.none() | TEXTS,
+    value=st.floats(allow_nan=False, allow_infinity=False),
+    values=st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False), max_size=2),
+)
+ITEMS = st.builds(
+    Item,
+    body=st.binary(max_size=200) | st.integers(0, 60_000).map(lambda length: b"x" * length),
+    unwrapped=st.booleans(),
+    properties=st.none() | st.dictionaries(TEXTS, TEXTS | st.integers() | st.none(), max_size=3),
+    source=st.builds(Source, partition=st.none() | TEXTS, sequence_number=st.none() | st.integers()),
+    id=st.none() | TEXTS,
+    scores=st.none() | st.dictionaries(TEXTS, SCORES, max_size=2),
+    attempts=st.integers(0, 1000),
+    braked=st.booleans(),
+    history=st.lists(st.builds(Step, at=TEXTS, stage=TEXTS, reason=TEXTS), max_size=2),
+    dead_letter=st.booleans(),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(ITEMS, max_size=12))
+def test_packing_stays_below_the_limit_and_loses_nothing(items) -> None:
+    """Every item is in exactly one message, in order, or named as too large; no message is over 48 KiB."""
+    messages, too_large = pack(items)
+    for packed in messages:
+        assert len(base64.b64encode(packed.message)) <= MESSAGE_LIMIT
+        assert decode_envelope(packed.message).items == packed.items
+    placed = [id(item) for packed in messages for item in packed.items]
+    large = {id(item) for item in too_large}
+    assert placed == [id(item) for item in items if id(item) not in large]
+    assert len(placed) + len(too_large) == len(items)
+    for item in too_large:
+        assert len(base64.b64encode(encode_item(item))) > MESSAGE_LIMIT - 100
+
+
+@settings(max_examples=50, deadline=None)
+@given(ITEMS)
+def test_items_come_back_as_they_were(item) -> None:
+    """An item reads back equal from a claim check and from a dead letter."""
+    assert decode_item(encode_item(item)) == item
+    letter = DeadLetter(item=item, failed_at="2026-11-25T10:00:00.000Z")
+    assert decode_dead_letter(encode_dead_letter(letter)) == letter
+
+
+def test_many_small_items_share_a_message() -> None:
+    """Small events do not cost a message each."""
+    messages, _ = pack([Item(body=b"x" * 100) for _ in range(500)])
+    assert len(messages) < 4
+
+
+def test_what_is_empty_is_left_out() -> None:
+    """A fresh item is its body alone on the wire; names are in camel case, the body in base64."""
+    assert encode_item(Item(body=b"\x00")) == b'{"body":"AA=="}'
+    document = msgspec.json.decode(encode_item(Item(body=b"a", source=Source(sequence_number=0, index=0))))
+    assert document == {"body": "YQ==", "source": {"sequenceNumber": 0}}
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        (b"", UnreadableEnvelopeError),
+        (b"\xff\xfe", UnreadableEnvelopeError),
+        (b"null", UnreadableEnvelopeError),
+        (b"[]", UnreadableEnvelopeError),
+        (b"{}", UnreadableEnvelopeError),
+        (b'{"schema":0,"items":[{}]}', UnreadableEnvelopeError),
+        (b'{"schema":"1","items":[{}]}', UnreadableEnvelopeError),
+        (b'{"schema":1}', UnreadableEnvelopeError),
+        (b'{"schema":1,"items":[]}', UnreadableEnvelopeError),
+        (b'{"schema":1,"items":[{"body":"%%"}]}', UnreadableEnvelopeError),
+        (b'{"schema":1,"items":[{"attempts":"many"}]}', UnreadableEnvelopeError),
+        (b'{"schema":1,"items":[{}],"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}", UnreadableEnvelopeError),
+        (b'{"schema":2,"items":[{}]}', NewerEnvelopeError),
+        (b'{"schema":2,"parts":"other"}', NewerEnvelopeError),
+    ],
+)
+def test_what_is_no_envelope_is_told_apart_from_a_newer_one(message, error) -> None:
+    """Only what says a newer schema is kept for a newer release; all else is unreadable, by no other error."""
+    with pytest.raises(error):
+        decode_envelope(message)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_read_or_refused(data) -> None:
+    """No message makes the readers raise anything but their own two errors."""
+    for read in (decode_envelope, decode_dead_letter, decode_item):
+        try:
+            read(data)
+        except (UnreadableEnvelopeError, NewerEnvelopeError):
+            pass
+
+
+def test_lone_surrogates_do_not_keep_an_item_from_being_written() -> None:
+    """A text that UTF-8 cannot hold is spelt out; body and all other fields stay exact."""
+    item = Item(
+        body=b"\xff",
+        properties={"\ud800": ["\udfff", {"a": 1}]},
+        field="/\ud800",
+        scores={"toy": Scores("1", "0", None, 0.25, {})},
+    )
+    back = decode_item(encode_item(item))
+    assert (back.body, back.scores) == (item.body, item.scores)
+    assert back.field == "/\\ud800"
+    assert back.properties == {"\\ud800": ["\\udfff", {"a": 1}]}
+    assert decode_dead_letter(encode_dead_letter(DeadLetter(item=item, failed_at=""))).item == back
+
+
+def test_a_pointer_decides_with_what_it_carries() -> None:
+    """A slim item has no body, and what decides its fate; restored, it is whole and points nowhere."""
+    whole = Item(body=b"abc", id="i", attempts=2, queued_at="q", braked=True, letter="l", traceparent="t")
+    pointer = slim(whole, "items/x.json")
+    assert pointer.is_pointer
+    assert (pointer.body, pointer.id, pointer.traceparent) == (b"", None, None)
+    assert (pointer.attempts, pointer.queued_at, pointer.braked, pointer.letter) == (2, "q", True, "l")
+    pointer.attempts = 5
+    restored = restore(pointer, decode_item(encode_item(whole)))
+    assert (restored.body, restored.id, restored.attempts, restored.blob) == (b"abc", "i", 5, None)
+    assert not restored.is_pointer
+
+
+def _fail(item: Item, reason: str, at: str = "t") -> None:
+    item.record(at=at, stage=Stage.STORE, reason=reason, field=None, exception="", failure_class="transient")
+
+
+def test_a_failure_that_differs_moves_the_one_before_into_history() -> None:
+    """History holds what differs, oldest first, bounded; the first time is kept."""
+    item = Item()
+    for number in range(40):
+        _fail(item, f"reason {number // 2}", at=f"t{number}")
+    assert item.first_failed_at == "t0"
+    assert item.reason == "reason 19"
+    assert [step.reason for step in item.history] == [f"reason {number}" for number in range(19)]
+    for number in range(30):
+        _fail(item, f"more {number}")
+    assert len(item.history) == 20
+    assert item.history[-1].reason == "more 28"
+
+
+def test_items_share_no_history() -> None:
+    """A failure of one item, or of a copy, never shows in another's history."""
+    one, other = Item(), Item()
+    _fail(one, "a")
+    copy = msgspec.structs.replace(one)
+    _fail(copy, "b")
+    assert (other.history, one.history) == ([], [])
+    assert [step.reason for step in copy.history] == ["a"]
+
+
+def test_texts_of_a_failure_are_bounded() -> None:
+    """However long an exception's text is, an item stays small."""
+    item = Item()
+    item.record(
+        at="t",
+        stage=Stage.SCORE,
+        reason="r" * 5_000,
+        field=None,
+        exception="e" * 1_000_000,
+        failure_class="unexpected",
+    )
+    assert len(encode_item(item)) < 3_000
