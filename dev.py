@@ -199,5 +199,5 @@ if __name__ == "__main__":
         print(stop, file=sys.stderr)
         sys.exit(stop.code)
     except KeyboardInterrupt:
-        print("Interrupted; typing the same command again goes on.", file=sys.stderr)
+        print("Interrupted. Typing the same command again takes it up anew.", file=sys.stderr)
         sys.exit(130)
