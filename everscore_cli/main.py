@@ -29,6 +29,9 @@ COMMANDS = {
     "provision": "everscore_cli.commands.services:provision",
     "send": "everscore_cli.commands.send:send",
     "query": "everscore_cli.commands.query:query",
+    "deadletters": "everscore_cli.commands.deadletters:app",
+    "replay": "everscore_cli.commands.replay:replay",
+    "partition": "everscore_cli.commands.partition:app",
 }
 
 

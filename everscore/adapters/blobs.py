@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
@@ -14,6 +15,25 @@ from everscore.classification import classify_storage
 from everscore.settings import Connection
 
 _JSON = ContentSettings(content_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a listing shows of a dead letter, without reading it.
+
+    Attributes:
+        name: of the blob.
+        stage, reason: why it is there; the reason in ASCII.
+        failed_at, enqueued_at: ISO-8601, UTC; empty where unknown.
+        size: bytes of the blob.
+    """
+
+    name: str
+    stage: str
+    reason: str
+    failed_at: str
+    enqueued_at: str
+    size: int
 
 
 class StorageBlobs:
@@ -48,6 +68,35 @@ class StorageBlobs:
     async def put_dead_letter(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
         """See everscore.ports.Blobs."""
         await self._put(self._dead_letters, name, data, metadata)
+
+    async def get_dead_letter(self, name: str) -> bytes | None:
+        """Read a dead letter; None when it is gone.
+
+        Raises:
+            Failure: it could not be read.
+        """
+        return await self._get(self._dead_letters, name)
+
+    async def list_dead_letters(self, prefix: str = "") -> AsyncGenerator[Letter]:
+        """The dead letters below a prefix, in the order of their names: by hour of enqueuing.
+
+        Raises:
+            Failure: they could not be listed.
+        """
+        container = self._client.get_container_client(self._dead_letters)
+        try:
+            async for blob in container.list_blobs(name_starts_with=prefix or None, include=["metadata"]):
+                metadata = blob.metadata or {}
+                yield Letter(
+                    name=blob.name,
+                    stage=metadata.get("stage", ""),
+                    reason=metadata.get("reason", ""),
+                    failed_at=metadata.get("failedat", ""),
+                    enqueued_at=metadata.get("enqueuedat", ""),
+                    size=blob.size or 0,
+                )
+        except AzureError as error:
+            raise failure_of(f"container {self._dead_letters}", error) from error
 
     async def delete_dead_letter(self, name: str) -> None:
         """See everscore.ports.Blobs."""
