@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from everscore_local.stack import PARTS, Stack
+from everscore_local.stack import PARTS, SERVICES, Stack
 
 TIMEOUT_SECONDS = 5.0
 _AMQP_HEADER = b"AMQP\x03\x01\x00\x00"
@@ -37,7 +37,7 @@ class PartHealth:
 
 
 async def check(stack: Stack) -> list[PartHealth]:
-    """Ask every part that the stack has."""
+    """Ask every part that the stack has: the services, and the host where it was started."""
     probes: dict[str, Callable[[Stack, aiohttp.ClientSession], Awaitable[str]]] = {
         "eventhubs": _eventhubs,
         "cosmos": _cosmos,
@@ -46,7 +46,8 @@ async def check(stack: Stack) -> list[PartHealth]:
     }
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        return await asyncio.gather(*(_check(stack, session, part, probes[part]) for part in PARTS))
+        parts = [part for part in PARTS if part in SERVICES or part in stack.state.running]
+        return await asyncio.gather(*(_check(stack, session, part, probes[part]) for part in parts))
 
 
 async def _check(

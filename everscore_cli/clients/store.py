@@ -20,7 +20,10 @@ async def documents(settings: Settings) -> AsyncIterator[ContainerProxy]:
             client = CosmosClient.from_connection_string(connection.connection_string)
         else:
             client = CosmosClient(connection.endpoints["account"], identity)
-        async with client:
-            yield client.get_database_client(settings.cosmos_database).get_container_client(
-                settings.cosmos_container
-            )
+        try:
+            async with client:
+                yield client.get_database_client(settings.cosmos_database).get_container_client(
+                    settings.cosmos_container
+                )
+        finally:  # entering reads the account; where that fails, its session is open all the same
+            await client.close()

@@ -17,7 +17,7 @@ from everscore_cli.console import err, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local import interrupts
 from everscore_local.endpoints import Ports
-from everscore_local.stack import HOST, PARTS, SERVICES, Stack, StackOptions
+from everscore_local.stack import HOST, PARTS, Stack, StackOptions
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 FreePorts = Annotated[
@@ -156,12 +156,12 @@ def show(stack: Stack, *, as_json: bool) -> None:
             }
         )
         return
-    table = Table("part", "at", "log")
+    table = Table("part", "at")
     for part in running:
-        table.add_row(part, places[part], str(stack.log(part)))
+        table.add_row(part, places[part])
     out.print(table)
-    missing = set(SERVICES) - set(running)
-    if not missing:
+    out.print(f"State and logs are in {stack.folder}.", highlight=False, soft_wrap=True)
+    if HOST in running:
         out.print("Next: [bold]everscore send[/], [bold]everscore status[/], [bold]everscore query[/].")
 
 

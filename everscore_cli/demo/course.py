@@ -128,7 +128,7 @@ async def run_course(stack: Stack, plan: Plan, rate: float, progress: Progress) 
             first=_worst(figures.latency(_of([plan.first], by_id), accepted)),
             steady=figures.latency(_of(plan.steady, by_id), accepted),
             sending=sending,
-            full=figures.throughput(accepted.values(), full_began, throttled_at),
+            full=figures.throughput(_accepted(_of(plan.full, by_id), accepted), full_began, throttled_at),
             throttled_requests=counters.throttled,
             seconds=seconds,
             documents=await _some_documents(documents, _of(plan.full, by_id)),
@@ -220,6 +220,12 @@ class _Watch:
 
 def _of(events: Sequence[Planned], by_id: Mapping[str, StoredDocument]) -> list[StoredDocument]:
     return [by_id[event.id] for event in events if event.id is not None and event.id in by_id]
+
+
+def _accepted(documents: Sequence[StoredDocument], accepted: Mapping[tuple[str, str], float]) -> list[float]:
+    """When the store accepted these documents."""
+    keys = ((document.pk, document.id) for document in documents)
+    return [accepted[key] for key in keys if key in accepted]
 
 
 def _worst(latency: figures.Latency | None) -> float | None:

@@ -75,6 +75,15 @@ def test_a_wrong_connection_string(app, refused, monkeypatch, text, words):
     refused(["send", str(events)], *words)
 
 
+def test_a_store_that_cannot_be_reached(app, refused, monkeypatch):
+    """Where no store answers, a query says so in one sentence, and leaves no open session behind."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("COSMOS", f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey=a2V5;")
+    refused(["query"], "cannot be reached", "everscore up")
+
+
 def test_a_hub_that_cannot_be_reached(app, refused, monkeypatch):
     """Where nobody listens the user is told what to start."""
     with closing(socket.socket()) as probe:
