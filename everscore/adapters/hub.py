@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError
 from azure.eventhub import EventData
@@ -21,7 +22,7 @@ from everscore.classification import quote
 from everscore.envelope import Source
 from everscore.failures import Failure, Stage, Transient
 from everscore.ports import HubEvent
-from everscore.settings import Connection
+from everscore.settings import Connection, parts_of
 
 # Readers of the trigger's own group are turned away by its owner level, and the default group always exists.
 GROUP = "$Default"
@@ -57,10 +58,14 @@ class HubReader:
     def __init__(self, connection: Connection, hub: str, *, credentials: Credentials) -> None:
         self.hub = hub
         if connection.connection_string:
+            # As the host names it in a trigger's metadata: without a port.
+            endpoint = parts_of(connection.connection_string)["endpoint"]
+            self.namespace = urlsplit(endpoint).hostname or ""
             self._client = EventHubConsumerClient.from_connection_string(
                 connection.connection_string, GROUP, eventhub_name=hub, retry_total=1
             )
         else:
+            self.namespace = connection.endpoints["namespace"]
             self._client = EventHubConsumerClient(
                 connection.endpoints["namespace"],
                 hub,
@@ -68,11 +73,6 @@ class HubReader:
                 credentials.get(connection.client_id),
                 retry_total=1,
             )
-
-    @property
-    def namespace(self) -> str:
-        """Host name of the namespace."""
-        return str(self._client._address.hostname)
 
     async def partitions(self) -> dict[str, PartitionState]:
         """Every partition by its id.

@@ -97,8 +97,10 @@ async def _first(hub: HubReader, checkpoints: CheckpointStore, partition_id: str
     state = states.get(partition_id)
     if state is None:
         raise CliError(f"The hub has no partition {partition_id}; it has {', '.join(sorted(states))}.")
-    if state.is_empty or to > state.last:
-        raise CliError(f"--to {to} is past the end of partition {partition_id}, which is {state.last}.")
+    if state.is_empty:
+        raise CliError(f"Partition {partition_id} holds no event.")
+    if to > state.last:
+        raise CliError(f"--to {to} is past the last event of partition {partition_id}, {state.last}.")
     checkpoint = await checkpoints.checkpoint(partition_id)
     passed = checkpoint.sequence_number if checkpoint else None
     if passed is not None and passed >= to:
