@@ -247,7 +247,7 @@ async def score_events(events: Sequence[func.EventHubEvent], context: func.Conte
     finally:
         await runtime.scoring_status.write()  # above all when no place took the batch
     level = logging.WARNING if summary.queued or summary.dead_lettered else logging.DEBUG
-    logger.log(level, "score_events: %s", summary)
+    logger.log(level, "%s", summary)
 
 
 async def retry_events(message: func.QueueMessage) -> None:
@@ -256,8 +256,8 @@ async def retry_events(message: func.QueueMessage) -> None:
     summary = await runtime.retrying.retry_events(
         message.get_body(), dequeue_count=message.dequeue_count or 1, message_id=message.id or ""
     )
-    level = logging.WARNING if summary.dead_lettered else logging.INFO
-    logger.log(level, "retry_events: %s", summary)
+    level = logging.WARNING if summary.dead_lettered else logging.DEBUG
+    logger.log(level, "%s", summary)
     await runtime.retry_status.write()
 
 

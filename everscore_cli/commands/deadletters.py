@@ -162,7 +162,7 @@ def redrive(
                     left = await found.placing.enqueue([Delayed(item, 0.0) for item in items])
                     if left:
                         raise CliError(
-                            f"The retry queue did not take {len(left):,} events; their letters are still there: "
+                            f"The retry queue did not take {len(left):,} events; their letters stay: "
                             "run the same command again."
                         )
                     sent += len(items)

@@ -86,7 +86,7 @@ def skip(
         print_json({"partition": partition_id, "skipped": count})
     elif count:
         out.print(
-            f"{count:,} events of partition {partition_id} are dead letters now, and its checkpoint is at {to}. "
+            f"{count:,} events of partition {partition_id} are dead letters; its checkpoint is at {to}. "
             "Once the cause is mended: everscore deadletters redrive --reason skipped",
             highlight=False,
         )
