@@ -24,7 +24,7 @@ from everscore.envelope import (
     UnreadableEnvelopeError,
     decode_envelope,
 )
-from everscore.events import Event
+from everscore.events import Event, unexpected
 from everscore.failures import Failure, Permanent, Stage, Unexpected
 from everscore.pipeline import Limits, NoPlaceAnswersError, count, is_final, note
 from everscore.placing import Delayed, Placing, letter_name
@@ -143,6 +143,8 @@ class Retrying:
             return await self._claim_checks.redeem(item)
         except Failure as failure:
             return Event(item, failure=failure)
+        except Exception as error:  # noqa: BLE001 - this one item's own: its neighbours go on
+            return Event(item, failure=unexpected(Stage.RETRY, error))
 
     def _judge(self, event: Event, now: datetime, stamp: str) -> None:
         """Note the failure, and turn it into a permanent one where patience has run out."""
