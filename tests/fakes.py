@@ -221,24 +221,33 @@ class FakeHub(Refusing):
 
 
 class FakePoison(Refusing):
-    """The poison queue: messages as texts, hidden once received."""
+    """The poison queue: messages as texts, hidden once received, until their lease ends."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: list[PoisonMessage] = []
+        self.messages: list[PoisonMessage] = []
         self.deleted: list[PoisonMessage] = []
         self.page = 32
+        self._hidden: set[str] = set()
 
     def put(self, text: str) -> PoisonMessage:
-        message = PoisonMessage(f"m{len(self.waiting) + len(self.deleted)}", text, "r", "")
-        self.waiting.append(message)
+        message = PoisonMessage(f"m{len(self.messages)}", text, "r", "")
+        self.messages.append(message)
         return message
+
+    def end_leases(self) -> None:
+        """What was received and not deleted appears again."""
+        self._hidden.clear()
+
+    @property
+    def left(self) -> list[PoisonMessage]:
+        """All messages that were not deleted, the hidden ones included."""
+        return [message for message in self.messages if message not in self.deleted]
 
     async def receive(self) -> list[PoisonMessage]:
         self.check()
-        gone = {message.id for message in self.deleted}
-        found = [message for message in self.waiting if message.id not in gone][: self.page]
-        self.waiting = [message for message in self.waiting if message not in found]
+        found = [message for message in self.left if message.id not in self._hidden][: self.page]
+        self._hidden |= {message.id for message in found}
         return found
 
     async def delete(self, message: PoisonMessage) -> None:

@@ -254,8 +254,9 @@ async def test_a_crashing_claim_check_is_dead_lettered_with_its_body() -> None:
         OUT,
         Configuration(Stage.RETRY, "storage refuses access"),
         Unexpected(Stage.RETRY, "storage answers 418"),
+        RuntimeError("nobody foresaw this"),
     ],
-    ids=lambda failure: failure.failure_class.value,
+    ids=lambda failure: type(failure).__name__,
 )
 async def test_an_unread_claim_check_is_never_dead_lettered(failure) -> None:
     """While its blob cannot be read an event is only a pointer, and goes back at whatever age and count."""

@@ -57,7 +57,7 @@ def test_a_mistake_is_named(tmp_path, change, sentence) -> None:
     """Each mistake is a sentence that names the file and the field."""
     path = tmp_path / "stream.json"
     path.write_text(json.dumps(GOOD | change))
-    with pytest.raises(ManifestError, match="stream.json") as raised:
+    with pytest.raises(ManifestError, match=r"stream\.json") as raised:
         load_stream(path)
     assert sentence in str(raised.value)
 

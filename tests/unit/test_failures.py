@@ -1,0 +1,42 @@
+"""The tree of failures."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from everscore import failures
+from everscore.failures import EverscoreError, Failure, FailureClass, Permanent, Retryable, Stage
+
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(failures, inspect.isclass)
+    if issubclass(kind, Failure) and kind not in (Failure, Retryable)
+]
+
+
+def test_every_class_has_one_exception() -> None:
+    """Each failure class is one exception, and each exception one class."""
+    assert sorted(kind.failure_class for kind in KINDS) == sorted(FailureClass)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_failure_is_permanent_or_retryable(kind) -> None:
+    """Nothing is both, nothing is neither, and all are this project's own."""
+    assert issubclass(kind, Permanent) is not issubclass(kind, Retryable)
+    assert issubclass(kind, EverscoreError)
+
+
+def test_a_failure_is_one_sentence() -> None:
+    """Its text has stage, reason, field and detail, as far as they are known."""
+    assert str(Permanent(Stage.DECODE, "not JSON")) == "decode: not JSON"
+    assert str(Permanent(Stage.SCORE, "wrong", "a text", field="/a")) == "score: wrong [/a]: a text"
+
+
+def test_the_drawing_names_every_class() -> None:
+    """The tree on top of the module shows each exception that there is."""
+    drawing = failures.__doc__ or ""
+    for _, kind in inspect.getmembers(failures, inspect.isclass):
+        if issubclass(kind, EverscoreError):
+            assert kind.__name__ in drawing

@@ -1,0 +1,87 @@
+"""What a function says of itself to the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from everscore.status import Status, decode_status
+from everscore.summary import Summary
+from tests.fakes import OUT, FakeBlobs
+
+
+async def report_of(status: Status, blobs: FakeBlobs):
+    """What is in the blob after a write."""
+    await status.write()
+    return decode_status(blobs.status["score_events"])
+
+
+async def test_counts_add_up_over_batches() -> None:
+    """The blob has the sums since the start, and the most frequent reason of the last failing batch."""
+    blobs = FakeBlobs()
+    status = Status("score_events", blobs, interval=60, has_policy=True)
+    status.scored(Summary(received=5, stored=3, queued=2, reasons=Counter({"store: a": 2, "decode: b": 1})))
+    status.scored(Summary(received=5, stored=4, superseded=1))
+    report = await report_of(status, blobs)
+    assert (report.received, report.stored, report.superseded, report.queued) == (10, 7, 1, 2)
+    assert report.last_failure == "store: a"
+    assert report.retry_policy is True
+
+
+async def test_a_missing_policy_is_loud_once(caplog) -> None:
+    """It is logged as critical at first, and stays in the report."""
+    blobs = FakeBlobs()
+    status = Status("score_events", blobs, interval=60, has_policy=True)
+    for _ in range(3):
+        status.policy_missing()
+    assert [record.levelname for record in caplog.records] == ["CRITICAL"]
+    assert (await report_of(status, blobs)).retry_policy is False
+
+
+async def test_the_brake_and_silence_are_noted() -> None:
+    """When and why, for the health page."""
+    blobs = FakeBlobs()
+    status = Status("score_events", blobs, interval=60, has_policy=True)
+    status.braked("decode: not JSON")
+    status.no_place("partition 1")
+    report = await report_of(status, blobs)
+    assert (report.brake_reason, report.no_place) == ("decode: not JSON", "partition 1")
+    assert report.braked_at
+    assert report.no_place_at
+
+
+async def test_it_is_written_at_most_once_in_an_interval() -> None:
+    """Busy functions do not write a blob a batch."""
+    blobs = FakeBlobs()
+    status = Status("score_events", blobs, interval=60, has_policy=False)
+    await status.write()
+    status.scored(Summary(received=1, stored=1))
+    assert (await report_of(status, blobs)).received == 0
+    eager = Status("score_events", blobs, interval=0, has_policy=False)
+    await eager.write()
+    eager.scored(Summary(received=1, stored=1))
+    assert (await report_of(eager, blobs)).received == 1
+
+
+@pytest.mark.parametrize("error", [OUT, RuntimeError("closed")])
+async def test_a_report_that_cannot_be_written_stops_nothing(error, caplog) -> None:
+    """Every event has its place by then: it is logged, and nothing is raised."""
+    blobs = FakeBlobs()
+    blobs.refuses = error
+    await Status("score_events", blobs, interval=0, has_policy=True).write()
+    assert "could not be written" in caplog.text
+
+
+def test_what_is_no_report_is_refused() -> None:
+    """Other bytes raise the decoder's own error."""
+    with pytest.raises(msgspec.DecodeError):
+        decode_status(b"words")
+
+
+def test_a_summary_is_one_line() -> None:
+    """It says what there is, and the worst reasons; what is nothing is left out."""
+    summary = Summary(received=3, stored=2, dead_lettered=1, reasons=Counter({"decode: not JSON": 1}))
+    assert str(summary) == "3 events, 2 stored, 1 dead-lettered: decode: not JSON (1)"
+    assert str(Summary()) == "0 events, 0 stored"
