@@ -77,8 +77,9 @@ class Launch:
         folder: the working folder.
         environment: what is set on top of this process's environment.
         log: the file that all output is appended to.
-        dies_with_parent: on Linux, end it (SIGTERM) when this process dies, however it dies. The thread that
-            starts the part must then live as long as the process.
+        dies_with_parent: on Linux, end it when this process dies, however it dies. The thread that starts the
+            part must then live as long as the process.
+        death_signal: how it is ended then.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Launch:
     environment: Mapping[str, str]
     log: Path
     dies_with_parent: bool = False
+    death_signal: signal.Signals = signal.SIGTERM
 
 
 class Starting:
@@ -114,7 +116,7 @@ class Starting:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C in the terminal reaches the one who started us, not us
-                    preexec_fn=_parent_death_hook() if launch.dies_with_parent else None,  # noqa: PLW1509
+                    preexec_fn=_parent_death_hook(launch.death_signal) if launch.dies_with_parent else None,  # noqa: PLW1509
                 )
             except OSError as error:
                 raise StackError(f"{launch.name} cannot be started: {error}.") from error
@@ -235,7 +237,7 @@ def _rotate(log: Path) -> None:
         log.replace(log.with_suffix(log.suffix + ".1"))
 
 
-def _parent_death_hook() -> Callable[[], None] | None:
+def _parent_death_hook(death_signal: signal.Signals) -> Callable[[], None] | None:
     """What a child runs before its program, so that Linux ends it when its parent dies."""
     if sys.platform != "linux":
         return None
@@ -244,8 +246,8 @@ def _parent_death_hook() -> Callable[[], None] | None:
     parent = os.getpid()
 
     def hook() -> None:
-        prctl(set_parent_death_signal, signal.SIGTERM)
+        prctl(set_parent_death_signal, death_signal)
         if os.getppid() != parent:  # it died in between
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), death_signal)
 
     return hook

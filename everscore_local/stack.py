@@ -6,6 +6,7 @@ nothing of one another, only the settings that this module hands to the host.
 
 from __future__ import annotations
 
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Mapping
@@ -238,6 +239,8 @@ class Stack:
                 environment=environment,
                 log=self.log(part),
                 dies_with_parent=self._dies_with_parent,
+                # With the services gone the host has nowhere to finish what it began; they write their state.
+                death_signal=signal.SIGKILL if part == HOST else signal.SIGTERM,
             )
         )
 
