@@ -25,6 +25,7 @@ class EventHubsOptions:
     batch_checkpoint_frequency: int = 1
     enable_checkpointing: bool = True
     prefetch_count: int = 300
+    prefetch_size_in_bytes: int | None = None
     initial_offset: str = "fromStart"
     initial_enqueued_time: datetime | None = None
     load_balancing_update_interval: float = 30.0
@@ -190,6 +191,7 @@ def _event_hubs(section: _Section) -> EventHubsOptions:
         batch_checkpoint_frequency=section.integer("batchCheckpointFrequency", 1, 1),
         enable_checkpointing=section.boolean("enableCheckpointing", default=True),
         prefetch_count=section.integer("prefetchCount", 300, 1),
+        prefetch_size_in_bytes=section.integer("prefetchSizeInBytes", 0, 0) or None,
         initial_offset=kind,
         initial_enqueued_time=enqueued,
         load_balancing_update_interval=interval,

@@ -91,6 +91,7 @@ class PartitionPump:
                 position,
                 inclusive=inclusive,
                 prefetch=self._options.prefetch_count,
+                prefetch_bytes=self._options.prefetch_size_in_bytes,
                 on_stolen=self.lose,
             )
             try:

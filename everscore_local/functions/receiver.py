@@ -10,6 +10,7 @@ azure-eventhub is pinned, and the tests of this folder fail if they change.
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -28,6 +29,8 @@ _KNOWN = {_SEQUENCE, _OFFSET, _ENQUEUED, _KEY}
 _FIRST_DELAY, _LARGEST_DELAY = 0.5, 10.0
 _OPEN_SECONDS = 60.0
 _FULL_POLL_SECONDS = 0.2
+# At most this many events of up to 1 MiB may pass the limit in bytes.
+_MOST_FRAMES = 64
 # The real processor asks for this level too: of two with the same the newer wins.
 OWNER_LEVEL = 0
 _STOLEN = b"amqp:link:stolen"
@@ -50,6 +53,7 @@ class PartitionReceiver:
         *,
         inclusive: bool,
         prefetch: int,
+        prefetch_bytes: int | None,
         on_stolen: Callable[[], None],
     ) -> None:
         self._client = client
@@ -57,8 +61,11 @@ class PartitionReceiver:
         self._position: Position = position
         self._inclusive = inclusive
         self._prefetch = prefetch
+        self._largest = prefetch_bytes
+        self._bytes = 0
         self._on_stolen = on_stolen
         self._interrupted = False
+        self._is_broken = False
         self._events: deque[ReceivedEvent] = deque()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -85,6 +92,7 @@ class PartitionReceiver:
         if self._interrupted:
             return []
         taken = [events.popleft() for _ in range(min(largest, len(events)))]
+        self._bytes -= sum(len(event.body) for event in taken)
         self._room.set()
         return taken
 
@@ -116,17 +124,19 @@ class PartitionReceiver:
                 await self._receive()
             except Exception as error:  # noqa: BLE001 - with a server that dies the SDK raises nearly anything
                 if _is_stolen(error):
-                    self._failure = PartitionStolenError(_first_line(error))
+                    self._failure = PartitionStolenError(_reason(error))
                     self._changed.set()
                     self._on_stolen()
                     return
-                _log.warning(
-                    "partition %s of %s: %s; connecting again in %g s",
+                # Said once an outage: the tries that follow are not news.
+                _log.log(
+                    logging.DEBUG if self._is_broken else logging.WARNING,
+                    "partition %s of %s: %s; connecting again",
                     self._source.partition,
                     self._source.hub,
-                    _first_line(error) or type(error).__name__,
-                    delay,
+                    _reason(error),
                 )
+                self._is_broken = True
             await asyncio.sleep(delay)
             delay = _FIRST_DELAY if self._position != before else min(delay * 2, _LARGEST_DELAY)
 
@@ -148,6 +158,9 @@ class PartitionReceiver:
             # Without a limit a server that accepts and never answers would be waited for for ever.
             async with asyncio.timeout(_OPEN_SECONDS):
                 await consumer._open()
+            if self._is_broken:
+                self._is_broken = False
+                _log.info("partition %s of %s: connected again", self._source.partition, self._source.hub)
             consumer._handler._message_received_callback = self._receiver_of(consumer)
             await self._drive(consumer)
         finally:
@@ -167,6 +180,7 @@ class PartitionReceiver:
                 self._undecodable = error
                 return
             events.append(event)
+            self._bytes += len(event.body)
             self._position, self._inclusive = event.offset, False
             # The link remembers the tag of every delivery for a disposition that is never sent.
             tags.clear()
@@ -182,21 +196,29 @@ class PartitionReceiver:
         while True:
             if self._undecodable is not None:
                 raise ConnectionLostError(f"an event cannot be read: {self._undecodable!r}")
-            if len(self._events) < self._prefetch:
+            credit = link.current_link_credit
+            if not self._is_full():
                 # Renews the credit where it is used up, then reads; asking for more frames than there is
-                # credit would sit out the socket's time-out.
-                credit = link.current_link_credit
-                if not await handler.do_work_async(batch=credit if credit > 0 else self._prefetch):
+                # credit would sit out the socket's time-out, and for many at once pass the limit in bytes.
+                frames = credit if credit > 0 else self._prefetch
+                if not await handler.do_work_async(batch=min(frames, _MOST_FRAMES)):
                     raise ConnectionLostError("the receiver has closed")
-            else:
-                # Enough is buffered: no new credit until some is taken, but heartbeats, and the news that
-                # the link was stolen.
-                self._room.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_FULL_POLL_SECONDS):
-                        await self._room.wait()
-                link.get_state()
+                continue
+            self._room.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FULL_POLL_SECONDS):
+                    await self._room.wait()
+            link.get_state()
+            if credit <= 0:
+                # No event can come, but the news that the link was stolen.
                 await handler._connection.listen(wait=0.001, batch=1)
+            else:
+                # Events are on their way and must wait; only the heartbeats must not.
+                await handler._connection._get_remote_timeout(time.time())
+
+    def _is_full(self) -> bool:
+        too_many = len(self._events) >= self._prefetch
+        return too_many or (self._largest is not None and self._bytes >= self._largest)
 
 
 def _event_of(message: Any) -> ReceivedEvent:
@@ -244,8 +266,10 @@ async def _close(consumer: Any) -> None:
         _log.debug("closing a link: %s", error)
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+def _reason(error: BaseException) -> str:
+    """Return one line: of the SDK's two, the description says more than the condition."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].removeprefix("Error Description: ") if lines else type(error).__name__
 
 
 async def _unused(_context: Any, _event: Any) -> None:

@@ -67,8 +67,13 @@ class Hub:
         found = self.store.list_ownership(self.namespace, self.name, self.group)
         return {item["partition_id"]: item["owner_id"] for item in found}
 
-    def close(self) -> None:
+    def disconnect(self) -> None:
+        """Close the producer; the next send makes a new one."""
         self._producer.close()
+        del self._producer
+
+    def close(self) -> None:
+        self.disconnect()
         self.store.close()
 
 
@@ -149,38 +154,53 @@ def _wait_for(
 @pytest.fixture(scope="session")
 def hub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The connection string of an Event Hubs server with hubs of one, two and four partitions."""
-    data = tmp_path_factory.mktemp("eventhubs")
-    hubs = [
-        part
-        for n in range(HUBS)
-        for count in (1, 2, 4)
-        for part in ("--hub", f"hub{n}x{count}:{count}:{GROUP}")
-    ]
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "everscore_local.eventhubs",
-            "--port",
-            "0",
-            "--data",
-            str(data),
-            "--key",
-            KEY,
-            *hubs,
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    port = json.loads(process.stdout.readline())["port"]
-    yield (
-        f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=RootManageSharedAccessKey;"
-        f"SharedAccessKey={KEY};UseDevelopmentEmulator=true;"
-    )
-    process.terminate()
-    process.wait(timeout=20)
-    process.stdout.close()
+    hubs = [f"hub{n}x{count}:{count}:{GROUP}" for n in range(HUBS) for count in (1, 2, 4)]
+    server = HubServer(tmp_path_factory.mktemp("eventhubs"), hubs)
+    server.start()
+    yield server.connection
+    server.end(signal.SIGTERM)
+
+
+class HubServer:
+    """An Event Hubs server that can be started again on its port and its data."""
+
+    def __init__(self, data: Path, hubs: list[str]) -> None:
+        self._command = [sys.executable, "-m", "everscore_local.eventhubs", "--data", str(data), "--key", KEY]
+        self._command += [part for hub in hubs for part in ("--hub", hub)]
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def connection(self) -> str:
+        return (
+            f"Endpoint=sb://127.0.0.1:{self._port};SharedAccessKeyName=RootManageSharedAccessKey;"
+            f"SharedAccessKey={KEY};UseDevelopmentEmulator=true;"
+        )
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [*self._command, "--port", str(self._port)], stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self._port = json.loads(self._process.stdout.readline())["port"]
+
+    def end(self, number: int) -> None:
+        if self._process is not None and self._process.stdout is not None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=20)
+            self._process.stdout.close()
+
+
+@pytest.fixture
+def own_hub(tmp_path: Path, azurite: Any) -> Iterator[tuple[HubServer, Hub]]:
+    """A server of one hub for tests that kill it."""
+    name = f"own-{uuid.uuid4().hex[:8]}"
+    server = HubServer(tmp_path / "hub", [f"{name}:1:{GROUP}"])
+    server.start()
+    hub = Hub(name, server.connection, azurite.connection_string)
+    yield server, hub
+    hub.close()
+    server.end(signal.SIGTERM)
 
 
 _used: dict[int, int] = {1: 0, 2: 0, 4: 0}

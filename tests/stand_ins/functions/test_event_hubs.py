@@ -190,3 +190,19 @@ def test_checkpoint_frequency_and_the_rest_at_a_graceful_stop(new_hub, new_host)
     assert hub.checkpoints() == {"0": 2}
     assert host.stop() == 0
     assert hub.checkpoints() == {"0": 4}
+
+
+def test_it_connects_again_after_the_hub_was_killed(own_hub, new_host):
+    """SIGKILL of the Event Hubs server: the host says so once, connects again and goes on without gap or repeat."""
+    server, hub = own_hub
+    hub.send(b"one")
+    host = new_host(hub=hub)
+    host.wait(lambda: hub.checkpoints() == {"0": 0}, "the first checkpoint")
+    hub.disconnect()  # the SDK forgets to close the socket of a producer whose server dies
+    server.end(signal.SIGKILL)
+    host.wait(lambda: "connecting again" in host.log(), "the news")
+    server.start()
+    hub.send(b"two")
+    host.wait(lambda: hub.checkpoints() == {"0": 1}, "the second checkpoint")
+    assert bodies(host.seen()) == [b"one", b"two"]
+    assert host.log().count("connecting again") == host.log().count("connected again") == 1
