@@ -1,0 +1,144 @@
+"""What operators do with dead letters, ranges of the hub and a partition that stands still."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+from tests.support.cli import cli_in
+
+SHORT = {
+    "eventHubs": {
+        "loadBalancingUpdateInterval": "00:00:01",
+        "partitionOwnershipExpirationInterval": "00:00:05",
+    },
+    "queues": {"maxPollingInterval": "00:00:00.2"},
+}
+# A fault of the worker library before this app sees a batch.
+LIBRARY_FAULT = """
+from azure.functions import eventhub as _eventhub
+
+_decode = _eventhub.EventHubTriggerConverter.decode
+
+
+def _fails(data, *, trigger_metadata):
+    if b"unreadable to the library" in b"".join(data.value.bytes):
+        raise ValueError("int() with base 10")
+    return _decode(data, trigger_metadata=trigger_metadata)
+
+
+_eventhub.EventHubTriggerConverter.decode = _fails
+"""
+
+
+def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
+    """A wrong stream.json makes dead letters; once it is mended a redrive stores them and removes the letters."""
+    with cli_in(tmp_path, stream={"time": "/when"}, host=SHORT) as cli:
+        cli.run("up", "--free-ports")
+        cli.run("send", "--count", "12")
+        cli.run("send", "-", stdin='{"id": "x", "carrier": "ZZ", "date": "2013-12-31"}\n')
+        cli.settled(deadLetters=13)
+
+        listing = cli.json("deadletters", "list", "--since", "1h")
+        assert listing["reasons"] == [{"stage": "validate", "reason": "time missing", "count": 13}]
+        name = listing["letters"][0]["name"]
+        assert cli.json("deadletters", "list", "--reason", "TIME", "--stage", "validate")["total"] == 13
+        assert cli.json("deadletters", "list", "--stage", "decode")["total"] == 0
+        assert cli.json("deadletters", "list", "--until", "2013-01-01")["total"] == 0
+        assert "time missing" in cli.run("deadletters", "list", "--limit", "1")
+        shown = json.loads(cli.run("deadletters", "show", name))
+        assert shown["item"]["field"] == "/when"
+        assert json.loads(shown["item"]["body"])["carrier"]
+        cli.run("deadletters", "show", "nothing.json", code=1)
+        assert "There is no dead letter nothing.json" in cli.said
+        cli.run("deadletters", "list", "--since", "yesterday", code=1)
+        assert "--since yesterday is no time" in cli.said
+
+        file = tmp_path / "letters.jsonl"
+        cli.run("deadletters", "export", str(file))
+        exported = [json.loads(line) for line in file.read_text().splitlines()]
+        assert {each["name"] for each in exported} == {
+            each["name"] for each in cli.json("deadletters", "list")["letters"]
+        }
+        assert json.loads(base64.b64decode(exported[0]["item"]["body"]))
+
+        manifest = json.loads((cli.app / "stream.json").read_text())
+        (cli.app / "stream.json").write_text(json.dumps({**manifest, "time": "/time"}))
+        cli.run("restart")
+        answer = cli.json("deadletters", "redrive", "--yes")
+        assert answer == {"found": 13, "redriven": 13, "skipped": 0}
+        # Twelve are stored; the one that has no time at all is a dead letter anew, with its history.
+        status = cli.settled(documents=12, deadLetters=1)
+        assert status["documents"] == 12
+        (left,) = cli.json("deadletters", "list")["letters"]
+        again = json.loads(cli.run("deadletters", "show", left["name"]))
+        assert again["item"]["field"] == "/time"
+        assert json.loads(again["item"]["body"])["carrier"] == "ZZ"
+
+        assert cli.json("deadletters", "purge", "--settled", "--yes") == {"found": 0, "deleted": 0}
+        assert cli.json("deadletters", "purge", "--yes") == {"found": 1, "deleted": 1}
+        assert cli.json("deadletters", "list")["total"] == 0
+
+
+def test_a_range_of_the_hub_is_replayed_and_changes_nothing(tmp_path):
+    """Events that are stored already are found superseded; a lost document comes back as it was."""
+    with cli_in(tmp_path, host=SHORT) as cli:
+        cli.run("up", "--free-ports")
+        cli.run("send", "--count", "60")
+        before = cli.settled(documents=60)
+        documents = cli.json("query", "--sql", "SELECT c.id, c._etag FROM c")
+        assert cli.json("replay", "--dry-run") == {"replayed": 0, "found": 60}
+        assert cli.json("replay", "--until", "2013-01-01") == {"replayed": 0, "found": 0}
+        partition = next(each for each in before["partitions"] if each["last"] is not None)
+        span = cli.json(
+            "replay",
+            "--partition",
+            partition["id"],
+            "--from-sequence",
+            "0",
+            "--to-sequence",
+            "1",
+            "--dry-run",
+        )
+        assert span["found"] == min(2, partition["last"] + 1)
+        assert cli.json("replay", "--since", "1h") == {"replayed": 60, "found": 60}
+        cli.settled(documents=60, deadLetters=0)
+        assert cli.json("query", "--sql", "SELECT c.id, c._etag FROM c") == documents
+        cli.run("replay", "--from-sequence", "1", code=1)
+        assert "give --partition too" in cli.said
+
+
+def test_a_partition_that_stands_still_is_led_on(tmp_path):
+    """A fault of the library holds the partition; skip dead-letters what stops it, and the rest goes on."""
+    with cli_in(tmp_path, host=SHORT) as cli:
+        trigger = cli.app / "function_app" / "__init__.py"
+        trigger.write_text(trigger.read_text() + LIBRARY_FAULT)
+        cli.run("up", "--free-ports")
+        flight = {"carrier": "UA", "date": "2013-12-31", "time": "2013-12-31T23:58:00-05:00"}
+        flight |= {"origin": "EWR", "dest": "IAH", "distance": 1400, "hour": 23, "month": 12}
+        flight |= {"dep_delay": 75, "cancelled": False}
+        bad = json.dumps({**flight, "id": "bad", "note": "unreadable to the library"})
+        cli.run("send", "-", stdin=bad + "\n")
+        stuck = next(each for each in cli.json("status")["partitions"] if each["last"] is not None)
+        assert stuck["last"] == 0
+        good = "".join(json.dumps({**flight, "id": f"good-{number}"}) + "\n" for number in range(5))
+        cli.run("send", "-", stdin=good)  # the same partition key, so the same partition
+        deadline = time.monotonic() + 30
+        while "int() with base 10" not in cli.run("logs", "functions"):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        status = cli.json("status")
+        assert status["lag"] == 6
+        assert status["documents"] == 0
+        cli.run("partition", "skip", stuck["id"], "--to", "99", "--yes", code=1)
+        assert "past the last event" in cli.said
+        answer = cli.json("partition", "skip", stuck["id"], "--to", "0", "--wait", "4", "--yes")
+        assert answer == {"partition": stuck["id"], "skipped": 1}
+        cli.settled(documents=5, deadLetters=1)
+        (letter,) = cli.json("deadletters", "list")["letters"]
+        shown = json.loads(cli.run("deadletters", "show", letter["name"]))
+        assert shown["item"]["body"] == bad
+        assert shown["item"]["reason"] == "skipped by an operator"
+        cli.run("partition", "skip", stuck["id"], "--to", "0", "--yes", code=1)
+        assert "is at" in cli.said
