@@ -59,8 +59,6 @@ def main(arguments: list[str] | None = None) -> None:
 
     0: done; 1: not done, or done with another result than hoped for; 2: wrong usage; 130: Ctrl-C.
     """
-    # Before anything imports onnxruntime, which else reports to Microsoft (microsoft/onnxruntime#27379).
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     # What the SDKs log on the way to an error says the same as the error, at greater length.
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     logging.getLogger("uamqp").setLevel(logging.CRITICAL)

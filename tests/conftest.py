@@ -17,8 +17,6 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # tests import function_app, which is never installed, and tests.support
     sys.path.insert(0, str(ROOT))
 
-# Before anything imports onnxruntime, which else reports to Microsoft (microsoft/onnxruntime#27379).
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from everscore_local import processes  # noqa: E402
 from everscore_local.azurite import connection_string  # noqa: E402
