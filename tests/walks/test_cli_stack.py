@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from everscore_local import processes
-from everscore_local.stack import Stack
 from everscore_local.state import read_state
+from tests.support.cli import Cli, cli_in
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = [
@@ -24,53 +20,11 @@ OWN = [
 INPUTS = {"origin": "EWR", "dest": "IAH", "distance": 1400, "hour": 23, "dep_delay": 75, "cancelled": False}
 
 
-class Cli:
-    """The command, run in the folder of an app with a state folder of its own."""
-
-    def __init__(self, app: Path, state: Path) -> None:
-        self.app, self.state = app, state
-        settings = {"EVENTHUB", "COSMOS", "STORAGE", "AzureWebJobsStorage"}
-        self.environment = {name: value for name, value in os.environ.items() if name not in settings}
-        self.environment["EVERSCORE_STATE"] = str(state)
-
-    def run(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
-        """Run it; its stdout. The exit code must be `code`, and there is never a trace."""
-        result = subprocess.run(
-            [sys.executable, "-m", "everscore_cli.main", *arguments],
-            cwd=self.app,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert result.returncode == code, (
-            f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
-        )
-        assert "Traceback" not in result.stderr
-        self.said = result.stderr
-        return result.stdout
-
-    def json(self, *arguments: str, stdin: str = "", code: int = 0):
-        """Run it with --json; what it printed."""
-        return json.loads(self.run(*arguments, "--json", stdin=stdin, code=code))
-
-
 @pytest.fixture
 def cli(tmp_path):
     """The command in a copy of the app; whatever it leaves running is ended."""
-    from tests.support.app import copy_app
-
-    app = copy_app(tmp_path / "app")
-    (app / "models" / "flights" / "events.jsonl.gz").symlink_to(
-        ROOT / "models" / "flights" / "events.jsonl.gz"
-    )
-    shutil.copy(ROOT / "local.settings.example.json", app)
-    state = tmp_path / "state"
-    yield Cli(app, state)
-    if (stack := Stack.find(state)) is not None:
-        stack.stop()
+    with cli_in(tmp_path) as cli:
+        yield cli
 
 
 def settled(cli: Cli, documents: int) -> dict:
