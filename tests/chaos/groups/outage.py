@@ -1,0 +1,109 @@
+"""The outage: the store is out of reach for a minute under full traffic; what it costs, and how soon all is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tests.chaos.bench import SETTINGS
+from tests.chaos.run import Run
+from tests.chaos.traffic import Sent
+
+SECONDS = 60
+STORED_WITHIN_SECONDS = 90
+EVENTS_A_MESSAGE = 20
+CORES = 1.0
+BEFORE, DURING, AFTER = "sent before the outage", "sent in the outage", "sent after the outage"
+_TICK = 0.05
+
+
+async def outage(run: Run) -> None:
+    """The outage: 60 s without a store, one event a send, the app and host.json as they are."""
+    for name in SETTINGS:
+        del run.settings[name]
+    run.settings["COSMOS"] = run.bench.cosmos_of_app
+    run.make_app(host={}, function_timeout="00:10:00")
+    await run.open()
+    await run.start_host()
+    rate = run.events / SECONDS
+    await _paced(run, run.flights.events(int(rate * 5), BEFORE), rate)
+    await run.drained()
+    before = await _stored(run)
+
+    events = run.flights.events(run.events, DURING)
+    watch = _Watch(run)
+    async with run.acting(DURING), run.bench.proxy.fault("store", mode="down"):
+        began = time.monotonic()
+        watching = asyncio.create_task(watch.run())
+        await _paced(run, events, rate)
+        took = time.monotonic() - began
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    ended = time.monotonic()
+    arriving = await run.lag()
+    cores = watch.cpu / watch.seconds
+    ratio = len(events) / max(1, watch.deepest)
+
+    async def all_stored() -> bool:
+        return await _stored(run) >= before + len(events)
+
+    await run.until(all_stored, STORED_WITHIN_SECONDS * 3, "everything is stored")
+    recovery = time.monotonic() - ended
+    run.notes += [
+        f"{len(events):,} events in {took:.0f} s ({len(events) / took:,.0f} a second), one a send",
+        f"retry queue: {watch.deepest:,} messages at most, one for {ratio:.0f} events (at least {EVENTS_A_MESSAGE})",
+        f"host and worker: {cores:.2f} cores on average (below {CORES:g}); {arriving:,} events were still in the hub",
+        f"all stored {recovery:.0f} s after the end (within {STORED_WITHIN_SECONDS})",
+    ]
+    if ratio < EVENTS_A_MESSAGE:
+        run.problem(DURING, f"one message for {ratio:.1f} events")
+    if cores >= CORES:
+        run.problem(DURING, f"{cores:.2f} cores")
+    if recovery > STORED_WITHIN_SECONDS:
+        run.problem(DURING, f"all stored only after {recovery:.0f} s")
+    await run.send(run.flights.events(int(rate), AFTER))
+    await run.passed()
+    await run.drained()
+
+
+class _Watch:
+    """Looks at queue and processor time once a second."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.deepest = 0
+        self.cpu = 0.0
+        self.seconds = 0.0
+
+    async def run(self) -> None:
+        began, cpu = time.monotonic(), self._run.host.cpu_seconds()
+        while True:
+            await asyncio.sleep(1)
+            self.deepest = max(self.deepest, await self._run.queued())
+            self.cpu = self._run.host.cpu_seconds() - cpu
+            self.seconds = time.monotonic() - began
+
+
+async def _paced(run: Run, events: list[Sent], rate: float) -> None:
+    """One event a send, spread over the connections; those of one key in order."""
+    lanes: list[list[Sent]] = [[] for _ in range(run.sender.CONNECTIONS)]
+    for number, each in enumerate(events):
+        lanes[number % len(lanes)].append(each)
+    began = time.monotonic()
+    step = len(lanes) / rate
+
+    async def lane(number: int) -> None:
+        for position, each in enumerate(lanes[number]):
+            ahead = position * step - (time.monotonic() - began)
+            if ahead > _TICK:
+                await asyncio.sleep(ahead)
+            await run.sender.send_single(each, number)
+            if position % 250 == 0:
+                run.progress()
+
+    await asyncio.gather(*(lane(number) for number in range(len(lanes))))
+
+
+async def _stored(run: Run) -> int:
+    state = await run.bench.store.state()
+    return int(state["databases"][run.names.database][run.names.container]["documents"])

@@ -1,0 +1,133 @@
+"""Which groups there are, and how one after the other is run."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import report
+from tests.chaos.bench import bench
+from tests.chaos.groups import (
+    guilty,
+    malformed,
+    messages,
+    mixed,
+    models,
+    outage,
+    places,
+    processes,
+    store,
+    versions,
+)
+from tests.chaos.mutations import MECHANISMS
+from tests.chaos.reckoning import Row
+from tests.chaos.run import NotInTimeError, Run, no_mutation
+from tests.support.services import ROOT
+
+EVENTS = 3_000
+_POOL = 60_000
+
+type Group = Callable[[Run], Awaitable[None]]
+
+GROUPS: dict[str, Group] = {
+    "g01": store.throttling,
+    "g02": store.transient,
+    "g03": store.broken_connections,
+    "g04": store.guilty_member,
+    "g05": store.refused,
+    "g06": places.places,
+    "g07": processes.deaths,
+    "g08": processes.ownership,
+    "g09": versions.versions,
+    "g10": malformed.malformed,
+    "g11": models.models,
+    "g12": messages.messages,
+    "g13": guilty.guilty,
+    "mixed": mixed.mixed,
+    "outage": outage.outage,
+}
+# Groups that need another number of events than the others.
+SIZES: dict[str, int] = {"mixed": 50_000, "outage": 60_000}
+
+
+@dataclass
+class Outcome:
+    """What one group found."""
+
+    group: str
+    title: str
+    rows: dict[str, Row] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether every event of every row came to its end."""
+        return bool(self.rows) and not self.problems and all(row.good for row in self.rows.values())
+
+
+async def run_all(
+    folder: Path, wanted: Sequence[str], *, seed: int, events: int | None, without: str | None = None
+) -> list[Outcome]:
+    """Run groups one after the other on one set of servers."""
+    mechanism = MECHANISMS[without] if without else None
+    groups = list(wanted) or ([mechanism.group] if mechanism else list(GROUPS))
+    outcomes = []
+    with report.progress() as bars:
+        async with bench(folder, groups) as servers:
+            for group in groups:
+                size = events or SIZES.get(group, EVENTS)
+                task = bars.add_task(group, total=None, what="")
+                say = _sayer(bars, task)
+                run = Run(
+                    servers,
+                    group,
+                    folder / group,
+                    flights=flights(),
+                    seed=seed,
+                    events=size,
+                    say=say,
+                    mutate=mechanism.take_out if mechanism else no_mutation,
+                )
+                outcomes.append(await _run(group, run))
+                bars.update(task, total=1, completed=1, what=f"{outcomes[-1].seconds:.0f} s")
+    return outcomes
+
+
+def _sayer(bars: Any, task: Any) -> Callable[[str], None]:
+    return lambda what: bars.update(task, what=what)
+
+
+async def _run(group: str, run: Run) -> Outcome:
+    action = GROUPS[group]
+    outcome = Outcome(group, (action.__doc__ or "").partition(": ")[2].rstrip(".\n"))
+    began = time.monotonic()
+    try:
+        await action(run)
+    except NotInTimeError as error:
+        outcome.problems.append(str(error))
+    try:
+        outcome.rows = await run.reckon()
+    finally:
+        await run.close()
+    outcome.notes = run.notes
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+_flights: list[dict[str, Any]] = []
+
+
+def flights() -> list[dict[str, Any]]:
+    """Real flights to draw from."""
+    if not _flights:
+        with gzip.open(ROOT / "models" / "flights" / "events.jsonl.gz") as lines:
+            _flights.extend(json.loads(line) for line in islice(lines, _POOL))
+    return _flights
