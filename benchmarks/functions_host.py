@@ -108,8 +108,10 @@ def main() -> None:
             stack.callback(process.terminate)
             return process, ready
 
-        _, ports = part("everscore_local.azurite", "--blob-port", "0", "--queue-port", "0", "--data", f"{folder}/azurite")
-        _, hub = part("everscore_local.eventhubs", "--port", "0", "--data", f"{folder}/hub", "--hub", "events:4", "--key", key)
+        data = f"{folder}/azurite"
+        _, ports = part("everscore_local.azurite", "--blob-port", "0", "--queue-port", "0", "--data", data)
+        where = ("--port", "0", "--data", f"{folder}/hub")
+        _, hub = part("everscore_local.eventhubs", *where, "--hub", "events:4", "--key", key)
         connection = (
             f"Endpoint=sb://127.0.0.1:{hub['port']};SharedAccessKeyName=RootManageSharedAccessKey;"
             f"SharedAccessKey={key};UseDevelopmentEmulator=true;"

@@ -22,6 +22,7 @@ from .executor import Executor, Trigger, Verdict
 from .functions import Function
 from .host_json import EventHubsOptions
 from .load_balancing import LoadBalancer
+from .outage import OutageLog
 from .partition_pump import PartitionPump
 
 _log = logging.getLogger("Host.EventHubs")
@@ -104,6 +105,7 @@ class EventHubListener:
         """Keep ownership and pumps in step until stopped."""
         partitions: list[str] = []
         delay = 0.5
+        outage = OutageLog(_log, f"{self._function.name}, hub {self._hub} and storage")
         while not self._stopping.is_set():
             try:
                 if not partitions:
@@ -113,17 +115,12 @@ class EventHubListener:
                 await self._balancer.cycle(partitions)
                 delay = 0.5
                 self._match_pumps()
+                outage.succeeded()
                 pause = self._options.load_balancing_update_interval
             except Exception as error:  # noqa: BLE001 - whatever the SDKs raise, the listener must go on trying
                 pause = delay
                 delay = min(delay * 2, 10.0)
-                _log.warning(
-                    "%s: hub %s or the storage cannot be reached (%s); trying again in %g s",
-                    self._function.name,
-                    self._hub,
-                    str(error).partition("\n")[0] or type(error).__name__,
-                    pause,
-                )
+                outage.failed(error)
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()

@@ -22,6 +22,7 @@ from .executor import Executor, Verdict
 from .functions import Function
 from .host_json import QueuesOptions
 from .options import DEFAULT_LEASE_SECONDS
+from .outage import OutageLog
 from .queue_message import NotBase64Error, build, decode
 
 _log = logging.getLogger("Host.Queues")
@@ -55,6 +56,7 @@ class QueueListener:
         self._options = options
         self._executor = executor
         self._lease = lease_seconds
+        self._outage = OutageLog(_log, f"queue {name}")
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
@@ -125,13 +127,16 @@ class QueueListener:
                 messages_per_page=self._options.batch_size, visibility_timeout=self._lease
             ).by_page()
             # One page is one request; the SDK would go on until the queue is empty.
+            received: list[QueueMessage] = []
             async for page in pages:
-                return [message async for message in page]
-            return []
+                received = [message async for message in page]
+                break
+            self._outage.succeeded()
+            return received
         except ResourceNotFoundError:
             return []
         except AzureError as error:
-            _log.warning("queue %s cannot be read: %s", self._name, error.message.partition("\n")[0])
+            self._outage.failed(error)
             return []
 
     def _start(self, message: QueueMessage) -> None:

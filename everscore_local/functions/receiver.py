@@ -20,6 +20,7 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import ConnectionLostError
 
 from .event_hub_data import PartitionIdentity, ReceivedEvent
+from .outage import OutageLog, reason
 
 _log = logging.getLogger("Host.EventHubs")
 
@@ -65,7 +66,7 @@ class PartitionReceiver:
         self._bytes = 0
         self._on_stolen = on_stolen
         self._interrupted = False
-        self._is_broken = False
+        self._outage = OutageLog(_log, f"partition {source.partition} of {source.hub}")
         self._events: deque[ReceivedEvent] = deque()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -124,19 +125,11 @@ class PartitionReceiver:
                 await self._receive()
             except Exception as error:  # noqa: BLE001 - with a server that dies the SDK raises nearly anything
                 if _is_stolen(error):
-                    self._failure = PartitionStolenError(_reason(error))
+                    self._failure = PartitionStolenError(reason(error))
                     self._changed.set()
                     self._on_stolen()
                     return
-                # Said once an outage: the tries that follow are not news.
-                _log.log(
-                    logging.DEBUG if self._is_broken else logging.WARNING,
-                    "partition %s of %s: %s; connecting again",
-                    self._source.partition,
-                    self._source.hub,
-                    _reason(error),
-                )
-                self._is_broken = True
+                self._outage.failed(error)
             await asyncio.sleep(delay)
             delay = _FIRST_DELAY if self._position != before else min(delay * 2, _LARGEST_DELAY)
 
@@ -158,9 +151,7 @@ class PartitionReceiver:
             # Without a limit a server that accepts and never answers would be waited for for ever.
             async with asyncio.timeout(_OPEN_SECONDS):
                 await consumer._open()
-            if self._is_broken:
-                self._is_broken = False
-                _log.info("partition %s of %s: connected again", self._source.partition, self._source.hub)
+            self._outage.succeeded()
             consumer._handler._message_received_callback = self._receiver_of(consumer)
             await self._drive(consumer)
         finally:
@@ -264,12 +255,6 @@ async def _close(consumer: Any) -> None:
             await consumer.close()
     except Exception as error:  # noqa: BLE001 - the connection is broken or the server gone: nothing to give back
         _log.debug("closing a link: %s", error)
-
-
-def _reason(error: BaseException) -> str:
-    """Return one line: of the SDK's two, the description says more than the condition."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("Error Description: ") if lines else type(error).__name__
 
 
 async def _unused(_context: Any, _event: Any) -> None:

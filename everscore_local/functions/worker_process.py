@@ -4,20 +4,22 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import WorkerDiedError, WorkerStartError
 from .worker import frames
+from .worker_output import OutputRelay
 
 _BOOTSTRAP = Path(__file__).parent / "worker" / "bootstrap.py"
 _log = logging.getLogger("Host.Worker")
 # A worker that was told to stop and does not is killed after this many seconds.
 _STOP_SECONDS = 2.0
-# One line of the app's own output; longer ones are cut by the reader, not lost.
-_LINE_LIMIT = 1 << 20
+_READ_AHEAD = 1 << 20
+# Its last answers are already in the socket when a worker has ended.
+_LAST_WORDS_SECONDS = 0.5
 # The library adds this, a link and the whole import path to the message of an ImportError.
 _ADVICE = " Cannot find module. Please check the requirements.txt"
 
@@ -45,12 +47,19 @@ class Result:
 class WorkerProcess:
     """A running worker. Make it with ``start``; when ``died`` is set it can do nothing more."""
 
-    def __init__(self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        writer: asyncio.StreamWriter,
+        outputs: Sequence[OutputRelay],
+    ) -> None:
         self._process = process
         self._writer = writer
         self._waiting: dict[str, asyncio.Future[Result]] = {}
         self._names: dict[str, str] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._outputs = outputs
+        self._reading: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
         self.died = asyncio.Event()
         self.functions: list[dict[str, Any]] = []
@@ -70,6 +79,7 @@ class WorkerProcess:
             WorkerStartError: the interpreter is missing, or the app cannot be loaded.
         """
         ours, theirs = socket.socketpair()
+        outputs = OutputRelay(logging.INFO), OutputRelay(logging.WARNING)
         try:
             process = await asyncio.create_subprocess_exec(
                 python,
@@ -81,23 +91,23 @@ class WorkerProcess:
                 cwd=app_dir,
                 env={**_defaults(app_dir), **environment},
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdout=outputs[0].descriptor,
+                stderr=outputs[1].descriptor,
                 pass_fds=[theirs.fileno()],
-                limit=_LINE_LIMIT,
             )
         except OSError as error:
             ours.close()
             raise WorkerStartError(f"The worker cannot be started with {python}: {error}.") from error
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
-        worker = cls(process, writer)
-        worker._tasks = [
-            asyncio.create_task(worker._read(reader)),
-            asyncio.create_task(worker._relay_output(process.stdout, logging.INFO)),
-            asyncio.create_task(worker._relay_output(process.stderr, logging.WARNING)),
-        ]
+            for output in outputs:
+                output.release()
+        for output in outputs:
+            await output.start()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_AHEAD)
+        worker = cls(process, writer, outputs)
+        worker._reading = asyncio.create_task(worker._read(reader))
+        worker._watching = asyncio.create_task(worker._watch(worker._reading))
         writer.write(frames.encode(("init", verbose)))
         try:
             worker.functions = await worker._ready
@@ -149,7 +159,8 @@ class WorkerProcess:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
-        await asyncio.gather(*self._tasks)
+        if self._watching is not None:
+            await self._watching
         await self.died.wait()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -164,8 +175,17 @@ class WorkerProcess:
             if self._process.returncode is None:
                 self._process.kill()
             await self._process.wait()
-            self._bury()
             self._writer.close()
+            for output in self._outputs:
+                await output.close()
+            self._bury()
+
+    async def _watch(self, reading: asyncio.Task[None]) -> None:
+        """End the reading of a dead worker's socket, which a process that it forked may hold open."""
+        await self._process.wait()
+        await asyncio.wait([reading], timeout=_LAST_WORDS_SECONDS)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
     def _dispatch(self, message: tuple[Any, ...]) -> None:
         match message:
@@ -184,21 +204,6 @@ class WorkerProcess:
                 self._ready.set_result(functions)
             case ("ready", error, _):
                 self._ready.set_exception(WorkerStartError(str(error).partition(_ADVICE)[0]))
-
-    async def _relay_output(self, stream: asyncio.StreamReader | None, level: int) -> None:
-        if stream is None:
-            return
-        log = logging.getLogger("Worker.output")
-        while True:
-            try:
-                line = await stream.readline()
-            except ValueError:
-                log.log(level, "(a line of more than %d bytes was left out)", _LINE_LIMIT)
-                continue
-            if not line:
-                return
-            if text := line.decode("utf-8", "replace").rstrip():
-                log.log(level, "%s", text)
 
     def _bury(self) -> None:
         self.died.set()

@@ -144,6 +144,8 @@ async def _serve(descriptor: int, app_dir: str) -> None:
 def run(descriptor: int, app_dir: str, parent: int) -> None:
     """Serve the host on an inherited socket until it closes; never returns."""
     life.die_with(parent)
+    # A program that a function starts must not hold the socket open after this process has died.
+    os.set_inheritable(descriptor, False)
     # Both may reach the whole process group, but only the host decides: it drains first, then says stop. A
     # handler that does nothing, unlike SIG_IGN, is not inherited by programs that a function starts.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 import typing
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,15 @@ def behave(bodies: list[bytes]) -> None:
             continue
         if action == "raise":
             raise ValueError(f"told to raise ({name})")
-        if action == "die":
+        if action == "orphan":
+            # A program that outlives the worker and holds its output and, forked, its socket.
+            program = subprocess.Popen(["sleep", "60"])
+            forked = os.fork()
+            if not forked:
+                time.sleep(60)
+                os._exit(0)
+            note(function="orphans", pids=[program.pid, forked])
+        if action in ("die", "orphan"):
             os.kill(os.getpid(), signal.SIGKILL)
         if action == "hang":
             time.sleep(600)
