@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from . import keys
-from .log import InvalidPositionError, Limits, PartitionLog
+from .log import Limits, PartitionLog
 from .messages import PublishedEvent, bake
 from .performatives import LinkRefusedError
 
@@ -84,11 +84,7 @@ class Partition:
         Raises:
             StorageError: the disk did not take it.
         """
-        self.log.append(
-            len(events),
-            now,
-            lambda index, sequence, offset, stamp: bake(events[index], sequence, offset, stamp),
-        )
+        self.log.append(events, now, bake)
         for readers in self._readers.values():
             for reader in readers:
                 reader.wake()
@@ -255,6 +251,3 @@ class Namespace:
     def now(self) -> int:
         """Milliseconds since 1970."""
         return int(self.clock() * 1000)
-
-
-__all__ = ["Hub", "HubDefinition", "HubError", "InvalidPositionError", "Namespace", "Partition", "Reader"]

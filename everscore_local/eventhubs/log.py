@@ -7,6 +7,7 @@ Every append is in the operating system's hands when it returns, so it outlives 
 import contextlib
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,11 +108,11 @@ class PartitionLog:
         """Bytes of events in memory."""
         return self._recent_bytes
 
-    def append(self, count: int, now: int, bake: Bake) -> None:
+    def append[T](self, events: Sequence[T], now: int, bake: Bake[T]) -> None:
         """Write the events of one send, all or none.
 
         Args:
-            count: How many.
+            events: As `bake` takes them; at least one.
             now: Milliseconds since 1970; the log never goes back in time.
             bake: Encodes each.
 
@@ -126,13 +127,13 @@ class PartitionLog:
             active = self._roll()
         if active.is_empty:
             self._active_since = time
-        data, events, last_offset = active.build_block(self.next_sequence, time, count, bake)
+        data, baked, last_offset = active.build_block(self.next_sequence, time, events, bake)
         self._write(data, active.size)
-        active.grown(Block(active.size, active.size + len(data), self.next_sequence, count, time))
-        self.next_sequence += count
+        active.grown(Block(active.size, active.size + len(data), self.next_sequence, len(baked), time))
+        self.next_sequence += len(baked)
         self.last_offset = last_offset
         self.last_time = time
-        self._remember(events)
+        self._remember(baked)
 
     def _write(self, data: bytes, size: int) -> None:
         try:

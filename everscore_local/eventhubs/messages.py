@@ -6,6 +6,7 @@ Source: OASIS AMQP 1.0, part 3.2 (message format); the annotations' names are wh
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from . import codec
@@ -37,6 +38,11 @@ class Section(IntEnum):
     FOOTER = 0x78
 
 
+# Plain numbers: comparing with an enumeration's members costs more than all the rest of a section.
+_HEADER, _MESSAGE_ANNOTATIONS = int(Section.HEADER), int(Section.MESSAGE_ANNOTATIONS)
+_DATA, _FOOTER = int(Section.DATA), int(Section.FOOTER)
+
+
 class PublishedEvent(NamedTuple):
     """An event as its sender made it, taken apart where the hub adds its own annotations.
 
@@ -54,15 +60,48 @@ class PublishedEvent(NamedTuple):
 
 
 def _section(message: bytes, position: int) -> tuple[int, int]:
-    """Read a section's descriptor: the number and the position of its value."""
-    if message[position : position + 2] == b"\x00\x53" and position + 2 < len(message):
-        return message[position + 2], position + 3
-    if position >= len(message) or message[position] != 0:
+    """Read a section's descriptor in any of its encodings: the number and the position of its value."""
+    if message[position] != 0:
         raise codec.DecodeError(f"no message section at byte {position}")
     descriptor, position = codec.decode(message, position + 1)
     if not isinstance(descriptor, int):
         raise codec.DecodeError(f"unknown message section {descriptor!r}")
     return descriptor, position
+
+
+def _walk(message: bytes) -> list[tuple[int, int, int, int]]:
+    """Find the sections of a message: descriptor, position, position of the value, end.
+
+    Raises:
+        codec.DecodeError: the message does not end where its last section does.
+    """
+    found = []
+    position, size = 0, len(message)
+    try:
+        while position < size:
+            # The forms that senders use are read here; what else is allowed takes the longer way.
+            if message[position] == 0 and message[position + 1] == 0x53:
+                section, start = message[position + 2], position + 3
+            else:
+                section, start = _section(message, position)
+            constructor = message[start]
+            if constructor in _SHORT:
+                end = start + 2 + message[start + 1]
+            elif constructor in _LONG:
+                end = start + 5 + int.from_bytes(message[start + 1 : start + 5])
+            else:
+                end = codec.skip(message, start)
+            found.append((section, position, start, end))
+            position = end
+    except IndexError as error:
+        raise codec.DecodeError("the message is cut short") from error
+    if position > size:
+        raise codec.DecodeError("the message is cut short")
+    return found
+
+
+_SHORT = frozenset({0xA0, 0xC0, 0xC1})
+_LONG = frozenset({0xB0, 0xD0, 0xD1})
 
 
 def publish(message: bytes, message_format: int) -> tuple[list[PublishedEvent], str | None]:
@@ -80,17 +119,14 @@ def publish(message: bytes, message_format: int) -> tuple[list[PublishedEvent], 
 def _open_batch(message: bytes) -> tuple[list[PublishedEvent], str | None]:
     key: str | None = None
     bodies: list[bytes] = []
-    position = 0
-    while position < len(message):
-        section, start = _section(message, position)
-        position = codec.skip(message, start)
-        if section == Section.DATA:
-            body, _ = codec.decode(message, start)
-            if not isinstance(body, bytes):
+    for section, _, start, end in _walk(message):
+        if section == _DATA:
+            constructor = message[start]
+            if constructor not in {0xA0, 0xB0}:
                 raise codec.DecodeError("a data section holds no bytes")
-            bodies.append(body)
-        elif section == Section.MESSAGE_ANNOTATIONS:
-            key = _own_annotations(message[start:position])[2]
+            bodies.append(message[start + (2 if constructor == 0xA0 else 5) : end])
+        elif section == _MESSAGE_ANNOTATIONS:
+            key = _own_annotations(message[start:end])[2]
     if not bodies:
         raise codec.DecodeError("a batch without an event")
     return [_take_apart(body, key)[0] for body in bodies], key
@@ -99,41 +135,42 @@ def _open_batch(message: bytes) -> tuple[list[PublishedEvent], str | None]:
 def _take_apart(message: bytes, envelope_key: str | None) -> tuple[PublishedEvent, str | None]:
     header = b""
     annotations, count, key = b"", 0, None
-    position = 0
-    size = len(message)
-    while True:
-        section, start = _section(message, position)
-        if section > Section.MESSAGE_ANNOTATIONS:
-            break
-        after = codec.skip(message, start)
-        if section == Section.HEADER:
-            header = message[position:after]
-        elif section == Section.MESSAGE_ANNOTATIONS:
-            annotations, count, key = _own_annotations(message[start:after])
-        position = after
-        if position == size:
-            break
-    rest = message[position:]
-    while position < size:  # what a receiver could not read must not get in
-        section, start = _section(message, position)
-        if not Section.PROPERTIES <= section <= Section.FOOTER:
-            raise codec.DecodeError(f"unknown message section 0x{section:02x}")
-        position = codec.skip(message, start)
+    rest = 0
+    is_body = False
+    for section, position, start, end in _walk(message):
+        if section > _MESSAGE_ANNOTATIONS:
+            if section > _FOOTER:
+                raise codec.DecodeError(f"unknown message section 0x{section:02x}")
+            is_body = True
+            continue
+        if is_body or section < _HEADER:  # what a receiver could not read must not get in
+            raise codec.DecodeError(f"message section 0x{section:02x} is out of place")
+        if section == _MESSAGE_ANNOTATIONS:
+            annotations, count, key = _own_annotations(message[start:end])
+        elif section == _HEADER:
+            header = message[position:end]
+        rest = end
+    if not is_body:
+        raise codec.DecodeError("a message without a body")
     if envelope_key is not None:
         key = envelope_key
     if key is not None:
         annotations += codec.symbol(PARTITION_KEY) + codec.string(key)
         count += 2
-    return PublishedEvent(header, annotations, count, rest), key
+    return PublishedEvent(header, annotations, count, message[rest:]), key
 
 
+@lru_cache(maxsize=256)
 def _own_annotations(encoded: bytes) -> tuple[bytes, int, str | None]:
-    """Separate the sender's annotations from those that the hub sets: pairs, their count, partition key."""
+    """Separate the sender's annotations from those that the hub sets: pairs, their count, partition key.
+
+    Cached, since most events of a sender have the same ones, or none.
+    """
     values, _ = codec.decode(encoded)
     if not isinstance(values, dict):
         raise codec.DecodeError("message annotations are no map")
     found = values.get(PARTITION_KEY)
-    key = found.decode() if isinstance(found, bytes) else found
+    key = found.decode(errors="replace") if isinstance(found, bytes) else found
     if key is not None and not isinstance(key, str):
         raise codec.DecodeError("the partition key is no text")
     if values.keys() <= _OURS:
@@ -213,10 +250,8 @@ def parse_request(message: bytes) -> Request:
     """
     message_id, reply_to, body = codec.NULL, "", None
     properties: dict[str, object] = {}
-    position = 0
-    while position < len(message):
-        section, start = _section(message, position)
-        value, position = codec.decode(message, start)
+    for section, _, start, _ in _walk(message):
+        value, _ = codec.decode(message, start)
         match section, value:
             case Section.PROPERTIES, [_, *others]:
                 first = start + {0xC0: 3, 0xD0: 9}[message[start]]

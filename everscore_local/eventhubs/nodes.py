@@ -6,7 +6,8 @@ from enum import Enum
 from urllib.parse import unquote
 
 from . import codec
-from .hub import InvalidPositionError, Partition
+from .hub import Partition
+from .log import InvalidPositionError
 from .performatives import LinkRefusedError
 from .sas import resource_path
 

@@ -11,7 +11,7 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -30,8 +30,8 @@ _INDEX_EVERY = 64 * 1024
 
 READ_SIZE = 256 * 1024
 
-type Bake = Callable[[int, int, int, bytes], bytes]
-"""Encodes an event from its index in the send, sequence number, offset, and enqueued time (8 bytes, ms)."""
+type Bake[T] = Callable[[T, int, int, bytes], bytes]
+"""Encodes an event, given its sequence number, offset, and enqueued time (8 bytes, ms)."""
 
 
 class DamagedSegmentError(Exception):
@@ -118,8 +118,8 @@ class Segment:
         """Give the offset of a position in the file."""
         return self.base_offset + position - _HEADER.size
 
-    def build_block(
-        self, base_sequence: int, enqueued_at: int, count: int, bake: Bake
+    def build_block[T](
+        self, base_sequence: int, enqueued_at: int, events: Sequence[T], bake: Bake[T]
     ) -> tuple[bytes, list[bytes], int]:
         """Encode the next block.
 
@@ -129,18 +129,21 @@ class Segment:
         offset = self.offset_at(self.size) + _BLOCK.size
         last_offset = offset
         stamp = enqueued_at.to_bytes(8)
-        events: list[bytes] = []
+        sequence = base_sequence
+        baked: list[bytes] = []
         parts: list[bytes] = []
-        for index in range(count):
-            event = bake(index, base_sequence + index, offset, stamp)
-            events.append(event)
-            parts += (len(event).to_bytes(4), event)
+        for event in events:
+            encoded = bake(event, sequence, offset, stamp)
+            baked.append(encoded)
+            size = len(encoded)
+            parts += (size.to_bytes(4), encoded)
             last_offset = offset
-            offset += 4 + len(event)
+            offset += 4 + size
+            sequence += 1
         body = b"".join(parts)
-        head = _BLOCK.pack(len(body), 0, count, base_sequence, enqueued_at)
+        head = _BLOCK.pack(len(body), 0, len(baked), base_sequence, enqueued_at)
         checksum = zlib.crc32(body, zlib.crc32(head[_CHECKED_FROM:]))
-        return b"".join((head[:4], checksum.to_bytes(4), head[_CHECKED_FROM:], body)), events, last_offset
+        return b"".join((head[:4], checksum.to_bytes(4), head[_CHECKED_FROM:], body)), baked, last_offset
 
     def grown(self, block: Block) -> None:
         """Take note of a block that was appended."""

@@ -11,7 +11,7 @@ from typing import Self
 
 from .connection import Connection
 from .hub import Hub, HubDefinition, HubError, Namespace
-from .log import Limits
+from .log import Limits, StorageError
 from .performatives import ProtocolError
 
 _LOG = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Server:
             for hub in self._namespace.hubs.values():
                 try:
                     hub.expire()
-                except OSError:
+                except (OSError, StorageError):
                     _LOG.exception("Retention could not do its work on hub %s; it tries again", hub.name)
             await asyncio.sleep(every)
 

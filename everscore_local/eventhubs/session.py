@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import attaching, codec, performatives
-from .links import MAX_MESSAGE_SIZE, Link, OutgoingLink, Subscriber
+from .links import MAX_MESSAGE_SIZE, Link, Subscriber
 from .performatives import (
     ACCEPTED,
     Frame,
@@ -179,6 +179,3 @@ class Session:
         self._next_delivery_id = (self._next_delivery_id + 1) % _MODULO
         self._next_outgoing_id = (self._next_outgoing_id + count) % _MODULO
         self._remote_window -= count
-
-
-__all__ = ["OutgoingLink", "Session"]

@@ -80,15 +80,25 @@ class Server:
             self.connection, group, eventhub_name=hub, retry_total=0, socket_timeout=0.02, **options
         )
 
-    def receive(self, count: int, hub: str = "events", **options: Any) -> list[EventData]:
-        """Receive so many events, in the order they came."""
+    def receive(
+        self,
+        count: int,
+        hub: str = "events",
+        *,
+        group: str = "everscore",
+        places: list[str] | None = None,
+        **options: Any,
+    ) -> list[EventData]:
+        """Receive so many events, in the order they came; `places` takes the partition of each."""
         received: list[EventData] = []
         problems: list[Exception] = []
         done = threading.Event()
 
-        def on_event(_: Any, event: EventData | None) -> None:
+        def on_event(context: Any, event: EventData | None) -> None:
             if event is not None and not done.is_set():
                 received.append(event)
+                if places is not None:
+                    places.append(context.partition_id)
                 if len(received) >= count:
                     done.set()
 
@@ -97,7 +107,7 @@ class Server:
             done.set()
 
         options.setdefault("starting_position", "-1")
-        client = self.consumer(hub)
+        client = self.consumer(hub, group)
         thread = threading.Thread(
             target=client.receive, args=(on_event,), kwargs={"on_error": on_error, **options}
         )

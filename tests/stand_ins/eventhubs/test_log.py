@@ -28,13 +28,11 @@ def opened(folder: Path, limits: Limits = SMALL) -> Iterator[PartitionLog]:
 
 def append(log: PartitionLog, *bodies: bytes, now: int = 1000) -> None:
     """Append one send; each event's bytes say where it stands."""
-    log.append(
-        len(bodies),
-        now,
-        lambda index, sequence, offset, stamp: (
-            b"%d|%d|%d|%s" % (sequence, offset, int.from_bytes(stamp), bodies[index])
-        ),
-    )
+    log.append(bodies, now, _mark)
+
+
+def _mark(body: bytes, sequence: int, offset: int, stamp: bytes) -> bytes:
+    return b"%d|%d|%d|%s" % (sequence, offset, int.from_bytes(stamp), body)
 
 
 def read(log: PartitionLog, sequence: int = 0, count: int = 3) -> list[bytes]:
