@@ -1,0 +1,152 @@
+"""Builds the pipeline from settings and adapters."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from everscore.adapters.blobs import StorageBlobs
+from everscore.adapters.cosmos import CosmosStore
+from everscore.adapters.credentials import Credentials
+from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
+from everscore.breaker import BreakingStore, State
+from everscore.claim_checks import ClaimChecks
+from everscore.events import Decoder, load_hook
+from everscore.housekeeping import Housekeeping
+from everscore.model_source import ModelSource
+from everscore.pipeline import Limits, Pipeline
+from everscore.placing import Placing
+from everscore.processing import Processing
+from everscore.retrying import Patience, Retrying
+from everscore.settings import Settings, load_settings
+from everscore.status import Status
+from everscore.storing import Storing
+from everscore.stream import load_stream
+from function_app import event_dates
+from function_app.hub_on_demand import HubOnDemand
+
+ROOT = Path(__file__).resolve().parent.parent
+_NOISY = ("azure.core", "azure.cosmos", "azure.identity", "azure.storage", "azure.eventhub")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Everything that outlives an invocation."""
+
+    settings: Settings
+    credentials: Credentials
+    store: CosmosStore
+    queue: StorageQueue
+    poison: StoragePoisonQueue
+    blobs: StorageBlobs
+    hub: HubOnDemand
+    models: ModelSource
+    pipeline: Pipeline
+    retrying: Retrying
+    keeper: Housekeeping
+    scoring_status: Status
+    retry_status: Status
+    fast_dates: bool
+
+    async def close(self) -> None:
+        """Close every client."""
+        for client in (self.store, self.queue, self.poison, self.blobs, self.hub, self.credentials):
+            await client.close()
+
+
+def build() -> Runtime:
+    """Everything that outlives an invocation, ready to be used; nothing is connected yet.
+
+    Raises:
+        SettingError: a setting is missing or wrong.
+        ManifestError: stream.json is missing or wrong.
+    """
+    for name in _NOISY:  # a log line a request would cost more than the request
+        logging.getLogger(name).setLevel(logging.WARNING)
+    settings = load_settings()
+    stream = load_stream(ROOT / "stream.json")
+    storage = settings.storage_connection()
+    cosmos = settings.cosmos_connection()
+    settings.eventhub_connection()
+    hook = load_hook(settings.decoder) if settings.decoder else None
+    # What can be wrong was checked above: a client made before a raise would never be closed.
+    credentials = Credentials()
+    store = CosmosStore(
+        cosmos,
+        settings.cosmos_database,
+        settings.cosmos_container,
+        timeout=settings.cosmos_timeout_seconds,
+        credentials=credentials,
+    )
+    breaking = BreakingStore(
+        store, failures=settings.breaker_failures, longest_pause=settings.breaker_pause_seconds
+    )
+    timeout = settings.storage_timeout_seconds
+    queue = StorageQueue(storage, settings.retry_queue, timeout=timeout, credentials=credentials)
+    poison = StoragePoisonQueue(storage, settings.retry_queue, timeout=timeout, credentials=credentials)
+    blobs = StorageBlobs(
+        storage,
+        dead_letters=settings.deadletter_container,
+        claim_checks=settings.claimcheck_container,
+        timeout=timeout,
+        credentials=credentials,
+    )
+    decoder = Decoder(
+        stream,
+        decompressed_limit=settings.decompressed_limit_mib * 1024 * 1024,
+        hook=hook,
+    )
+    models = ModelSource(ROOT / "models" / stream.model, threads=settings.model_threads)
+    processing = Processing(
+        decoder=decoder, models=models, storing=Storing(breaking, parallel=settings.cosmos_parallel_batches)
+    )
+    placing = Placing(queue, blobs)
+    hub = HubOnDemand(settings, credentials)
+    claim_checks = ClaimChecks(blobs, hub)
+    limits = Limits(
+        batch_deadline=settings.batch_deadline_seconds,
+        time_budget=settings.time_budget_seconds,
+        brake_minimum=settings.brake_minimum_events,
+        linger=settings.linger_seconds,
+    )
+    patience = Patience(
+        give_up=timedelta(days=settings.retry_give_up_days), brake=timedelta(hours=settings.brake_hours)
+    )
+    interval = settings.status_interval_seconds
+    scoring_status = Status("score_events", blobs, interval=interval, has_policy=True)
+    retry_status = Status("retry_events", blobs, interval=interval, has_policy=False)
+    return Runtime(
+        settings=settings,
+        credentials=credentials,
+        store=store,
+        queue=queue,
+        poison=poison,
+        blobs=blobs,
+        hub=hub,
+        models=models,
+        pipeline=Pipeline(
+            processing=processing,
+            placing=placing,
+            status=scoring_status,
+            limits=limits,
+            store_is_out=lambda: breaking.state is not State.CLOSED,
+        ),
+        retrying=Retrying(
+            processing=processing,
+            placing=placing,
+            queue=queue,
+            blobs=blobs,
+            claim_checks=claim_checks,
+            status=retry_status,
+            limits=limits,
+            patience=patience,
+        ),
+        keeper=Housekeeping(
+            poison=poison, queue=queue, placing=placing, claim_checks=claim_checks, patience=patience
+        ),
+        scoring_status=scoring_status,
+        retry_status=retry_status,
+        fast_dates=settings.fast_event_dates and event_dates.install(),
+    )
