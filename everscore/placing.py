@@ -150,16 +150,20 @@ def _why(error: Exception) -> str:
 
 
 def blob_name(item: Item, *, hour: datetime) -> str:
-    """``<yyyy>/<mm>/<dd>/<hh>/<hub>-<partition>-<sequence>-<index>.json``; the same for each repeat.
+    """``<yyyy>/<mm>/<dd>/<hh>/<mmssfff>-<hub>-<partition>-<sequence>-<index>.json``; repeats have the same.
 
-    Without a sequence number, the SHA-256 of the body stands in for the place in the hub.
+    Minute to millisecond of its enqueuing are part of it, since a hub made anew counts from 0 again, perhaps
+    within the hour; they are missing where that time is not known. Without a sequence number, the SHA-256 of
+    the body stands in for the place in the hub.
     """
     source = item.source
     if source.sequence_number is None:
         place = f"{source.hub or 'unknown'}-{hashlib.sha256(item.body).hexdigest()}"
     else:
         place = f"{source.hub or 'unknown'}-{source.partition or 'unknown'}-{source.sequence_number}"
-    return f"{hour:%Y/%m/%d/%H}/{place}-{source.index}.json"
+    enqueued = _parsed(source.enqueued_at)
+    moment = f"{enqueued:%M%S}{enqueued.microsecond // 1000:03}-" if enqueued else ""
+    return f"{hour:%Y/%m/%d/%H}/{moment}{place}-{source.index}.json"
 
 
 def letter_name(item: Item) -> str:
@@ -168,13 +172,14 @@ def letter_name(item: Item) -> str:
 
 
 def _hour(item: Item, otherwise: datetime) -> datetime:
-    for text in (item.source.enqueued_at, item.first_failed_at):
-        if text:
-            try:
-                return times.parse(text)
-            except ValueError:
-                continue
-    return otherwise
+    return _parsed(item.source.enqueued_at) or _parsed(item.first_failed_at) or otherwise
+
+
+def _parsed(text: str | None) -> datetime | None:
+    try:
+        return times.parse(text) if text else None
+    except ValueError:
+        return None
 
 
 def ascii_text(text: str) -> str:

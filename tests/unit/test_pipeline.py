@@ -78,7 +78,7 @@ async def test_a_dead_letter_keeps_bytes_and_says_why() -> None:
     assert letter.item.body == body
     assert (letter.item.field, letter.item.failure_class) == ("/pk", "permanent")
     assert not letter.item.dead_letter
-    assert list(world.blobs.dead_letters) == ["2026/11/25/10/events-0-9-0.json"]
+    assert list(world.blobs.dead_letters) == ["2026/11/25/10/3000000-events-0-9-0.json"]
     [metadata] = world.blobs.metadata.values()
     assert metadata["stage"] == "validate"
     assert metadata["reason"] == "partition key is null"

@@ -167,6 +167,16 @@ def test_names_tell_events_apart() -> None:
     assert all(name.startswith("2026/11/25/09/") for name in names)
 
 
+def test_a_hub_made_anew_never_writes_over_what_the_old_one_left() -> None:
+    """The same place of a hub that counts from 0 again has another name, even within the hour."""
+    places = [
+        Source(hub="h", partition="0", sequence_number=1, enqueued_at=f"2026-11-25T10:{at}Z")
+        for at in ("07:08.009", "07:08.010")
+    ]
+    names = [letter_name(Item(source=place)) for place in places]
+    assert names == [f"2026/11/25/10/{at}-h-0-1-0.json" for at in ("0708009", "0708010")]
+
+
 @pytest.mark.parametrize(
     ("enqueued", "failed", "hour"),
     [
