@@ -309,8 +309,8 @@ async def test_records_of_one_body_have_fates_of_their_own() -> None:
     [queued] = world.queued
     assert (queued.body, queued.unwrapped, queued.source.index) == (records[2], True, 2)
     assert sorted(world.blobs.dead_letters) == [
-        "2026/11/25/10/events-0-7-1.json",
-        "2026/11/25/10/events-0-7-3.json",
+        "2026/11/25/10/3000000-events-0-7-1.json",
+        "2026/11/25/10/3000000-events-0-7-3.json",
     ]
 
 

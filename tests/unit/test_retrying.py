@@ -421,7 +421,7 @@ async def test_a_redriven_body_of_records_keeps_the_letters_of_its_records() -> 
     """A record's new dead letter, though named as the body's was, is not removed by its neighbours."""
     world = World(stream=stream_of(unwrap="array"))
     whole = item_of(7, b"[" + body_of(0, pk=None) + b"," + body_of(1) + b"," + body_of(2) + b"]")
-    whole.letter = "2026/11/25/10/events-0-7-0.json"
+    whole.letter = "2026/11/25/10/3000000-events-0-7-0.json"
     world.blobs.dead_letters[whole.letter] = encode_dead_letter(DeadLetter(item=whole, failed_at=ago()))
     queue(world, whole)
     with world.store.refusing():
