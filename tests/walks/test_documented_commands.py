@@ -28,10 +28,14 @@ THROTTLE = """curl --json '{"rus": 400, "seconds": 20}' http://127.0.0.1:8082/th
 # Which test runs each sub-command of `everscore`; here each documented line is checked to be one it takes.
 STACK = "tests/walks/test_cli_stack.py::test_a_day_with_the_local_stack"
 HERE = "tests/walks/test_documented_commands.py::test_the_stand_ins_alone"
+OPERATORS = "tests/walks/test_cli_operators.py::"
 RUN_BY = {
     **dict.fromkeys(("up", "down", "send", "query", "status", "logs", "restart", "reset"), STACK),
     "services": HERE,
     "provision": HERE,
+    "deadletters": f"{OPERATORS}test_dead_letters_are_listed_shown_exported_redriven_and_purged",
+    "replay": f"{OPERATORS}test_a_range_of_the_hub_is_replayed_and_changes_nothing",
+    "partition": f"{OPERATORS}test_a_partition_that_stands_still_is_led_on",
 }
 
 # The other commands, and what runs them.
