@@ -71,8 +71,8 @@ async def _run(arguments: argparse.Namespace) -> None:
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, _interrupted, stop)
     worker = WorkerClient.of_app(
         options.python,
         app_dir,
@@ -92,6 +92,13 @@ async def _run(arguments: argparse.Namespace) -> None:
     finally:
         await asyncio.wait([opening])
         await (host.stop() if host is not None else worker.close())
+
+
+def _interrupted(stop: asyncio.Event) -> None:
+    """Drain on the first Ctrl-C; whoever presses it again does not want to wait."""
+    if stop.is_set():
+        os._exit(130)
+    stop.set()
 
 
 def _host_class() -> "type[Host]":

@@ -67,7 +67,7 @@ class LoadBalancer:
         counts = Counter(claim.owner for claim in active)
         counts.setdefault(self._owner, 0)
         free = unclaimed(partitions, active)
-        wanted = self._choose(len(partitions), counts, free, active)
+        wanted = choose(self._owner, len(partitions), counts, free, active)
         if wanted is None:
             return False
         claim = current.get(wanted)
@@ -77,22 +77,28 @@ class LoadBalancer:
         self._owned[wanted] = won
         return True
 
-    def _choose(
-        self, total: int, counts: Counter[str], free: list[str], active: list[Ownership]
-    ) -> str | None:
-        """Return the partition to claim next, None where this host has its share."""
-        mine = counts[self._owner]
-        share = total // len(counts)
-        if free:
-            # Below the share, or at it while some are left over.
-            return random.choice(free) if mine <= share else None  # noqa: S311 - nothing secret
-        most = max(counts.values())
-        if mine < share:
-            rich = [owner for owner, count in counts.items() if count > share]
-        elif mine == share and most > share + 1:
-            rich = [owner for owner, count in counts.items() if count > share + 1]
-        else:
-            return None
-        rich = [owner for owner in rich if owner != self._owner and counts[owner] == most]
-        candidates = [claim.partition for claim in active if claim.owner in rich]
-        return random.choice(candidates) if candidates else None  # noqa: S311 - nothing secret
+
+def choose(
+    owner: str, total: int, counts: Counter[str], free: Sequence[str], active: Sequence[Ownership]
+) -> str | None:
+    """Return the partition that a host claims next, None where it has its share.
+
+    Args:
+        owner: the host that asks.
+        total: number of partitions.
+        counts: partitions of each live host, its own count included.
+        free: partitions that nobody has.
+        active: the claims that count.
+    """
+    mine = counts[owner]
+    share = total // len(counts)
+    # With a remainder somebody must take one more, but only while nobody is worse off.
+    if mine > share or (mine == share and min(counts.values()) < share):
+        return None
+    if free:
+        return random.choice(free)  # noqa: S311 - nothing secret
+    rich = {name for name, count in counts.items() if count > share + 1}
+    if not rich and mine < share:
+        rich = {name for name, count in counts.items() if count == share + 1}
+    candidates = [claim.partition for claim in active if claim.owner in rich]
+    return random.choice(candidates) if candidates else None  # noqa: S311 - nothing secret

@@ -1,8 +1,15 @@
 """Ownership and checkpoints: shared with other hosts and with the Python SDK's own store."""
 
 import threading
+from collections import Counter
+from datetime import UTC, datetime
 
 from azure.eventhub import EventHubConsumerClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from everscore_local.functions.checkpoints import Ownership
+from everscore_local.functions.load_balancing import choose
 
 
 def test_two_hosts_share_the_partitions_and_one_takes_over(new_hub, new_host):
@@ -27,6 +34,31 @@ def test_two_hosts_share_the_partitions_and_one_takes_over(new_hub, new_host):
     second.wait(lambda: set(hub.checkpoints().values()) == {1}, "the checkpoints after the kill")
     seen = {bytes.fromhex(body) for note in second.seen() for body in note["bodies"]}
     assert seen == {f"{when} {n}".encode() for when in ("before", "after") for n in range(4)}
+
+
+@given(
+    total=st.integers(1, 32),
+    hosts=st.integers(1, 6),
+    held=st.lists(st.integers(-1, 5), min_size=32, max_size=32),
+    seed=st.randoms(use_true_random=False),
+)
+def test_any_distribution_becomes_even(total, hosts, held, seed):
+    """From any claims, and in any order of turns, hosts end up with shares that differ by at most one."""
+    now = datetime.now(UTC)
+    owners = {str(n): held[n] if held[n] < hosts else -1 for n in range(total)}
+    for _ in range(4 * total * hosts + 8):
+        me = str(seed.randrange(hosts))
+        active = [Ownership(p, str(o), "etag", now) for p, o in owners.items() if o >= 0]
+        counts = Counter(claim.owner for claim in active)
+        counts.update({str(n): 0 for n in range(hosts)})
+        free = [p for p, o in owners.items() if o < 0]
+        wanted = choose(me, total, counts, free, active)
+        if wanted is not None:
+            assert owners[wanted] != int(me)
+            owners[wanted] = int(me)
+    shares = [list(owners.values()).count(n) for n in range(hosts)]
+    assert sum(shares) == total
+    assert max(shares) - min(shares) <= 1
 
 
 def test_ownership_taken_in_mid_batch_drops_the_batch_without_checkpoint(new_hub, new_host):
