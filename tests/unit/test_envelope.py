@@ -85,6 +85,17 @@ def test_many_small_items_share_a_message() -> None:
     assert len(messages) < 4
 
 
+@pytest.mark.parametrize("size", [0, 10, 4_000, 9_000, 13_000, 20_000, 27_000])
+def test_items_of_any_one_size_stay_below_the_limit(size) -> None:
+    """Messages are filled up to the limit and no further, however the sizes divide it."""
+    items = [Item(body=b"x" * size) for _ in range(40)]
+    messages, too_large = pack(items)
+    assert not too_large
+    assert max(len(base64.b64encode(packed.message)) for packed in messages) <= MESSAGE_LIMIT
+    each = len(encode_item(items[0])) + 1
+    assert len(messages) <= -(-40 // (MESSAGE_LIMIT // 4 * 3 // each - 1 or 1))
+
+
 def test_what_is_empty_is_left_out() -> None:
     """A fresh item is its body alone on the wire; names are in camel case, the body in base64."""
     assert encode_item(Item(body=b"\x00")) == b'{"body":"AA=="}'

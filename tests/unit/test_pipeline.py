@@ -162,8 +162,13 @@ async def test_dead_letters_wait_in_the_queue_while_blobs_refuse() -> None:
     assert world.blobs.letters[0].item.body == b"{"
 
 
-async def test_where_no_place_answers_an_endless_policy_gets_the_batch_back() -> None:
+async def test_where_no_place_answers_an_endless_policy_gets_the_batch_back(monkeypatch) -> None:
     """With the policy in force the batch is handed back at once, by an exception of this one kind."""
+
+    def hold(_):
+        raise AssertionError("it waits, though the host would bring the batch again")
+
+    monkeypatch.setattr(backoff, "hold", hold)
     world = World(budget=60)
     with world.store.refusing(), world.queue.refusing(), pytest.raises(NoPlaceAnswersError) as raised:
         await world.score(item_of(4), item_of(5))

@@ -113,6 +113,16 @@ async def test_our_own_write_come_back_is_a_repeat() -> None:
     assert where.accepted == [("p", "id-1")]
 
 
+async def test_a_repeat_of_unknown_place_is_a_repeat_too() -> None:
+    """Without a sequence number the same event again is no newer than itself: nothing is written."""
+    where = FakeStore()
+    for _ in range(2):
+        event = event_of(1, source=Source(enqueued_at="2026-11-25T10:30:00.000Z"))
+        await store(where, event)
+    assert event.done is Done.SUPERSEDED
+    assert where.accepted == [("p", "id-1")]
+
+
 async def test_the_same_content_from_a_later_place_keeps_its_scores() -> None:
     """Sent again by its producer, an event moves time and source forward; its scores stay."""
     where = FakeStore()
