@@ -1,0 +1,13 @@
+// For `az deployment sub create`: the environment "prod". Values of the environment stand in for what is here.
+using 'main.bicep'
+
+import { prod } from 'sizes.bicep'
+
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'prod')
+param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+param purpose = 'prod'
+param sizes = prod
+// A JSON array of { principalId, principalType }: nobody by default.
+param operators = json(readEnvironmentVariable('EVERSCORE_OPERATORS', '[]'))
+// A JSON array of addresses.
+param alertEmails = json(readEnvironmentVariable('EVERSCORE_ALERT_EMAILS', '[]'))
