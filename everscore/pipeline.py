@@ -219,6 +219,7 @@ class Pipeline:
                 failure_class=Unexpected.failure_class,
             )
             item.queued_at = stamp
+            item.crashes = 1  # of one of them it is true
         waiting = [Delayed(item, 1.0) for item in items]
         attempt = 0
         while waiting := await self._placing.enqueue(waiting, alone=True):

@@ -171,6 +171,11 @@ def letter_name(item: Item) -> str:
     return blob_name(item, hour=_hour(item, times.now()))
 
 
+def suspect_name(item: Item) -> str:
+    """The name of the mark that an item has while it is tried as one that may kill the worker."""
+    return f"suspects/{blob_name(item, hour=_hour(item, times.now()))}"
+
+
 def _hour(item: Item, otherwise: datetime) -> datetime:
     return _parsed(item.source.enqueued_at) or _parsed(item.first_failed_at) or otherwise
 

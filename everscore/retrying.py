@@ -32,12 +32,12 @@ from everscore.ports import Blobs, RetryQueue
 from everscore.processing import Processing
 from everscore.status import Status
 from everscore.summary import Summary
+from everscore.suspects import NotTriedError, Suspects
 
 logger = logging.getLogger(__name__)
 
-# Dequeue counts climb only by crashes, since an invocation holds before it raises.
-SPLIT_FROM_DEQUEUE = 3
-DEAD_FROM_DEQUEUE = 6
+# Dequeue counts climb by crashes alone, since an invocation holds before it raises: crashes of any event.
+SUSPECT_FROM_DEQUEUE = 3
 UNEXPECTED_LIMIT = 3
 _NEWER_DELAY = 60.0
 
@@ -78,6 +78,7 @@ class Retrying:
         self._status = status
         self._limits = limits
         self._patience = patience
+        self._suspects = Suspects(blobs)
 
     async def retry_events(self, message: bytes, *, dequeue_count: int, message_id: str) -> Summary:
         """Take a message to its end; returning means that it may be deleted.
@@ -101,11 +102,22 @@ class Retrying:
             return await self._end(
                 [foreign(message, message_id, "retry message unreadable", str(unreadable))], budget
             )
-        if dequeue_count >= DEAD_FROM_DEQUEUE and len(items) == 1:
-            return await self._end([await self._crashed(items[0], budget)], budget)
-        if dequeue_count >= SPLIT_FROM_DEQUEUE and len(items) > 1:
+        if dequeue_count >= SUSPECT_FROM_DEQUEUE and len(items) > 1:
             return await self._split(items, budget)
+        if len(items) == 1 and (dequeue_count >= SUSPECT_FROM_DEQUEUE or items[0].crashes):
+            return await self._try_suspect(items[0], budget)
         return await self._try(items, budget)
+
+    async def _try_suspect(self, item: Item, budget: Deadline) -> Summary:
+        """Try an item that may be the one that kills the worker; a dead letter once it is known to be."""
+        try:
+            async with self._suspects.trial(item, budget) as guilty:
+                if guilty:
+                    return await self._end([await self._crashed(item, budget)], budget)
+                item.crashes = 0  # if it lives through this, it was another
+                return await self._try([item], budget)
+        except NotTriedError as error:
+            raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
 
     async def _try(self, items: list[Item], budget: Deadline) -> Summary:
         whole, unread = await self._read_claim_checks(items)
@@ -245,6 +257,8 @@ class Retrying:
         logger.error(
             "A retry message of %d events seems to kill the worker: it is split, unread.", len(items)
         )
+        for item in items:
+            item.crashes = item.crashes or 1
         waiting = [Delayed(item, 1.0) for item in items]
         attempt = 0
         while waiting := await self._placing.enqueue(waiting, alone=True):

@@ -218,18 +218,86 @@ async def test_a_climbing_dequeue_count_splits_a_message_unread(dequeue_count, m
         assert len(world.stored) == 3
 
 
-@pytest.mark.parametrize(("dequeue_count", "dead"), [(5, False), (6, True)])
-async def test_a_single_item_that_keeps_crashing_is_dead_lettered_unread(dequeue_count, dead) -> None:
-    """From the 6th delivery on a single item goes to the dead letters, its body included."""
+async def die_trying(world: World, dequeue_count: int) -> None:
+    """The worker dies while it tries the message: nothing that it would do afterwards is done."""
+
+    class Death(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        world.blobs.refuses = Death()
+        raise Death
+
+    world.store.judge = die
+    messages = list(world.queue.messages)
+    with pytest.raises(Death):
+        await world.retry(dequeue_count=dequeue_count)
+    world.queue.messages = messages
+    world.blobs.refuses = None
+    world.store.judge = lambda *_: None
+
+
+async def test_the_event_that_kills_the_worker_is_dead_lettered_unread() -> None:
+    """After three deaths while it alone was tried, an item goes to the dead letters, its body included."""
+    world = World()
+    queue(world, item_of(1))
+    for deaths in range(3):
+        await die_trying(world, 3 + deaths)
+        assert not world.blobs.dead_letters
+    calls = len(world.models.model.calls)
+    await world.retry(dequeue_count=6)
+    [letter] = world.blobs.letters
+    assert (letter.item.reason, letter.item.body) == ("crashes the worker", body_of(1))
+    assert len(world.models.model.calls) == calls
+    assert not world.stored
+    queue(world, item_of(1))
+    await world.retry(dequeue_count=3)
+    assert len(world.stored) == 1, "a redriven item is tried anew"
+
+
+@pytest.mark.parametrize("dequeue_count", [3, 6, 50])
+async def test_who_died_beside_the_guilty_is_stored(dequeue_count) -> None:
+    """A dequeue count, however high, is no proof: an item that the worker lives through is stored."""
     world = World()
     queue(world, item_of(1))
     await world.retry(dequeue_count=dequeue_count)
-    assert bool(world.stored) is not dead
-    if dead:
-        [letter] = world.blobs.letters
-        assert letter.item.reason == "crashes the worker"
-        assert letter.item.body == body_of(1)
-        assert not world.models.model.calls
+    assert len(world.stored) == 1
+    assert not world.blobs.dead_letters
+
+
+async def test_suspects_are_tried_one_at_a_time() -> None:
+    """While one suspect is under way no other begins, so that a death is that one's."""
+    world = World(budget=30.0)
+    running = most = 0
+    write = world.store.write
+
+    async def slow(pk, writes):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return await write(pk, writes)
+
+    world.store.write = slow
+    for number in range(5):
+        queue(world, item_of(number), crashes=1)
+    messages, world.queue.messages = world.queue.messages, []
+    await asyncio.gather(
+        *(world.retrying.retry_events(message, dequeue_count=1, message_id="m") for message, _ in messages)
+    )
+    assert (len(world.stored), most) == (5, 1)
+
+
+async def test_a_suspect_without_a_mark_is_not_tried() -> None:
+    """While blobs refuse, nothing could be proven: the message stays."""
+    world = World()
+    queue(world, item_of(1))
+    with world.blobs.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.retry(dequeue_count=3)
+    assert not world.stored
+    await world.retry(dequeue_count=4)
+    assert len(world.stored) == 1
 
 
 async def test_a_crashing_claim_check_is_dead_lettered_with_its_body() -> None:
@@ -237,6 +305,8 @@ async def test_a_crashing_claim_check_is_dead_lettered_with_its_body() -> None:
     world = World()
     with world.store.refusing():
         await world.score(item_of(1, pad="x" * 60_000))
+    for deaths in range(3):
+        await die_trying(world, 3 + deaths)
     world.blobs.reads_refuse = OUT
     with pytest.raises(NoPlaceAnswersError):
         await world.retry(dequeue_count=6)
