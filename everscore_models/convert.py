@@ -81,7 +81,7 @@ def convert(
         ExportError: it cannot be converted; the sentence names the step and the choices.
     """
     kind = kind_of(pipeline)
-    initial, tensors = _inputs(pipeline, set(texts), columns)
+    initial, taken = _inputs(pipeline, set(texts), columns)
     options = {id(pipeline): {"zipmap": False}} if kind in (Kind.CLASSIFIER, Kind.MULTICLASS) else None
     try:
         model: ModelProto = convert_sklearn(
@@ -90,22 +90,27 @@ def convert(
     except Exception as error:
         raise ExportError(blame(pipeline, error)) from error
     model.ir_version = TARGET_IR
+    # The converter keeps them in a set, so that their order, and the file's hash, would differ between runs.
+    opsets = sorted(model.opset_import, key=lambda each: each.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    # The converter's names, in the order in which it was given the columns: 'a.b' has become 'a_b'.
     made = [each.name for each in model.graph.input]
-    if made != list(tensors):
+    if len(made) != len(taken):
         raise ExportError(
-            f"The converter named the inputs {made} instead of {list(tensors)}: rename these columns."
+            f"The converter made the inputs {made} of the columns {taken}: leave unused ones out."
         )
     return Converted(
         content=model.SerializeToString(deterministic=True),
         kind=kind,
-        tensors={name: taken for name, taken in tensors.items() if taken != [name]},
+        tensors={name: names for name, names in zip(made, taken, strict=True) if names != [name]},
         outputs=_outputs(kind, pipeline, [each.name for each in model.graph.output], labels, positive),
     )
 
 
 def _inputs(
     pipeline: Any, texts: set[str], columns: Sequence[str]
-) -> tuple[list[tuple[str, Any]], dict[str, list[str]]]:
+) -> tuple[list[tuple[str, Any]], list[list[str]]]:
     """The ONNX inputs as the converter wants them, and the columns that each takes."""
     first = pipeline.steps[0][1] if isinstance(pipeline, Pipeline) else pipeline
     if not isinstance(first, ColumnTransformer):
@@ -116,24 +121,23 @@ def _inputs(
                 "which columns go where: put one first."
             )
         tensor = StringTensorType if texts else FloatTensorType
-        return [(MATRIX_INPUT, tensor([None, len(columns)]))], {MATRIX_INPUT: list(columns)}
+        return [(MATRIX_INPUT, tensor([None, len(columns)]))], [list(columns)]
     used = _used_columns(first, columns)
-    tensors: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
     initial: list[tuple[str, Any]] = []
     for column in columns:
         if column not in used:
             raise ExportError(f"The pipeline does not use the input '{column}': leave it out of the inputs.")
-        # What the converter would do silently, and give colliding names a number.
-        name = re.sub(r"\W", "_", column, flags=re.ASCII)
-        name = f"_{name}" if name[0].isdigit() else name
-        if name in tensors:
+        # What the converter does silently; it would give the second of two equal names a number.
+        name = re.sub(r"[^\w+]", "_", column)
+        if name in names:
             raise ExportError(
-                f"The columns '{tensors[name][0]}' and '{column}' would both become the ONNX input '{name}': "
+                f"The columns '{names[name]}' and '{column}' would both become the ONNX input '{name}': "
                 "rename one of them."
             )
-        tensors[name] = [column]
+        names[name] = column
         initial.append((column, (StringTensorType if column in texts else FloatTensorType)([None, 1])))
-    return initial, tensors
+    return initial, [[column] for column in columns]
 
 
 def _used_columns(transformer: ColumnTransformer, columns: Sequence[str]) -> set[str]:
