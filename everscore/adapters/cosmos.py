@@ -54,6 +54,8 @@ class CosmosStore:
         self._credentials = credentials
         self._lock = asyncio.Lock()
         self._client: CosmosClient | None = None
+        self._attempts = 0
+        self._unreached: Failure | None = None
 
     async def write(self, pk: str, writes: Sequence[Write]) -> float:
         """See everscore.ports.DocumentStore."""
@@ -108,26 +110,43 @@ class CosmosStore:
             await client.close()
 
     async def _connect(self) -> ContainerProxy:
-        """The container, its client made on first use; the first call asks the account, bounded in time."""
+        """The container, its client made on first use; the first call asks the account, bounded in time.
+
+        Raises:
+            Failure: the account does not answer. One attempt answers all who wait for it: one after the
+                other they would wait far beyond a batch's deadline.
+        """
         if self._client is None:
+            attempts = self._attempts
             async with self._lock:
                 if self._client is None:
-                    client = self._make_client()
-                    try:
-                        async with asyncio.timeout(self._timeout):
-                            await client.__aenter__()
-                    except TimeoutError as error:
-                        await client.close()
-                        raise Transient(
-                            Stage.STORE,
-                            "store does not answer",
-                            f"no answer within {self._timeout:g} seconds",
-                        ) from error
-                    except BaseException:
-                        await client.close()
-                        raise
-                    self._client = client
+                    if self._unreached is None or self._attempts == attempts:
+                        await self._try_to_connect()
+                    if self._unreached is not None:
+                        raise self._unreached
+        if self._client is None:
+            raise Transient(Stage.STORE, "store not reached", "the client was closed meanwhile")
         return self._client.get_database_client(self._database).get_container_client(self._container)
+
+    async def _try_to_connect(self) -> None:
+        client = self._make_client()
+        self._unreached = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                await client.__aenter__()
+        except TimeoutError:
+            seconds = f"no answer within {self._timeout:g} seconds"
+            self._unreached = Transient(Stage.STORE, "store does not answer", seconds)
+        except AzureError as error:
+            self._unreached = failure_of(error)
+        except BaseException:
+            await client.close()
+            raise
+        if self._unreached is None:
+            self._client = client
+        else:
+            await client.close()
+        self._attempts += 1
 
     def _make_client(self) -> CosmosClient:
         connection = self._connection

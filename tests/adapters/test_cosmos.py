@@ -283,6 +283,21 @@ async def test_a_store_that_was_down_at_first_is_used_once_it_is_up(
     assert await store.write(pk, [Write(document(pk, "a"))]) > 0
 
 
+async def test_one_attempt_to_connect_answers_all_that_wait_for_it(
+    make: Make, gateway: Gateway, pk: str
+) -> None:
+    """While the account cannot be had, ten first writes at once ask no more often than one: their waits do not add up."""
+    with gateway.faults({"match": {"operation": "account"}, "action": {"status": 503}}):
+        start = gateway.requests("account")
+        await refusal(make(), pk)
+        asked = gateway.requests("account") - start
+        store = make()
+        refusals = await asyncio.gather(*(refusal(store, f"{pk}{number}") for number in range(10)))
+        assert gateway.requests("account") - start == 2 * asked
+    assert {refused.failure.failure_class for refused in refusals} == {"transient"}
+    assert await store.write(pk, [Write(document(pk, "a"))]) > 0
+
+
 async def test_one_client_serves_all_calls_at_once(
     make: Make, pk: str, monkeypatch: pytest.MonkeyPatch, gateway: Gateway
 ) -> None:
