@@ -50,7 +50,7 @@ def _id(text: str) -> Make:
     return lambda flight: json.dumps({**flight, "id": text + flight["id"]}).encode()
 
 
-# By row: how a body is made, and the reason of its dead letter; "" where it must be stored.
+# By row: how a body is made, and the reasons that its dead letter may give; "" where it must be stored.
 CASES: dict[str, list[tuple[Make, str]]] = {
     "not UTF-8": [
         (_raw(b"\xff\xfe\x00"), "not UTF-8"),
@@ -117,8 +117,10 @@ CASES: dict[str, list[tuple[Make, str]]] = {
     ],
     "control characters, lone surrogates": [
         (_id("\x00\x01\t\n"), ""),
-        (_id("\ud800"), ""),
-        (_with(remark="\udfff and \x00"), ""),
+        # JSON can spell what UTF-8 cannot hold; the store says whether it takes that, and the stand-in does not.
+        (_id("\ud800"), "refused by the store"),
+        (_with(remark="\udfff and \x00"), "refused by the store"),
+        (_with(remark="\x00\x1f\x7f"), ""),
         (_text('"carrier": "', '"carrier": "\x01'), "not JSON"),
     ],
     "duplicate keys": [
@@ -127,7 +129,10 @@ CASES: dict[str, list[tuple[Make, str]]] = {
     ],
     "gzip": [
         (lambda flight: gzip.compress(_plain(flight), mtime=0), ""),
-        (lambda flight: gzip.compress(_plain(flight), mtime=0)[:30] + b"\x00" * 50, "gzip corrupt"),
+        (
+            lambda flight: gzip.compress(_plain(flight), mtime=0)[:30] + b"\x00" * 50,
+            "gzip corrupt|gzip truncated",
+        ),
         (_raw(gzip.compress(b"hello", mtime=0)), "not JSON"),
     ],
 }
@@ -146,7 +151,7 @@ async def malformed(run: Run) -> None:
         bad = max(len(cases), int(share * SHARE))
         for number in range(bad):
             make, reason = cases[number % len(cases)]
-            reasons = frozenset({reason}) if reason else frozenset()
+            reasons = frozenset(reason.split("|")) if reason else frozenset()
             events.append(Sent(row, make(run.flights.one()), reasons=reasons))
         events += [Sent(row, _plain(run.flights.one())) for _ in range(share - bad)]
         run.acted(row, bad)

@@ -58,7 +58,9 @@ def _stream(run: Run) -> list[Sent]:
             made.append(event(flight, "versions, in any order"))
         elif draw < 0.07:
             make, reason = run.rng.choice(_BAD)
-            made.append(Sent("malformed events", make(run.flights.one()), reasons=frozenset({reason})))
+            made.append(
+                Sent("malformed events", make(run.flights.one()), reasons=frozenset(reason.split("|")))
+            )
         elif draw < 0.072:
             made.append(large(run, "events that need a claim check"))
         else:

@@ -154,8 +154,8 @@ async def _fragile(run: Run, share: int) -> None:
     run.acted(row)
     await run.passed()
     await run.drained()
-    boundary = len(run.sender.sent)
-    run.know(Oracle(run.app), lambda found: found.number >= boundary)
+    again = len(run.sender.sent)
+    run.know(Oracle(run.app), lambda found: found.number >= again)
     await run.restart_host()
 
 

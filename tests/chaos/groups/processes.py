@@ -42,6 +42,7 @@ async def deaths(run: Run) -> None:
             await run.send(run.flights.events(share, row))
             await _busy(run, run.host)
             await asyncio.sleep(run.rng.random() * 0.3)
+            run.acted(row)
             if kill == "worker":
                 await run.host.kill_worker()
             else:
@@ -70,16 +71,17 @@ async def _overrun(run: Run, events: list[Sent]) -> None:
     """A time-out shorter than the time budget, which our code cannot keep."""
     row = "time-out of the function"
     app = make_app(run.folder / "hasty", function_timeout="00:00:03")
-    await run.restart_host(app)
+    host = await run.restart_host(app)
+    await run.until(lambda: _owns(host, PARTITIONS), 60, "the host has all partitions")
     async with (
         run.acting(row),
         run.bench.store.faults(STORE_OUT),
-        run.bench.proxy.fault("queue", "blob", mode="hang"),
+        run.bench.proxy.fault("queue", mode="hang"),
     ):
         await run.send(events)
 
         async def met() -> bool:
-            return run.host.log().count(OVERRAN) >= 2
+            return host.log().count(OVERRAN) >= 2
 
         await run.until(met, 60, "two invocations ran out of time")
     await run.passed(120)
