@@ -1,1 +1,2 @@
-# The marker that Azure tools look for. Python imports the package function_app/ beside it instead: the app is there.
+# The marker that Azure tools look for. Python imports the package function_app/ beside it instead, which
+# holds the app: what is written here never runs.

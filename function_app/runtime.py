@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from everscore.deadline import Deadline
-from everscore.failures import EverscoreError, ManifestError, SettingError
+from everscore.failures import EverscoreError
 from everscore.health import Check, Report
 from function_app import trigger_data
 
@@ -59,7 +59,7 @@ async def score_events(events: Sequence[func.EventHubEvent], context: func.Conte
     retry = trigger_data.retry_state_of(context)
     try:
         runtime = get()
-    except (SettingError, ManifestError) as error:
+    except Exception as error:
         logger.critical("No event can be scored: %s", error)
         if not retry.endless:
             # Raised now, the batch would be lost; whoever mends the settings restarts the app meanwhile.
@@ -79,7 +79,7 @@ async def retry_events(message: func.QueueMessage) -> None:
     """What the trigger of the same name does."""
     try:
         runtime = get()
-    except (SettingError, ManifestError) as error:
+    except Exception as error:
         logger.critical("No event can be retried: %s", error)
         # A dequeue count stands for crashes; raised at once, a wrong setting would look like one.
         await asyncio.sleep(_budget_without_settings())

@@ -54,7 +54,9 @@ async def test_at_the_third_crash_an_item_is_dead_lettered(crashes, dead) -> Non
 
 
 @pytest.mark.parametrize(
-    ("queued_at", "dead"), [(ago(days=6.9), False), (ago(days=7.1), True), ("garbled", False), (None, False)]
+    ("queued_at", "dead"),
+    [(ago(days=6.9), False), (ago(days=7.1), True), ("garbled", False), (None, False)],
+    ids=["younger", "older", "garbled", "unknown"],  # not the times themselves: each xdist worker has its own
 )
 async def test_past_the_give_up_age_an_item_is_dead_lettered(queued_at, dead) -> None:
     """Age counts here too; an unreadable or missing time is young, and stops nothing."""
