@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class HubReader:
 
     def __init__(self, connection: Connection, hub: str, *, credentials: Credentials) -> None:
         self.hub = hub
+        # The client reads a partition once at a time.
+        self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         if connection.connection_string:
             # As the host names it in a trigger's metadata: without a port.
             endpoint = parts_of(connection.connection_string)["endpoint"]
@@ -98,9 +101,11 @@ class HubReader:
         state = (await self.partitions()).get(source.partition)
         if state is None or state.is_empty or not state.first <= source.sequence_number <= state.last:
             return None
-        async with aclosing(
-            self.read(source.partition, source.sequence_number, source.sequence_number)
-        ) as found:
+        number = source.sequence_number
+        async with (
+            self._turns[source.partition],
+            aclosing(self.read(source.partition, number, number)) as found,
+        ):
             async for page in found:
                 for event in page:
                     # A hub made anew counts from 0 again: the time tells its events from the old ones.
@@ -147,7 +152,7 @@ class HubReader:
         )
         try:
             while True:
-                page = await pages.get()
+                page = await _next(pages, task)
                 if isinstance(page, BaseException):
                     raise self._failure(page) from page
                 if not page:  # nothing came within the wait: the range has a gap at its end
@@ -185,6 +190,16 @@ class HubReader:
         return Transient(
             Stage.RETRY, "hub not read", f"{self.hub}: {type(error).__name__}: {quote(str(error))}"
         )
+
+
+async def _next[T](pages: asyncio.Queue[T | BaseException], reading: asyncio.Task[None]) -> T | BaseException:
+    """The next page, or why there will be none: the SDK's reading may end without a word."""
+    getting = asyncio.create_task(pages.get())
+    await asyncio.wait({getting, reading}, return_when=asyncio.FIRST_COMPLETED)
+    if getting.done():
+        return getting.result()
+    getting.cancel()
+    return reading.exception() or ConnectionError("the reading ended before the range did")
 
 
 def _partition_state(properties: Mapping[str, Any]) -> PartitionState:

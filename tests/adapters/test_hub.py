@@ -1,0 +1,71 @@
+"""The reader of a hub beside the trigger, against the Event Hubs stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from azure.eventhub import EventData, EventHubProducerClient
+
+from everscore.adapters.credentials import Credentials
+from everscore.adapters.hub import HubReader
+from everscore.envelope import Source
+from everscore.failures import Transient
+from everscore.settings import Connection
+from everscore_local.endpoints import EVENTHUBS_KEY, EVENTHUBS_KEY_NAME
+from tests.support.services import part
+
+EVENTS = 12
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A hub of one partition with some events."""
+    folder: Path = tmp_path_factory.mktemp("hub")
+    with part(
+        "eventhubs", folder, "--port", "0", "--data", str(folder / "data"), "--hub", "h:1:g"
+    ) as running:
+        text = (
+            f"Endpoint=sb://127.0.0.1:{running.ready['port']};SharedAccessKeyName={EVENTHUBS_KEY_NAME};"
+            f"SharedAccessKey={EVENTHUBS_KEY};UseDevelopmentEmulator=true;"
+        )
+        with EventHubProducerClient.from_connection_string(text, eventhub_name="h") as producer:
+            producer.send_batch([EventData(f"event {number}") for number in range(EVENTS)])
+        yield text
+
+
+@pytest.fixture
+async def reader(connection: str) -> AsyncIterator[HubReader]:
+    """A reader of that hub."""
+    async with Credentials() as credentials:
+        made = HubReader(Connection("EVENTHUB", connection_string=connection), "h", credentials=credentials)
+        yield made
+        await made.close()
+
+
+async def test_events_of_one_partition_can_be_fetched_at_once(reader: HubReader) -> None:
+    """Fetches that come at the same time all find their event, though the SDK reads a partition once at a time."""
+    found = await asyncio.gather(
+        *(reader.fetch(Source(partition="0", sequence_number=number)) for number in range(EVENTS))
+    )
+    assert [event.body for event in found if event] == [b"event %d" % number for number in range(EVENTS)]
+
+
+async def test_a_reading_that_ends_early_is_a_failure(reader: HubReader) -> None:
+    """Two reads of one partition, which the SDK refuses, end in a failure and do not wait for ever."""
+    first = reader.read("0", 0)
+    await anext(first)
+    with pytest.raises(Transient, match="hub not read"):
+        async for _ in reader.read("0", 0):
+            pass
+    await first.aclose()
+
+
+async def test_what_the_hub_does_not_hold_is_none(reader: HubReader) -> None:
+    """Another partition, a number beyond the end, and an event of a hub that was made anew are not there."""
+    assert await reader.fetch(Source(partition="7", sequence_number=0)) is None
+    assert await reader.fetch(Source(partition="0", sequence_number=EVENTS)) is None
+    older = Source(partition="0", sequence_number=0, enqueued_at="2001-01-01T00:00:00.000Z")
+    assert await reader.fetch(older) is None
