@@ -22,6 +22,7 @@ from tests.chaos.groups import (
     outage,
     places,
     processes,
+    short,
     store,
     versions,
 )
@@ -51,7 +52,9 @@ GROUPS: dict[str, Group] = {
     "g13": guilty.guilty,
     "mixed": mixed.mixed,
     "outage": outage.outage,
+    "short": short.short,
 }
+DEFAULT = [group for group in GROUPS if group != "short"]
 # Groups that need another number of events than the others.
 SIZES: dict[str, int] = {"mixed": 50_000, "outage": 60_000}
 
@@ -78,7 +81,7 @@ async def run_all(
 ) -> list[Outcome]:
     """Run groups one after the other on one set of servers."""
     mechanism = MECHANISMS[without] if without else None
-    groups = list(wanted) or ([mechanism.group] if mechanism else list(GROUPS))
+    groups = list(wanted) or ([mechanism.group] if mechanism else DEFAULT)
     outcomes = []
     with report.progress() as bars:
         async with bench(folder, groups) as servers:

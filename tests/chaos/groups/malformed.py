@@ -137,6 +137,14 @@ CASES: dict[str, list[tuple[Make, str]]] = {
     ],
 }
 
+# What an own decoder that reads JSON leaves to the pipeline to refuse.
+DECODED: list[tuple[Make, str]] = [
+    case
+    for row in ("NaN and Infinity", "wrong types", "missing and null keys")
+    for case in CASES[row]
+    if case[1] not in ("", "not an object")
+]
+
 
 async def malformed(run: Run) -> None:
     """Group 10: malformed and odd events of every kind among good ones, single, in lists and wrapped."""

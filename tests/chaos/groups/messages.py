@@ -92,12 +92,7 @@ async def _too_large(run: Run, share: int) -> None:
 
 
 async def _damaged(run: Run, share: int) -> None:
-    row = "not base64"
-    for number in range(max(2, share // 50)):
-        text = f"<not base64 {run.rng.random()} {number}>"
-        run.foreign(row, text.encode(), "poison message unreadable")
-        await _queue(run).send_message(text)
-        run.acted(row)
+    await not_base64(run, "not base64", max(2, share // 50))
     row = "undecodable"
     for number in range(max(4, share // 50)):
         body = [
@@ -115,6 +110,15 @@ async def _damaged(run: Run, share: int) -> None:
         await run.send(run.flights.events(share, row))
         await run.passed()
     await run.drained(2)
+
+
+async def not_base64(run: Run, row: str, count: int) -> None:
+    """Messages that the host moves to the poison queue at once, where a queue trigger would never see them."""
+    for number in range(count):
+        text = f"<not base64 {run.rng.random()} {number}>"
+        run.foreign(row, text.encode(), "poison message unreadable")
+        await _queue(run).send_message(text)
+        run.acted(row)
 
 
 async def _older(run: Run, share: int) -> None:

@@ -16,7 +16,7 @@ WORKER_KILLS, HOST_KILLS = 12, 8
 OVERRAN = "ran longer than functionTimeout"
 
 
-async def _busy(run: Run, host: HostProcess) -> None:
+async def busy(run: Run, host: HostProcess) -> None:
     """Wait until a batch is under way."""
 
     async def met() -> bool:
@@ -40,7 +40,7 @@ async def deaths(run: Run) -> None:
         row = rows[kill]
         async with run.acting(row), run.bench.store.faults(FALTERS, SLOW):
             await run.send(run.flights.events(share, row))
-            await _busy(run, run.host)
+            await busy(run, run.host)
             await asyncio.sleep(run.rng.random() * 0.3)
             run.acted(row)
             if kill == "worker":
@@ -60,7 +60,7 @@ async def _terminated(run: Run, events: list[Sent]) -> None:
     row = "SIGTERM"
     async with run.acting(row), run.bench.store.faults(SLOW):
         await run.send(events)
-        await _busy(run, run.host)
+        await busy(run, run.host)
         await run.host.stop(30)
         if "after the grace period" in run.host.log():
             run.problem(row, "the host did not drain within its grace period")
@@ -104,8 +104,8 @@ async def ownership(run: Run) -> None:
         events = run.flights.events(share, row)
         for part in range(4):
             await run.send(events[part::4])
-            await _busy(run, first)
-            await _usurp(run, str(part % PARTITIONS))
+            await busy(run, first)
+            await usurp(run, str(part % PARTITIONS))
         await run.passed(90)
     row = "scale-out: a second host"
     async with run.acting(row), run.bench.store.faults(FALTERS, SLOW):
@@ -114,12 +114,12 @@ async def ownership(run: Run) -> None:
         second = await run.start_host()
         await run.until(lambda: _owns(second, PARTITIONS // 2), 60, "each host has its share")
         await run.send(events[1::2])
-        await _busy(run, second)
+        await busy(run, second)
     row = "scale-in: SIGTERM of the second"
     async with run.acting(row), run.bench.store.faults(SLOW):
         events = run.flights.events(share, row)
         await run.send(events[::2])
-        await _busy(run, second)
+        await busy(run, second)
         await second.stop()
         await run.send(events[1::2])
         await run.until(lambda: _owns(first, PARTITIONS), 60, "the first host has all partitions again")
@@ -129,14 +129,14 @@ async def ownership(run: Run) -> None:
         third = await run.start_host()
         await run.until(lambda: _owns(third, PARTITIONS // 2), 60, "each host has its share")
         await run.send(events)
-        await _busy(run, third)
+        await busy(run, third)
         await third.kill()
         await run.until(lambda: _owns(first, PARTITIONS), 60, "the first host has all partitions again")
     await run.passed()
     await run.drained()
 
 
-async def _usurp(run: Run, partition: str) -> None:
+async def usurp(run: Run, partition: str) -> None:
     """Claim a partition for a host that does not exist, as another host would: by its blob."""
     name = f"127.0.0.1/{run.names.hub}/{run.names.group}/ownership/{partition}"
     blob = run.blobs.get_blob_client("azure-webjobs-eventhub", name)

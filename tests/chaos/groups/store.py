@@ -124,7 +124,7 @@ async def guilty_member(run: Run) -> None:
         rules = []
         for each in guilty:
             each.reasons = frozenset({reason})
-            match = {"operation": "batch", "id": _id(each)}
+            match = {"operation": "batch", "id": id_of(each)}
             rules.append({"match": match, "action": {**action, "inBatchIndex": "id"}})
         await under_until_passed(run, row, events, rules)
     row = "400 of the whole request for one member"
@@ -132,7 +132,9 @@ async def guilty_member(run: Run) -> None:
     guilty = run.rng.sample(events, max(1, share // 50))
     for each in guilty:
         each.reasons = frozenset({"refused by the store"})
-    rules = [{"match": {"operation": "batch", "id": _id(each)}, "action": {"status": 400}} for each in guilty]
+    rules = [
+        {"match": {"operation": "batch", "id": id_of(each)}, "action": {"status": 400}} for each in guilty
+    ]
     await under_until_passed(run, row, events, rules)
     for status in (409, 412, 503):
         row = f"{status} of one member, for a while"
@@ -158,7 +160,8 @@ async def under_until_passed(run: Run, row: str, events: list[Sent], rules: list
         await run.drained()
 
 
-def _id(each: Sent) -> str:
+def id_of(each: Sent) -> str:
+    """The id of a flight's document."""
     from everscore.identity import encode_id
 
     return encode_id(json.loads(each.body)["id"])

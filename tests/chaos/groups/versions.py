@@ -44,7 +44,7 @@ def _bad_first(run: Run, row: str) -> list[Sent]:
     return events
 
 
-def _versions(run: Run, count: int) -> list[list[dict[str, Any]]]:
+def versions_of(run: Run, count: int) -> list[list[dict[str, Any]]]:
     """Flights in three versions each, of different times."""
     found = []
     for _ in range(count // 3):
@@ -70,7 +70,7 @@ async def _twice(run: Run, share: int) -> None:
 async def _out_of_order(run: Run, share: int) -> None:
     row = "versions out of order"
     async with run.acting(row), run.bench.store.faults(SLOW_RETRIES):
-        events = [event(flight, row) for stack in _versions(run, share) for flight in stack]
+        events = [event(flight, row) for stack in versions_of(run, share) for flight in stack]
         run.rng.shuffle(events)
         await run.send_slowly(events, 2)
         run.acted(row)
@@ -79,7 +79,7 @@ async def _out_of_order(run: Run, share: int) -> None:
 
 async def _late(run: Run, share: int) -> None:
     row = "a late retry after a newer event"
-    stacks = _versions(run, share)
+    stacks = versions_of(run, share)
     async with run.acting(row), run.bench.store.faults(STORE_OUT):
         await run.send([event(stack[0], row) for stack in stacks])
         await run.passed()
@@ -94,7 +94,7 @@ async def _late(run: Run, share: int) -> None:
 async def _two_partitions(run: Run, share: int) -> None:
     row = "the same id on two partitions"
     events = []
-    for stack in _versions(run, share):
+    for stack in versions_of(run, share):
         for partition, flight in zip(run.rng.sample(["0", "1", "2", "3"], 3), stack, strict=True):
             events.append(Sent(row, json.dumps(flight).encode(), partition=partition))
     run.rng.shuffle(events)
@@ -131,7 +131,7 @@ async def _replayed(run: Run, share: int) -> None:
 async def _made_anew(run: Run, count: int) -> None:
     """The hub counts from 0 again; newer versions of what is stored, and new events."""
     row = "a hub made anew"
-    old = _versions(run, count // 2)
+    old = versions_of(run, count // 2)
     await run.send([event(flight, row) for stack in old for flight in stack[::2]])
     await run.drained()
     run.earlier += await run.read_hub()
