@@ -1,9 +1,9 @@
-// For `az deployment sub create`: the environment "dev". Values of the environment stand in for what is here.
+// For `az deployment sub create`: the environment "dev". Change what you like, or a copy.
 using 'main.bicep'
 
 import { dev } from 'sizes.bicep'
 
-param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'dev')
+param environmentName = 'dev'
 param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
 param purpose = 'dev'
 param sizes = dev

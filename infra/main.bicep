@@ -403,6 +403,8 @@ output EVERSCORE_FUNCTION_APP string = appName
 output EVERSCORE_APP_URL string = app.outputs.url
 @description('Whether the services can be reached from the virtual network alone.')
 output EVERSCORE_PRIVATE_NETWORK bool = privateNetwork
+@description('Whether anybody may send events and read documents by hand.')
+output EVERSCORE_HAS_OPERATORS bool = !empty(allOperators)
 @description('Host name of the namespace.')
 output EVENTHUB__fullyQualifiedNamespace string = eventHubsHost
 @description('Address of the account.')

@@ -1,9 +1,9 @@
-// For `az deployment sub create`: the environment "prod". Values of the environment stand in for what is here.
+// For `az deployment sub create`: the environment "prod". Change what you like, or a copy.
 using 'main.bicep'
 
 import { prod } from 'sizes.bicep'
 
-param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'prod')
+param environmentName = 'prod'
 param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
 param purpose = 'prod'
 param sizes = prod

@@ -52,10 +52,10 @@ var rules ruleType[] = [
     query: '''
       customMetrics
       | where name == 'everscore.partition.lag_share'
-      | extend partition = tostring(customDimensions.partition)
-      | summarize measure = 100.0 * min(value) by partition
+      | extend id = tostring(customDimensions['partition'])
+      | summarize measure = 100.0 * min(value) by id
     '''
-    dimension: 'partition'
+    dimension: 'id'
     operator: 'GreaterThan'
     threshold: 50
   }
@@ -68,16 +68,16 @@ var rules ruleType[] = [
     query: '''
       customMetrics
       | where name in ('everscore.partition.lag', 'everscore.partition.checkpoint')
-      | extend partition = tostring(customDimensions.partition)
+      | extend id = tostring(customDimensions['partition'])
       | summarize
           samples = countif(name == 'everscore.partition.lag'),
           waiting = minif(value, name == 'everscore.partition.lag'),
-          first = minif(value, name == 'everscore.partition.checkpoint'),
-          last = maxif(value, name == 'everscore.partition.checkpoint')
-          by partition
-      | summarize measure = max(iff(samples >= 10 and first == last, waiting, 0.0)) by partition
+          lowest = minif(value, name == 'everscore.partition.checkpoint'),
+          highest = maxif(value, name == 'everscore.partition.checkpoint')
+          by id
+      | summarize measure = max(iff(samples >= 10 and lowest == highest, waiting, 0.0)) by id
     '''
-    dimension: 'partition'
+    dimension: 'id'
     operator: 'GreaterThan'
     threshold: 0
   }
@@ -90,13 +90,13 @@ var rules ruleType[] = [
     query: '''
       let buckets = customMetrics
       | where name == 'everscore.enqueue_to_stored.events'
-      | where tostring(customDimensions.function) == 'score_events'
+      | where tostring(customDimensions['function']) == 'score_events'
       | summarize events = sum(valueSum) by le = todouble(customDimensions.le);
-      let all = toscalar(buckets | summarize sum(events));
+      let total = toscalar(buckets | summarize sum(events));
       buckets
       | order by le asc
       | extend below = row_cumsum(events)
-      | where below >= 0.95 * all
+      | where below >= 0.95 * total
       | summarize measure = min(le)
     '''
     operator: 'GreaterThan'

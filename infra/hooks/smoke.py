@@ -1,0 +1,163 @@
+"""Sends the model's sample through what was deployed, and reads its documents back.
+
+Settings come from the environment, where azd puts what the deployment gave out; the identity is the
+developer's (or the pipeline's). Everything is tried for ten minutes: a role takes that long to come into force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+from azure_cli import az, fail, variable
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: E402 - after the path
+from azure.eventhub.exceptions import EventHubError  # noqa: E402
+
+from everscore import times  # noqa: E402
+from everscore.envelope import Item  # noqa: E402
+from everscore.events import Decoder, load_hook  # noqa: E402
+from everscore.settings import Settings, load_settings  # noqa: E402
+from everscore.stream import Stream, load_stream  # noqa: E402
+from everscore_cli.clients.store import documents  # noqa: E402
+from everscore_cli.errors import sentence  # noqa: E402
+from everscore_cli.keys import key_rule  # noqa: E402
+from everscore_cli.producer import Outgoing, sender  # noqa: E402
+from everscore_cli.sources import read_chunks  # noqa: E402
+
+PATIENCE_SECONDS = 600.0
+PAUSE_SECONDS = 5.0
+
+
+def reason_to_skip() -> str | None:
+    """Why no event can be sent from here, or None."""
+    if os.environ.get("EVERSCORE_PRIVATE_NETWORK", "").lower() == "true":
+        return (
+            "the services answer inside of their virtual network alone, and this machine is outside of it. "
+            "From a machine inside: azd env exec -- .venv/bin/python infra/hooks/smoke.py, with "
+            "EVERSCORE_PRIVATE_NETWORK=false"
+        )
+    if os.environ.get("EVERSCORE_HAS_OPERATORS", "").lower() == "false":
+        return (
+            "nobody is an operator of this environment, so nobody may send events or read documents. "
+            "EVERSCORE_OPERATORS names operators (docs/deploy.md)"
+        )
+    return None
+
+
+def outgoing(stream: Stream) -> list[Outgoing]:
+    """The sample's events."""
+    key_of = key_rule(ROOT, [])
+    sample = ROOT / "models" / stream.model / "sample.jsonl"
+    return [Outgoing(line.body, key_of(line.value)) for chunk in read_chunks(str(sample)) for line in chunk]
+
+
+def places(stream: Stream, settings: Settings, events: list[Outgoing]) -> list[tuple[str, str]]:
+    """Partition key and id of the documents that the events become."""
+    decoder = Decoder(
+        stream,
+        decompressed_limit=settings.decompressed_limit_mib * 1024 * 1024,
+        hook=load_hook(settings.decoder) if settings.decoder else None,
+    )
+    found = decoder.decode([Item(body=event.body) for event in events])
+    broken = [event.failure for event in found if event.failure is not None]
+    if broken:
+        fail(f"The sample of the model {stream.model} does not fit stream.json: {broken[0]}")
+    return [(event.item.pk or "", event.item.id or "") for event in found]
+
+
+async def until[T](deadline: float, what: str, step: Callable[[], Awaitable[T | str]]) -> T:
+    """Repeat a step until it gives something other than a text that says what is missing."""
+    while True:
+        try:
+            result = await step()
+        except (AzureError, EventHubError, aiohttp.ClientError) as error:
+            result = sentence(error) or f"{type(error).__name__}: {error}"
+        if not isinstance(result, str):
+            return result
+        if time.monotonic() > deadline:
+            fail(f"{what}: not within {PATIENCE_SECONDS / 60:g} minutes. {result}")
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def send(settings: Settings, events: list[Outgoing]) -> bool:
+    """Send all events."""
+    async with sender(settings, connections=1) as hub:
+        await hub.send(events)
+    return True
+
+
+async def arrived(settings: Settings, wanted: list[tuple[str, str]], since: str) -> bool | str:
+    """Whether each document is there, made of an event that the hub took since then."""
+    late = 0
+    async with documents(settings) as container:
+        for pk, document_id in wanted:
+            try:
+                document = await container.read_item(document_id, pk)
+            except ResourceNotFoundError:
+                late += 1
+                continue
+            late += document["source"]["enqueuedAt"] < since
+    return f"{late} of {len(wanted)} documents are not there yet" if late else True
+
+
+async def healthy(url: str, key: str | None) -> bool | str:
+    """Whether the app finds everything well, the endless retry policy of score_events included."""
+    headers = {"x-functions-key": key} if key else {}
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        async with session.get(f"{url}/api/health/details", headers=headers) as answer:
+            if answer.status == 200:
+                return True
+            if answer.status != 503:
+                return f"{url}/api/health/details answers {answer.status}"
+            report = await answer.json(content_type=None)
+    wrong = {name: check.get("detail") for name, check in report["checks"].items() if not check["ok"]}
+    return "; ".join(f"{name}: {detail}" for name, detail in wrong.items())
+
+
+def function_key() -> str | None:
+    """The app's own key, never shown; None where the app is not in Azure."""
+    app = os.environ.get("EVERSCORE_FUNCTION_APP")
+    if not app:
+        return None
+    group = variable("AZURE_RESOURCE_GROUP")
+    answer = az("functionapp", "keys", "list", "--resource-group", group, "--name", app)
+    assert isinstance(answer, dict)
+    return str(answer["functionKeys"]["default"])
+
+
+async def main() -> None:
+    """Send, wait for the documents, then ask the app how it is."""
+    url = variable("EVERSCORE_APP_URL")
+    skip = reason_to_skip()
+    if skip:
+        print(f"No event was sent: {skip}.", file=sys.stderr)
+        return
+    settings = load_settings()
+    stream = load_stream(ROOT / "stream.json")
+    events = outgoing(stream)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    if stream.manifest.id is None:
+        fail("stream.json names no id, so the sample's documents cannot be told from others: send by hand.")
+    wanted = places(stream, settings, events)
+    # A minute: clocks differ. An event of an earlier run is stored again under its new time.
+    since = times.milliseconds_text(times.now() - timedelta(minutes=1))
+    await until(deadline, "The sample could not be sent", lambda: send(settings, events))
+    await until(deadline, "The sample did not come through", lambda: arrived(settings, wanted, since))
+    key = function_key()
+    await until(deadline, "The app is not well", lambda: healthy(url, key))
+    print(f"{len(events)} events came through; the app is well.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
