@@ -21,7 +21,7 @@ from everscore.envelope import (
     decode_envelope,
 )
 from everscore.events import Event
-from everscore.failures import EverscoreError, Permanent, Stage
+from everscore.failures import EverscoreError, Failure, Permanent, Stage
 from everscore.pipeline import NoPlaceAnswersError, note
 from everscore.placing import Delayed, Placing
 from everscore.ports import PoisonMessage, PoisonQueue, RetryQueue
@@ -71,8 +71,10 @@ class Housekeeping:
                     await self._poison.delete(message)
                 except EverscoreError as error:
                     logger.error("A message of the poison queue stays there for now: %s", error)  # noqa: TRY400
+                    await self._release(message)
                 except Exception:  # this one message's own: its neighbours go on
                     logger.exception("A message of the poison queue stays there for now")
+                    await self._release(message)
                 else:
                     moved += 1
             if not moved:
@@ -80,6 +82,12 @@ class Housekeeping:
         if summary.received:
             logger.warning("The poison queue held messages: %s", summary)
         return summary
+
+    async def _release(self, message: PoisonMessage) -> None:
+        try:
+            await self._poison.release(message)
+        except Failure as failure:
+            logger.warning("A message of the poison queue stays hidden for some minutes: %s", failure)
 
     async def _move(self, message: PoisonMessage, summary: Summary) -> None:
         raw = message.text.encode("utf-8", "surrogatepass")

@@ -119,6 +119,14 @@ class PoisonQueue(Protocol):
         """
         ...
 
+    async def release(self, message: PoisonMessage) -> None:
+        """Let a message appear again in time for the next run, not only after some minutes.
+
+        Raises:
+            Failure: it stays hidden until then.
+        """
+        ...
+
 
 class Blobs(Protocol):
     """Dead letters, claim checks and status, each in its container."""

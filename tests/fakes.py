@@ -227,6 +227,7 @@ class FakePoison(Refusing):
         super().__init__()
         self.messages: list[PoisonMessage] = []
         self.deleted: list[PoisonMessage] = []
+        self.released: list[PoisonMessage] = []
         self.page = 32
         self._hidden: set[str] = set()
 
@@ -253,6 +254,10 @@ class FakePoison(Refusing):
     async def delete(self, message: PoisonMessage) -> None:
         self.check()
         self.deleted.append(message)
+
+    async def release(self, message: PoisonMessage) -> None:
+        self.check()
+        self.released.append(message)
 
 
 class FakeModel:

@@ -18,6 +18,8 @@ from everscore.settings import Connection
 MAX_DELAY = 7 * 86_400 - 60
 # Long enough to move a page of messages on; what is not moved appears again after it.
 _POISON_LEASE = 300
+# What could not be moved on appears again after it, in time for the next run of the timer.
+_POISON_RELEASE = 30
 _PAGE = 32
 
 
@@ -99,6 +101,13 @@ class StoragePoisonQueue:
         """See everscore.ports.PoisonQueue."""
         try:
             await self._client.delete_message(message.id, message.receipt)
+        except AzureError as error:
+            raise failure_of(f"queue {self.name}", error) from error
+
+    async def release(self, message: PoisonMessage) -> None:
+        """See everscore.ports.PoisonQueue."""
+        try:
+            await self._client.update_message(message.id, message.receipt, visibility_timeout=_POISON_RELEASE)
         except AzureError as error:
             raise failure_of(f"queue {self.name}", error) from error
 

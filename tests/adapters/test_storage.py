@@ -17,6 +17,7 @@ from aiohttp import web
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
+from everscore.adapters import queue as queue_adapter
 from everscore.adapters.blobs import StorageBlobs
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
@@ -138,6 +139,22 @@ async def test_a_page_of_the_poison_queue_is_32_messages(
 async def test_a_missing_poison_queue_is_empty(services: Services, clients: Clients) -> None:
     """The host makes the poison queue on demand, so its absence is no failure."""
     assert await clients.poison(services.storage, "never-made").receive() == []
+
+
+async def test_what_cannot_be_moved_on_appears_again_soon(
+    services: Services, clients: Clients, poison: QueueClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that is released comes again after the seconds of a release, not the minutes of its lease."""
+    monkeypatch.setattr(queue_adapter, "_POISON_RELEASE", 1)
+    poison.send_message("x")
+    reader = clients.poison(services.storage, services.names.queue)
+    (message,) = await reader.receive()
+    assert await reader.receive() == []
+    await reader.release(message)
+    async with asyncio.timeout(20):
+        while not (found := await reader.receive()):
+            await asyncio.sleep(0.1)
+    assert [each.text for each in found] == ["x"]
 
 
 async def test_a_receipt_that_is_stale_is_a_failure(

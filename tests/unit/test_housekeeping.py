@@ -133,6 +133,7 @@ async def test_a_message_that_cannot_be_moved_stays_and_stops_no_other(refusal) 
     world.blobs.refuses = refusal
     await world.keep()
     assert [message.id for message in world.poison.deleted] == ["m0", "m2"]
+    assert [message.id for message in world.poison.released] == ["m1"]
     assert world.sequence_numbers()["queued"] == [1, 2]
     with world.queue.refusing(refusal):
         poison(world, item_of(3))
