@@ -28,6 +28,7 @@ THROTTLE = """curl --json '{"rus": 400, "seconds": 20}' http://127.0.0.1:8082/th
 # Which test runs each sub-command of `everscore`; here each documented line is checked to be one it takes.
 STACK = "tests/walks/test_cli_stack.py::test_a_day_with_the_local_stack"
 HERE = "tests/walks/test_documented_commands.py::test_the_stand_ins_alone"
+OWN_MODEL = "tests/models/test_documentation.py::test_your_own_model_in_ten_minutes"
 OPERATORS = "tests/walks/test_cli_operators.py::"
 RUN_BY = {
     **dict.fromkeys(("up", "down", "send", "query", "status", "logs", "restart", "reset"), STACK),
@@ -43,6 +44,8 @@ ELSEWHERE = {
     "make run": "tests/walks/test_cli_run.py::test_a_run_adds_up_and_leaves_nothing",
     "make test": ".ci/run::make test",  # what runs this very test
     "make services": HERE,
+    "python -m everscore_models train pumps": OWN_MODEL,
+    "python -m everscore_models check pumps": OWN_MODEL,
     "make lint": "dev.py::LINT",  # what `make test` begins with
     "make format": "tests/unit/test_setup_files.py::test_every_make_target_is_an_alias",
     ".venv/bin/pytest tests/unit": "dev.py::pytest",  # a part of `make test`
