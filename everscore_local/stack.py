@@ -163,7 +163,9 @@ class Stack:
                     self._ready(part, process)
                     on_step(f"{part} is ready")
                 on_step("creating queues and containers")
-                provision_storage(self.settings()["STORAGE"], self.names)
+                # An interrupt inside of an SDK's import or clean-up would be swallowed there.
+                with interrupts.put_off():
+                    provision_storage(self.settings()["STORAGE"], self.names)
                 if HOST in missing:
                     on_step("starting the Functions host")
                     self._ready(HOST, self._begin(HOST))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 from azure.eventhub import EventData, EventHubProducerClient
 from azure.eventhub.extensions.checkpointstoreblob import BlobCheckpointStore
 from azure.storage.blob import BlobServiceClient
@@ -63,8 +64,11 @@ class Hub:
         return {item["partition_id"]: item["sequence_number"] for item in found}
 
     def owners(self) -> dict[str, str]:
-        """Id of the host that has each partition."""
-        found = self.store.list_ownership(self.namespace, self.name, self.group)
+        """Id of the host that has each partition; none before a host has made the container."""
+        try:
+            found = self.store.list_ownership(self.namespace, self.name, self.group)
+        except ResourceNotFoundError:
+            return {}
         return {item["partition_id"]: item["owner_id"] for item in found}
 
     def disconnect(self) -> None:
