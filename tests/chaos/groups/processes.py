@@ -61,6 +61,7 @@ async def _terminated(run: Run, events: list[Sent]) -> None:
     async with run.acting(row), run.bench.store.faults(SLOW):
         await run.send(events)
         await busy(run, run.host)
+        run.acted(row)
         await run.host.stop(30)
         if "after the grace period" in run.host.log():
             run.problem(row, "the host did not drain within its grace period")
