@@ -1,0 +1,161 @@
+"""The hooks of azd, with a program in place of the Azure CLI that answers as it is documented to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.app import worker
+from tests.support.infra import INFRA, load
+from tests.support.services import ROOT
+
+HOOKS = INFRA / "hooks"
+PYTHONS = [{"runtime": "python", "version": version} for version in ("3.11", "3.12", "3.13")]
+LOCATIONS = [{"name": "westeurope"}, {"name": "swedencentral"}]
+
+Hook = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def hook(tmp_path: Path) -> Hook:
+    """Runs a hook; `answers` are what `az` says, by the first words of its arguments."""
+
+    def run(
+        program: str, answers: dict[str, Any] | None, variables: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "python3").symlink_to(sys.executable)
+        if answers is not None:
+            (tmp_path / "answers.json").write_text(json.dumps(answers))
+            az = folder / "az"
+            az.write_text(
+                f"#!{sys.executable}\n"
+                "import json, sys\n"
+                f"answers = json.load(open({str(tmp_path / 'answers.json')!r}))\n"
+                "said = ' '.join(sys.argv[1:])\n"
+                "found = [answer for start, answer in answers.items() if said.startswith(start)]\n"
+                "if not found or isinstance(found[0], str):\n"
+                "    sys.exit('WARNING: something\\nERROR: ' + (found[0] if found else 'no such command'))\n"
+                "print(json.dumps(found[0]))\n"
+            )
+            az.chmod(0o755)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "EVERSCORE_"))}
+        return subprocess.run(
+            [program] if program.endswith(".sh") else [sys.executable, program],
+            cwd=ROOT,
+            env={**kept, "PATH": f"{folder}:/usr/bin:/bin", **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+PREPROVISION = str(HOOKS / "preprovision.sh")
+OFFER = {
+    "functionapp list-flexconsumption-locations": LOCATIONS,
+    "functionapp list-flexconsumption-runtimes": PYTHONS,
+}
+
+
+def test_a_region_that_offers_it_passes(hook: Hook):
+    """The region may be written as people write it."""
+    done = hook(PREPROVISION, OFFER, {"AZURE_LOCATION": "West Europe"})
+    assert (done.returncode, done.stderr) == (0, "westeurope offers Flex Consumption with Python 3.13.\n")
+
+
+@pytest.mark.parametrize(
+    ("answers", "location", "says"),
+    [
+        (OFFER, "germanynorth", "germanynorth does not offer Flex Consumption; these regions do: swedencentral, w"),
+        (
+            {**OFFER, "functionapp list-flexconsumption-runtimes": PYTHONS[:2]},
+            "westeurope",
+            "with Python 3.11, 3.12, not with 3.13",
+        ),
+        (
+            {"functionapp list-flexconsumption-locations": "Please run 'az login' to setup account."},
+            "westeurope",
+            "failed: ERROR: Please run 'az login' to setup account.",
+        ),
+        (None, "westeurope", "The Azure CLI (az) is not on the PATH"),
+        (OFFER, "", "AZURE_LOCATION is not set"),
+    ],
+    ids=["region", "python", "login", "no az", "no location"],
+)
+def test_what_is_missing_is_said_before_anything_is_made(
+    hook: Hook, answers: dict[str, Any] | None, location: str, says: str
+):
+    """It ends with 1 and one sentence."""
+    done = hook(PREPROVISION, answers, {"AZURE_LOCATION": location})
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_the_functions_are_those_of_the_app(tmp_path: Path):
+    """The list that the hook compares with is what the worker library finds in the app, triggers included."""
+    async with worker(ROOT, {}) as running:
+        found = {name: entry["bindings"][0] for name, entry in running.functions.items()}
+    triggers = load(HOOKS / "azure_cli.py") and load_functions()
+    assert {name: json.loads(each)["type"] if isinstance(each, str) else each["type"] for name, each in found.items()} == triggers
+
+
+def load_functions() -> dict[str, str]:
+    """The hook's list."""
+    sys.path.insert(0, str(HOOKS))
+    try:
+        return dict(load(HOOKS / "functions.py").TRIGGERS)
+    finally:
+        sys.path.remove(str(HOOKS))
+
+
+def listing(**triggers: str) -> list[dict[str, Any]]:
+    """Functions as `az functionapp function list` gives them."""
+    return [
+        {"name": f"func-x/{name}", "config": {"bindings": [{"type": trigger, "direction": "IN"}]}}
+        for name, trigger in triggers.items()
+    ]
+
+
+def test_the_functions_are_found(hook: Hook):
+    """Where Azure lists them all, the hook passes."""
+    answers = {"functionapp function list": listing(**load_functions())}
+    variables = {"AZURE_RESOURCE_GROUP": "rg", "EVERSCORE_FUNCTION_APP": "func-x"}
+    done = hook(str(HOOKS / "functions.py"), answers, variables)
+    assert (done.returncode, done.stderr) == (0, "func-x has its 5 functions.\n")
+
+
+def test_a_missing_function_ends_the_deployment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """A package that lists too few is told at the end of the patience, with what is there."""
+    load_functions()
+    functions = load(HOOKS / "functions.py")
+    monkeypatch.setenv("AZURE_RESOURCE_GROUP", "rg")
+    monkeypatch.setenv("EVERSCORE_FUNCTION_APP", "func-x")
+    monkeypatch.setattr(functions, "az", lambda *_: listing(health="httpTrigger"))
+    with pytest.raises(SystemExit):
+        functions.main(patience=0, pause=0)
+    assert "Azure lists health" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("EVERSCORE_PRIVATE_NETWORK", "true", "the services answer inside of their virtual network alone"),
+        ("EVERSCORE_HAS_OPERATORS", "false", "nobody is an operator of this environment"),
+    ],
+)
+def test_the_smoke_says_why_it_sends_nothing(hook: Hook, variable: str, value: str, says: str):
+    """Where it cannot reach the services, or may not, it says so and does not fail the deployment."""
+    done = hook(str(HOOKS / "smoke.py"), None, {"EVERSCORE_APP_URL": "https://x", variable: value})
+    assert done.returncode == 0, done.stderr
+    assert says in done.stderr
