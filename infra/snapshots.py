@@ -3,7 +3,7 @@
 The snapshots are committed, so that a review shows what a change of the templates does; the tests compare
 them with what the templates say. Bicep is found by the variable BICEP, or on the PATH.
 """
-# ruff: noqa: INP001, T201 - a program, in a folder that is no package
+# ruff: noqa: INP001, S101, T201 - a program, in a folder that is no package; asserts are for the type checker
 
 from __future__ import annotations
 
@@ -54,12 +54,16 @@ class Bicep:
     def diagnostics(self, path: Path) -> list[str]:
         """Everything that compiler and linter say of a file and the files that it uses."""
         method = "bicep/compileParams" if path.suffix == ".bicepparam" else "bicep/compile"
-        more = {"parameterOverrides": {}} if path.suffix == ".bicepparam" else {}
+        more: dict[str, Any] = {"parameterOverrides": {}} if path.suffix == ".bicepparam" else {}
         answer = self._call(method, path=str(path), **more)
         return [
             f"{each['source']}:{each['range']['start']['line'] + 1}: {each['code']}: {each['message']}"
             for each in answer["diagnostics"]
         ]
+
+    def compiled(self, path: Path) -> str:
+        """The ARM template of a file that has no mistakes."""
+        return str(self._call("bicep/compile", path=str(path))["contents"])
 
     def _call(self, method: str, **parameters: Any) -> Any:
         self._number += 1
@@ -85,7 +89,7 @@ def find_bicep() -> str | None:
 
 @contextmanager
 def running(bicep: str) -> Iterator[Bicep]:
-    """The compiler, for as long as the block runs; of this process's environment it sees what is no setting."""
+    """The compiler, for as long as the block runs, in an environment with the variables of `ENVIRONMENT`."""
     ours = ("AZURE_", "EVERSCORE_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     # The machine may have no ICU library.

@@ -1,4 +1,5 @@
 """Calls of the Azure CLI: its JSON, or one sentence about what went wrong."""
+# ruff: noqa: INP001, T201 - a program, in a folder that is no package
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 A package whose build failed, or whose Python is another, lists none: the portal then shows an app that runs
 and does nothing. Standard library alone, on whatever Python azd finds.
 """
+# ruff: noqa: INP001, S101, T201 - a program, in a folder that is no package; asserts are for the type checker
 
 from __future__ import annotations
 

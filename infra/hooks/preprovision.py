@@ -2,6 +2,7 @@
 
 Standard library alone, on whatever Python azd finds.
 """
+# ruff: noqa: INP001, S101, T201 - a program, in a folder that is no package; asserts are for the type checker
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ MAIN = Path(__file__).resolve().parents[1] / "main.bicep"
 
 def main() -> None:
     """Ask for the region's offer and compare."""
+    if not os.environ.get("AZURE_LOCATION"):
+        fail("AZURE_LOCATION is not set: `azd env set AZURE_LOCATION westeurope` chooses a region.")
     location = variable("AZURE_LOCATION").lower().replace(" ", "")
     found = re.search(r"^var pythonVersion = '([\d.]+)'$", MAIN.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:

@@ -1,8 +1,9 @@
 """Sends the model's sample through what was deployed, and reads its documents back.
 
-Settings come from the environment, where azd puts what the deployment gave out; the identity is the
-developer's (or the pipeline's). Everything is tried for ten minutes: a role takes that long to come into force.
+Settings come from the environment, where azd puts what the deployment gave out; the identity is that of
+whoever runs it. Everything is tried for ten minutes: a role takes that long to come into force.
 """
+# ruff: noqa: INP001, S101, T201 - a program, in a folder that is no package; asserts are for the type checker
 
 from __future__ import annotations
 
@@ -114,13 +115,15 @@ async def arrived(settings: Settings, wanted: list[tuple[str, str]], since: str)
 async def healthy(url: str, key: str | None) -> bool | str:
     """Whether the app finds everything well, the endless retry policy of score_events included."""
     headers = {"x-functions-key": key} if key else {}
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
-        async with session.get(f"{url}/api/health/details", headers=headers) as answer:
-            if answer.status == 200:
-                return True
-            if answer.status != 503:
-                return f"{url}/api/health/details answers {answer.status}"
-            report = await answer.json(content_type=None)
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
+        session.get(f"{url}/api/health/details", headers=headers) as answer,
+    ):
+        if answer.status == 200:
+            return True
+        if answer.status != 503:
+            return f"{url}/api/health/details answers {answer.status}"
+        report = await answer.json(content_type=None)
     wrong = {name: check.get("detail") for name, check in report["checks"].items() if not check["ok"]}
     return "; ".join(f"{name}: {detail}" for name, detail in wrong.items())
 

@@ -113,7 +113,9 @@ def test_an_existing_account_is_not_changed():
     existing = deployment("options/existing-services")
     assert not existing.all("Microsoft.DocumentDB/databaseAccounts")
     container = existing.one("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
-    assert tail(container).startswith("rg-shared-data/providers/Microsoft.DocumentDB/databaseAccounts/cosno-shared/")
+    assert tail(container).startswith(
+        "rg-shared-data/providers/Microsoft.DocumentDB/databaseAccounts/cosno-shared/"
+    )
     assert container["properties"]["options"] == {}
     made = deployment("prod").one("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
     assert made["properties"]["options"] == {"autoscaleSettings": {"maxThroughput": 20_000}}
@@ -146,13 +148,17 @@ def test_claim_checks_outlive_the_events_that_need_them(case: str):
 def test_the_app_starts_where_its_package_is_put():
     """The package's container is one that the deployment makes."""
     found = deployment("prod")
-    value = found.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["deployment"]["storage"]["value"]
+    value = found.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["deployment"]["storage"][
+        "value"
+    ]
     assert re.search(r"primaryEndpoints\.blob, 'app-package'\)\]$", value)
 
 
 def test_only_the_scoring_is_always_ready():
     """The name of the function group in the plan is that of a function; nothing is kept ready in dev."""
     found = deployment("prod").one("Microsoft.Web/sites")["properties"]["functionAppConfig"]
-    assert found["scaleAndConcurrency"]["alwaysReady"] == [{"name": "function:score_events", "instanceCount": 1}]
+    assert found["scaleAndConcurrency"]["alwaysReady"] == [
+        {"name": "function:score_events", "instanceCount": 1}
+    ]
     dev = deployment("dev").one("Microsoft.Web/sites")["properties"]["functionAppConfig"]
     assert dev["scaleAndConcurrency"]["alwaysReady"] == []

@@ -36,7 +36,12 @@ def test_a_mistake_would_be_noticed(bicep: Any, tmp_path: Path):
     (tmp_path / "bicepconfig.json").write_text(CONFIG)
     (tmp_path / "wrong.bicep").write_text(MISTAKES)
     said = " ".join(bicep.diagnostics(tmp_path / "wrong.bicep"))
-    for rule in ("use-recent-api-versions", "no-hardcoded-location", "no-unused-params", "use-description-params"):
+    for rule in (
+        "use-recent-api-versions",
+        "no-hardcoded-location",
+        "no-unused-params",
+        "use-description-params",
+    ):
         assert rule in said
 
 
@@ -81,9 +86,9 @@ def test_names_follow_the_abbreviations(case: str):
         "Microsoft.Web/serverfarms": "asp-",
         "Microsoft.Web/sites": "func-",
     }
-    assert {kind: deployment(case).one(kind)["name"].startswith(prefix) for kind, prefix in types.items()} == (
-        dict.fromkeys(types, True)
-    )
+    assert {
+        kind: deployment(case).one(kind)["name"].startswith(prefix) for kind, prefix in types.items()
+    } == (dict.fromkeys(types, True))
 
 
 @pytest.mark.parametrize("case", ["main", "prod", "options/private-network"])
@@ -93,5 +98,12 @@ def test_everything_is_tagged(case: str):
         if "tags" in resource:
             assert {"workload", "purpose", "azd-env-name"} <= set(resource["tags"]), resource["id"]
     untagged = {each["type"].split("/")[-1] for each in deployment(case).resources if "tags" not in each}
-    assert not untagged & {"sites", "storageAccounts", "namespaces", "databaseAccounts", "metricAlerts", "workbooks"}
+    assert not untagged & {
+        "sites",
+        "storageAccounts",
+        "namespaces",
+        "databaseAccounts",
+        "metricAlerts",
+        "workbooks",
+    }
     assert deployment(case).one("Microsoft.Web/sites")["tags"]["azd-service-name"] == "app"

@@ -45,9 +45,20 @@ def environment_of_the_app(folder: Path) -> Path:
     """A Python with what requirements.txt names, and nothing else."""
     uv = [sys.executable, "-m", "uv"]
     base = Path(sys.executable).resolve()
-    subprocess.run([*uv, "venv", "--quiet", "--no-python-downloads", "--python", str(base), str(folder)], check=True)
+    subprocess.run(
+        [*uv, "venv", "--quiet", "--no-python-downloads", "--python", str(base), str(folder)], check=True
+    )
     python = folder / "bin" / "python"
-    install = [*uv, "pip", "install", "--quiet", "--python", str(python), "--requirements", "requirements.txt"]
+    install = [
+        *uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(python),
+        "--requirements",
+        "requirements.txt",
+    ]
     subprocess.run(install, cwd=ROOT, check=True)
     return python
 
@@ -60,7 +71,9 @@ def test_the_package_runs_by_itself(tmp_path: Path, start_stack, capsys: pytest.
     with capsys.disabled():
         print(f"\nThe package has {len(files)} files and {size:,} bytes.")
     assert [file for file in files if not ALLOWED.fullmatch(file)] == []
-    assert {"function_app/__init__.py", "everscore/pipeline.py", "host.json", "requirements.txt"} <= set(files)
+    assert {"function_app/__init__.py", "everscore/pipeline.py", "host.json", "requirements.txt"} <= set(
+        files
+    )
     assert size < LARGEST_BYTES
 
     app = tmp_path / "app"

@@ -47,7 +47,9 @@ def hook(tmp_path: Path) -> Hook:
                 "print(json.dumps(found[0]))\n"
             )
             az.chmod(0o755)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "EVERSCORE_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "EVERSCORE_"))
+        }
         return subprocess.run(
             [program] if program.endswith(".sh") else [sys.executable, program],
             cwd=ROOT,
@@ -76,7 +78,11 @@ def test_a_region_that_offers_it_passes(hook: Hook):
 @pytest.mark.parametrize(
     ("answers", "location", "says"),
     [
-        (OFFER, "germanynorth", "germanynorth does not offer Flex Consumption; these regions do: swedencentral, w"),
+        (
+            OFFER,
+            "germanynorth",
+            "germanynorth does not offer Flex Consumption; these regions do: swedencentral, w",
+        ),
         (
             {**OFFER, "functionapp list-flexconsumption-runtimes": PYTHONS[:2]},
             "westeurope",
@@ -107,7 +113,10 @@ async def test_the_functions_are_those_of_the_app(tmp_path: Path):
     async with worker(ROOT, {}) as running:
         found = {name: entry["bindings"][0] for name, entry in running.functions.items()}
     triggers = load(HOOKS / "azure_cli.py") and load_functions()
-    assert {name: json.loads(each)["type"] if isinstance(each, str) else each["type"] for name, each in found.items()} == triggers
+    assert {
+        name: json.loads(each)["type"] if isinstance(each, str) else each["type"]
+        for name, each in found.items()
+    } == triggers
 
 
 def load_functions() -> dict[str, str]:
@@ -135,7 +144,9 @@ def test_the_functions_are_found(hook: Hook):
     assert (done.returncode, done.stderr) == (0, "func-x has its 5 functions.\n")
 
 
-def test_a_missing_function_ends_the_deployment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_a_missing_function_ends_the_deployment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     """A package that lists too few is told at the end of the patience, with what is there."""
     load_functions()
     functions = load(HOOKS / "functions.py")

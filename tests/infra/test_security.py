@@ -157,7 +157,11 @@ def test_keys_are_off_everywhere(case: str):
         "upload by scm": False,
     }
     if case == "options/existing-services":
-        wanted = {name: value for name, value in wanted.items() if "EventHub" not in name and "DocumentDB" not in name}
+        wanted = {
+            name: value
+            for name, value in wanted.items()
+            if "EventHub" not in name and "DocumentDB" not in name
+        }
     assert flags(deployment(case)) == wanted
 
 
@@ -190,7 +194,9 @@ def test_the_app_has_one_identity():
 
 def zone_of(text: str) -> str:
     """A zone's name, where the ending that each cloud has of its own stays for Azure to fill in."""
-    found = re.search(r"format\('privatelink\.\{0\}\.\{1\}', '(\w+)', environment\(\)\.suffixes\.storage\)", text)
+    found = re.search(
+        r"format\('privatelink\.\{0\}\.\{1\}', '(\w+)', environment\(\)\.suffixes\.storage\)", text
+    )
     return f"privatelink.{found.group(1)}.core.windows.net" if found else text.rpartition("/")[2]
 
 

@@ -95,7 +95,9 @@ def test_azd_finds_templates_app_and_hooks():
     """What azure.yaml names is there: the template, the tag of the app, executable hooks."""
     assert (ROOT / AZD["infra"]["path"] / f"{AZD['infra']['module']}.bicep").is_file()
     assert (ROOT / AZD["infra"]["path"] / f"{AZD['infra']['module']}.bicepparam").is_file()
-    assert list(AZD["services"]) == [deployment("main").one("Microsoft.Web/sites")["tags"]["azd-service-name"]]
+    assert list(AZD["services"]) == [
+        deployment("main").one("Microsoft.Web/sites")["tags"]["azd-service-name"]
+    ]
     for hook in AZD["hooks"].values():
         path = ROOT / hook["run"]
         assert path.stat().st_mode & 0o111, path
@@ -139,7 +141,7 @@ def test_no_expression_reaches_a_shell(path: Path):
 
 
 def test_what_changes_in_prod_is_shown_before_it_is_done():
-    """prod waits for its preview, which waits for dev, which waits for the tests."""
+    """The deployment to prod waits for its preview, which waits for dev, which waits for the tests."""
     jobs = workflow(ROOT / ".github/workflows/deploy.yml")["jobs"]
     assert jobs["prod"]["needs"] == "preview-prod"
     assert jobs["preview-prod"]["needs"] == "dev"
@@ -176,7 +178,9 @@ def test_the_workflows_use_the_projects_versions():
 
 def test_ci_runs_what_a_developer_runs():
     """The workflow of pull requests builds the templates and runs `make test`, with the compiler found."""
-    runs = " ".join(step.get("run", "") for step in workflow(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["steps"])
+    runs = " ".join(
+        step.get("run", "") for step in workflow(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["steps"]
+    )
     assert "make test" in runs
     assert "az bicep build --file infra/main.bicep" in runs
     assert "BICEP=" in runs
