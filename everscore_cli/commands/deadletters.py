@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -202,8 +203,8 @@ def export(
     async def work() -> int:
         async with places(project.target().settings) as found:
             letters = await _choose(found.blobs, _wanted(since, until, stage, reason), None)
-            target = sys.stdout.buffer if str(file) == "-" else file.open("wb")
-            try:
+            to_stdout = str(file) == "-"
+            with contextlib.nullcontext(sys.stdout.buffer) if to_stdout else file.open("wb") as target:
                 async with _with_bar("exporting", len(letters)) as (progress, bar):
                     for letter in letters:
                         data = await found.blobs.get_dead_letter(letter.name)
@@ -211,10 +212,7 @@ def export(
                             content = {"name": letter.name, **msgspec.json.decode(data)}
                             target.write(msgspec.json.encode(content) + b"\n")
                         progress.advance(bar)
-            finally:
                 target.flush()
-                if target is not sys.stdout.buffer:
-                    target.close()
             return len(letters)
 
     count = asyncio.run(work())
