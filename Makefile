@@ -4,7 +4,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.13 python; do $$p -c "import sys
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test up services status down model lint format setup lock clean
+.PHONY: help run test up services status down chaos model lint format setup lock clean
 
 help: ; @$(PYTHON) dev.py help
 run: ; @$(PYTHON) dev.py run $(ARGS)
@@ -13,6 +13,7 @@ up: ; @$(PYTHON) dev.py up $(ARGS)
 services: ; @$(PYTHON) dev.py services $(ARGS)
 status: ; @$(PYTHON) dev.py status $(ARGS)
 down: ; @$(PYTHON) dev.py down $(ARGS)
+chaos: ; @$(PYTHON) dev.py chaos $(ARGS)
 model: ; @$(PYTHON) dev.py model $(ARGS)
 lint: ; @$(PYTHON) dev.py lint $(ARGS)
 format: ; @$(PYTHON) dev.py format $(ARGS)

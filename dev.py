@@ -116,6 +116,11 @@ def model(arguments: Sequence[str]) -> int:
     return call(python("-m", "everscore_models", "train", *(arguments or ["flights"])))
 
 
+def chaos(arguments: Sequence[str]) -> int:
+    """Events through the whole stack while faults run; arguments go to the harness."""
+    return call(python("-m", "tests.chaos", *arguments))
+
+
 def lock_requirements(arguments: Sequence[str]) -> int:
     """Pins requirements*.txt anew; `--upgrade` takes newer releases."""
     for name in LOCKED:
@@ -160,6 +165,7 @@ TARGETS = {
     "services": Target("start the stand-ins alone, for Azure Functions Core Tools"),
     "status": Target("what runs, what waits, what is stored"),
     "down": Target("stop the local stack"),
+    "chaos": Target("events under faults of every kind, each accounted for", DEVELOPING, True, chaos),
     "model": Target("train the flights' model, export and check it", DEVELOPING, False, model),
     "lint": Target("style, types and the arrows between the packages", DEVELOPING, False, lint),
     "format": Target("format the code", DEVELOPING, False, tidy),
