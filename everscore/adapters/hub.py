@@ -114,7 +114,12 @@ class HubReader:
         return None
 
     async def read(
-        self, partition: str, start: int | datetime, last: int | None = None
+        self,
+        partition: str,
+        start: int | datetime,
+        last: int | None = None,
+        *,
+        state: PartitionState | None = None,
     ) -> AsyncGenerator[list[HubEvent]]:
         """Pages of a partition, in order.
 
@@ -122,11 +127,12 @@ class HubReader:
             partition: its id.
             start: the first sequence number, or the time from which on.
             last: the last sequence number; what is the last when the read begins, where None.
+            state: the partition's, where it is known already; asking takes about a second.
 
         Raises:
             Failure: the hub cannot be read.
         """
-        state = (await self.partitions())[partition]
+        state = state or (await self.partitions())[partition]
         last = state.last if last is None else min(last, state.last)
         if state.is_empty or (isinstance(start, int) and start > last):
             return

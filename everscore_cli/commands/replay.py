@@ -15,7 +15,7 @@ from everscore.placing import Delayed
 from everscore.ports import HubEvent
 from everscore.redriving import replayed
 from everscore_cli import project
-from everscore_cli.clients.places import hub_reader, places
+from everscore_cli.clients.places import Places, hub_reader, places
 from everscore_cli.console import bars, out, print_json
 from everscore_cli.errors import CliError
 from everscore_cli.letters import parse_moment
@@ -47,27 +47,25 @@ def replay(
             if partition is not None and partition not in states:
                 raise CliError(f"The hub has no partition {partition}; it has {', '.join(sorted(states))}.")
             chosen = {each: states[each] for each in ([partition] if partition else states)}
-            count = 0
             with bars() as progress:
-                for each, state in chosen.items():
+
+                async def one(each: str, state: PartitionState) -> int:
                     bar = progress.add_task(f"partition {each}", total=_span(state, first, last), rate="")
                     begin = start or (state.first if first is None else max(first, state.first))
-                    async with aclosing(hub.read(each, begin, last)) as pages:
+                    count = 0
+                    async with aclosing(hub.read(each, begin, last, state=state)) as pages:
                         async for page in pages:
                             wanted = _before(page, end)
                             if wanted and not dry_run:
-                                items = [Delayed(replayed(event), 0.0) for event in wanted]
-                                if await found.placing.enqueue(items):
-                                    raise CliError(
-                                        f"The retry queue did not take all events of partition {each} up to "
-                                        f"{page[-1].source.sequence_number}: run the same command again."
-                                    )
+                                await _send(found, wanted)
                             count += len(wanted)
                             progress.advance(bar, len(page))
                             if len(wanted) < len(page):
                                 break
                     progress.update(bar, total=progress.tasks[bar].completed)
-            return count
+                    return count
+
+                return sum(await asyncio.gather(*(one(each, state) for each, state in chosen.items())))
 
     count = asyncio.run(work())
     if as_json:
@@ -76,6 +74,15 @@ def replay(
         out.print(f"{count:,} events would be replayed.", highlight=False)
     else:
         out.print(f"Replaying {count:,} events: `everscore status` shows the retry queue.", highlight=False)
+
+
+async def _send(found: Places, events: Sequence[HubEvent]) -> None:
+    if await found.placing.enqueue([Delayed(replayed(event), 0.0) for event in events]):
+        source = events[-1].source
+        raise CliError(
+            f"The retry queue did not take all events of partition {source.partition} up to "
+            f"{source.sequence_number}: run the same command again."
+        )
 
 
 def _span(state: PartitionState, first: int | None, last: int | None) -> int:
