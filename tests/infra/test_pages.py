@@ -1,0 +1,83 @@
+"""The pages on deployment and operation agree with the templates."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.infra import INFRA, load
+from tests.support.services import ROOT
+
+DEPLOY = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+PRICES: dict[str, Any] = json.loads((INFRA / "prices.json").read_text(encoding="utf-8"))
+cost = load(INFRA / "cost.py")
+
+
+@pytest.mark.parametrize(("case", "rate"), [("prod", 1000.0), ("dev", 50.0)])
+def test_the_costs_are_those_computed(case: str, rate: float):
+    """The tables of the page are what the program says of the sizes and prices that are there now."""
+    assert cost.table(cost.bill(case, PRICES, rate), rate) in DEPLOY
+
+
+def test_prices_are_an_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Another price sheet gives another sum, in proportion."""
+    doubled = json.loads(json.dumps(PRICES))
+    doubled["eventHubs"]["throughputUnitHour"] *= 2
+    sheet = tmp_path / "mine.json"
+    sheet.write_text(json.dumps(doubled))
+    monkeypatch.setattr("sys.argv", ["cost.py", "prod", "--prices", str(sheet)])
+    cost.main()
+    assert "| Event Hubs: throughput units (2; 2 at the rate) | 88 | 88 |" in capsys.readouterr().out
+
+
+def test_more_events_cost_more():
+    """Nothing gets cheaper with the rate, and a rate of none costs what idle costs."""
+    for case in ("dev", "prod", "options/private-network"):
+        none, some, many = (cost.bill(case, PRICES, rate) for rate in (0.0, 100.0, 5_000.0))
+        assert sum(line.busy for line in none) == pytest.approx(sum(line.idle for line in none))
+        for less, more in zip(some, many, strict=True):
+            assert less.idle - 1e-9 <= less.busy <= more.busy + 1e-9, more.what
+
+
+def test_what_somebody_else_pays_for_is_left_out():
+    """Existing services cost nothing here."""
+    lines = cost.bill("options/existing-services", PRICES, 100.0)
+    assert not [line for line in lines if line.what.startswith(("Event Hubs", "Cosmos DB"))]
+
+
+def test_every_variable_is_documented():
+    """The page has each variable that the parameter file for azd reads, and no other, with its default."""
+    text = (INFRA / "main.bicepparam").read_text(encoding="utf-8")
+    read = dict(re.findall(r"readEnvironmentVariable\('(\w+)'(?:, '(.*?)')?\)", text))
+    ours = {name: default for name, default in read.items() if name.startswith("EVERSCORE_")}
+    documented = dict(re.findall(r"^\| `(EVERSCORE_\w+)` \| `(.*?)` \|", DEPLOY, re.MULTILINE))
+    assert documented == ours
+
+
+@pytest.mark.parametrize(("page", "text"), [("deploy.md", DEPLOY), ("operations.md", OPERATIONS)])
+def test_links_lead_somewhere(page: str, text: str):
+    """Each link to a file or a heading of the project has its target."""
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        path, _, heading = target.partition("#")
+        file = (ROOT / "docs" / path) if path else ROOT / "docs" / page
+        assert file.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", each).lower().replace(" ", "-") for each in headings}
+            assert heading in slugs, target
+
+
+def test_what_was_not_run_is_said():
+    """Both pages begin with it, since a reader must know."""
+    for text in (DEPLOY, OPERATIONS):
+        assert "Azure subscription was at hand" in text.partition("\n## ")[0]
+    assert "not fetched" in DEPLOY
