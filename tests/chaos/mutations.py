@@ -1,7 +1,7 @@
 """Mechanisms of the product, each taken out in turn: the group that needs it must then fail.
 
-A mechanism of the app is taken out of the copy of the app that the group runs: a copy of ``everscore`` lies
-in it, with one place changed, and comes first on the worker's path. The child process is taken out of the host
+A mechanism of the app is taken out of a copy: of the app that the group runs, or of ``everscore``, with one
+place changed, which comes first on the worker's path. The child process is taken out of the host
 by ``tests.chaos.one_process``.
 """
 
@@ -31,21 +31,21 @@ class Mechanism:
 
 
 def _replaced(file: str, old: str, new: str) -> Mutate:
-    """One place of one file; a copy of the package goes into the app where it is none of the app's own files."""
+    """One place of one file of a copy of the package, which comes first on the worker's path."""
 
     def take_out(app: Path, settings: dict[str, str]) -> str:
-        if file.startswith("everscore/"):
-            shutil.copytree(
-                ROOT / "everscore", app / "everscore", ignore=shutil.ignore_patterns("__pycache__")
-            )
-            settings["PYTHONPATH"] = str(app)
-        path = app / file
-        text = path.read_text()
-        if text.count(old) != 1:
-            raise ValueError(
-                f"{file} has changed: the place of this mutation is there {text.count(old)} times"
-            )
-        path.write_text(text.replace(old, new))
+        folder = app.parent / "without"
+        settings["PYTHONPATH"] = str(folder)
+        if (
+            not folder.exists()
+        ):  # a group may run several copies of the app: one copy of the package is enough
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / "everscore", folder / "everscore", ignore=ignore)
+            path = folder / file
+            text = path.read_text()
+            if text.count(old) != 1:
+                raise ValueError(f"{file} has changed: {old!r} is there {text.count(old)} times")
+            path.write_text(text.replace(old, new))
         return HOST_MODULE
 
     return take_out

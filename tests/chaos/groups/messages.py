@@ -6,8 +6,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from azure.storage.queue.aio import QueueClient
@@ -159,13 +158,24 @@ async def _expired(run: Run, share: int) -> None:
     await run.drained(2)
 
 
-@asynccontextmanager
-async def _stopped(run: Run) -> AsyncIterator[None]:
+async def take_all(run: Run, left: int = 0) -> list[str]:
+    """Stop the host and take every message of this release out of the queue, as soon as it can be seen."""
     await run.host.stop()
-    try:
-        yield
-    finally:
-        await run.start_host()
+    contents: list[str] = []
+    deadline = time.monotonic() + 60
+    while await run.queued() > left and time.monotonic() < deadline:
+        async for message in _queue(run).receive_messages(visibility_timeout=30):
+            if json.loads(base64.b64decode(message.content))["schema"] == 1:
+                contents.append(message.content)
+                await _queue(run).delete_message(message)
+        await asyncio.sleep(0.2)
+    return contents
+
+
+async def put_back(run: Run, contents: Sequence[str]) -> None:
+    """Put messages into the queue as they are."""
+    for content in contents:
+        await _queue(run).send_message(content, time_to_live=-1)
 
 
 async def _twice(run: Run, share: int) -> None:
@@ -173,18 +183,10 @@ async def _twice(run: Run, share: int) -> None:
     async with run.acting(row), run.bench.store.faults(STORE_OUT):
         await run.send(run.flights.events(share, row))
         await run.passed()
-        async with _stopped(run):
-            contents = []
-            deadline = time.monotonic() + 40
-            while await run.queued() > 2 and time.monotonic() < deadline:
-                async for message in _queue(run).receive_messages(visibility_timeout=30):
-                    if json.loads(base64.b64decode(message.content))["schema"] == 1:
-                        contents.append(message.content)
-                        await _queue(run).delete_message(message)
-                await asyncio.sleep(0.2)
-            for content in contents * 2:
-                await _queue(run).send_message(content, time_to_live=-1)
-            run.acted(row, len(contents))
+        contents = await take_all(run, 2)
+    await run.start_host()
+    await put_back(run, contents * 2)
+    run.acted(row, len(contents))
     await run.drained(2)
 
 

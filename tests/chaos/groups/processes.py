@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.chaos.bench import PARTITIONS, HostProcess, make_app
+from tests.chaos.bench import PARTITIONS, HostProcess
 from tests.chaos.groups.places import STORE_OUT
 from tests.chaos.run import Run
 from tests.chaos.traffic import Sent
@@ -71,7 +71,7 @@ async def _terminated(run: Run, events: list[Sent]) -> None:
 async def _overrun(run: Run, events: list[Sent]) -> None:
     """A time-out shorter than the time budget, which our code cannot keep."""
     row = "time-out of the function"
-    app = make_app(run.folder / "hasty", function_timeout="00:00:03")
+    app = run.copy_app(run.folder / "hasty", function_timeout="00:00:03")
     host = await run.restart_host(app)
     await run.until(lambda: _owns(host, PARTITIONS), 60, "the host has all partitions")
     async with (

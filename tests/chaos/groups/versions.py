@@ -8,6 +8,7 @@ import json
 import shutil
 from typing import Any
 
+from tests.chaos.groups.messages import put_back, take_all
 from tests.chaos.groups.places import STORE_OUT
 from tests.chaos.oracle import Oracle
 from tests.chaos.run import Run
@@ -78,17 +79,22 @@ async def _out_of_order(run: Run, share: int) -> None:
 
 
 async def _late(run: Run, share: int) -> None:
+    """The oldest version waits in the queue until the newest is stored, and half of those between too."""
     row = "a late retry after a newer event"
     stacks = versions_of(run, share)
+    half = len(stacks) // 2
     async with run.acting(row), run.bench.store.faults(STORE_OUT):
         await run.send([event(stack[0], row) for stack in stacks])
+        await run.send([event(stack[1], row) for stack in stacks[:half]])
         await run.passed()
-    middle, newest = [stack[1] for stack in stacks], [stack[2] for stack in stacks]
-    half = len(stacks) // 2
-    # One half gets the newest first, the other half the one between.
-    await run.send([event(flight, row) for flight in newest[:half] + middle[half:]])
-    await run.send([event(flight, row) for flight in middle[:half] + newest[half:]])
+        late = await take_all(run)
+    await run.start_host()
+    await run.send([event(stack[1], row) for stack in stacks[half:]])
+    await run.send([event(stack[2], row) for stack in stacks])
     await run.passed()
+    await run.drained()
+    await put_back(run, late)
+    await run.drained()
 
 
 async def _two_partitions(run: Run, share: int) -> None:
