@@ -108,7 +108,8 @@ def running(bicep: str) -> Iterator[Bicep]:
 
 
 def text(snapshot: Any) -> str:
-    """As it is committed."""
+    """As it is committed: the compiler gives outputs in another order each time."""
+    snapshot = {**snapshot, "outputs": dict(sorted(snapshot.get("outputs", {}).items()))}
     return json.dumps(snapshot, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -76,6 +76,15 @@ def test_links_lead_somewhere(page: str, text: str):
             assert heading in slugs, target
 
 
+def test_the_page_counts_the_alerts():
+    """The page says how many alerts are made."""
+    found = cost.Deployment("prod")
+    alerts = sum(
+        found.count(f"Microsoft.Insights/{kind}") for kind in ("metricAlerts", "scheduledQueryRules")
+    )
+    assert f"{alerts} alerts with an action group" in DEPLOY
+
+
 def test_what_was_not_run_is_said():
     """Both pages begin with it, since a reader must know."""
     for text in (DEPLOY, OPERATIONS):
