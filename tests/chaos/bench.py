@@ -74,6 +74,10 @@ def make_app(
     return app
 
 
+class HostGoneError(Exception):
+    """A host that should run does not answer."""
+
+
 class HostProcess:
     """One Functions host and its worker."""
 
@@ -86,7 +90,10 @@ class HostProcess:
 
     async def status(self) -> dict[str, Any]:
         """What the host says of itself."""
-        return dict(await asyncio.to_thread(self._control.ask, "GET", "/admin/host/status"))
+        try:
+            return dict(await asyncio.to_thread(self._control.ask, "GET", "/admin/host/status"))
+        except OSError as error:
+            raise HostGoneError(f"a host does not answer, see {self.log_file.name}: {error}") from error
 
     async def run_timer(self, function: str) -> None:
         """Run a timer function now."""

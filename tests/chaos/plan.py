@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos import report
-from tests.chaos.bench import bench
+from tests.chaos.bench import HostGoneError, bench
 from tests.chaos.groups import (
     guilty,
     malformed,
@@ -113,10 +113,10 @@ async def _run(group: str, run: Run) -> Outcome:
     outcome = Outcome(group, (action.__doc__ or "").partition(": ")[2].rstrip(".\n"))
     began = time.monotonic()
     try:
-        await action(run)
-    except NotInTimeError as error:
-        outcome.problems.append(str(error))
-    try:
+        try:
+            await action(run)
+        except (NotInTimeError, HostGoneError) as error:
+            outcome.problems.append(str(error))
         outcome.rows = await run.reckon()
     finally:
         await run.close()

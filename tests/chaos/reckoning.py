@@ -196,12 +196,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A record that should be in the store."""
+    """A record that should be in the store; ``lettered``: why it is a dead letter instead."""
 
     row: Row
     sent: Sent
     event: HubEvent
     expected: Expected
+    lettered: str = ""
 
     @property
     def order(self) -> Any:
@@ -290,10 +291,8 @@ def reckon(
             elif expected.reason:
                 row.wrong("lost", f"{version}: the oracle says it cannot be stored")
             else:
-                for letter in its_letters:
-                    row.wrong(
-                        "lost", f"{version}: dead-lettered for {letter.reason!r}, though it can be stored"
-                    )
+                if its_letters:
+                    version = _Version(row, one, event, expected, its_letters[0].reason)
                 stacks[expected.pk, expected.id].append(version)
     for one in sent:
         if not seen[one.number]:
@@ -367,9 +366,14 @@ def _judge_documents(
     for key, versions in stacks.items():
         newest = max(versions, key=lambda version: version.order)
         mine = by_key.pop(key, [])
-        if not mine:
-            for version in versions:
+        for version in versions:
+            if version.lettered:
+                column = "doubled" if mine else "lost"
+                what = f"dead-lettered for {version.lettered!r}, though it can be stored"
+                version.row.wrong(column, f"{version}: {what}")
+            elif not mine:
                 version.row.wrong("lost", f"{version}: no document")
+        if not mine:
             continue
         if len(mine) > 1:
             newest.row.wrong("doubled", f"{newest}: {len(mine)} documents")
@@ -392,7 +396,7 @@ def _judge_documents(
             origin.row.stored += 1
             origin.row.retried += document["pipeline"]["attempts"] > 1
         for version in versions:
-            version.row.superseded += version is not origin
+            version.row.superseded += version is not origin and not version.lettered
     for key, strangers in by_key.items():
         row = rows.setdefault("strangers", Row())
         for _ in strangers:
