@@ -10,12 +10,14 @@ import importlib
 import logging
 import os
 import sys
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from everscore_cli import environments
 from everscore_cli.console import err
-from everscore_cli.errors import sentence
+from everscore_cli.errors import CliError, sentence
 
 COMMANDS = {
     "run": "everscore_cli.commands.run:run",
@@ -35,14 +37,25 @@ COMMANDS = {
 }
 
 
+# Those that are about the local stack alone.
+LOCAL = frozenset({"run", "up", "down", "logs", "restart", "reset", "services", "provision"})
+
+
 def build(names: list[str]) -> typer.Typer:
     """The command with these sub-commands, their modules imported."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
     # A callback keeps the name of a sub-command in the usage where there is but one.
+    # --env is taken out before (see _environment): it may stand anywhere, and here for the help alone.
     @app.callback()
-    def everscore() -> None:
+    def everscore(
+        env: Annotated[
+            str | None,
+            typer.Option(help="azd or azd:NAME: work on what azd deployed, by your own identity."),
+        ] = None,
+    ) -> None:
         """Scores a stream of events with an ONNX model, stores every result, and never loses an event."""
+        del env
 
     for name in names:
         module, _, attribute = COMMANDS[name].partition(":")
@@ -66,8 +79,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    arguments, env = _environment(arguments)
     wanted = [name for name in arguments[:1] if name in COMMANDS]
     try:
+        if env is not None:
+            _choose(env, wanted)
         build(wanted or list(COMMANDS))(arguments, prog_name="everscore")
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 1
@@ -82,6 +98,28 @@ def _run(arguments: list[str]) -> int:
         err.print(f"[red]error[/] {escape(text)}", soft_wrap=True, highlight=False)
         return 1
     return 0
+
+
+def _choose(env: str, wanted: list[str]) -> None:
+    if wanted and wanted[0] in LOCAL:
+        raise CliError(f"`everscore {wanted[0]}` is about the local stack: it takes no --env.")
+    os.environ[environments.VARIABLE] = env
+
+
+def _environment(arguments: list[str]) -> tuple[list[str], str | None]:
+    """The arguments without ``--env VALUE``, wherever it stands, and the value."""
+    rest: list[str] = []
+    env: str | None = None
+    each = iter(arguments)
+    for argument in each:
+        if argument == "--":
+            return [*rest, argument, *each], env
+        name, has_value, value = argument.partition("=")
+        if name != "--env":
+            rest.append(argument)
+        else:
+            env = value if has_value else next(each, "")
+    return rest, env
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Settings are those of the app: the ``Values`` of local.settings.json, with environment variables winning.
 Where a stack of the state folder runs on ports of its own, its connections and names stand in for those of
-the file.
+the file. With ``--env azd`` they are those of a deployment.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everscore.settings import Settings, load_settings
+from everscore_cli import environments
 from everscore_cli.errors import CliError
 from everscore_local.endpoints import Names
 from everscore_local.stack import Stack
@@ -112,10 +113,13 @@ def target() -> Target:
     """Read the settings and find the local stack.
 
     Raises:
-        CliError: the settings file cannot be read.
+        CliError: the settings file cannot be read, or there is no such environment.
         SettingError: a setting is missing or wrong.
     """
     app = app_folder()
+    if env := environments.chosen():
+        deployed = environments.variables(app, env)
+        return Target(app, state_folder(), None, deployed, load_settings(deployed))
     ensure_local_settings(app)
     state = state_folder()
     stack = find_stack(state, app)
