@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,16 +28,18 @@ async def mixed(run: Run) -> None:
     await run.open()
     await run.start_host()
     stream = _stream(run)
+    met: Counter[str] = Counter()
     sending = asyncio.create_task(_send(run, stream))
     try:
         while not sending.done():
             await asyncio.wait([sending], timeout=0.5 + run.rng.random() * 3)
             if not sending.done():
-                await _one_fault(run)
+                met[await _one_fault(run)] += 1
     finally:
         await asyncio.gather(sending)
     await run.passed(240)
     await run.drained()
+    run.notes.append("faults: " + ", ".join(f"{name} {count}" for name, count in met.most_common()))
 
 
 def _stream(run: Run) -> list[Sent]:
@@ -78,13 +81,14 @@ async def _send(run: Run, events: list[Sent]) -> None:
         await asyncio.sleep(max(0.0, ahead))
 
 
-async def _one_fault(run: Run) -> None:
-    """The next fault of the draw, for some seconds."""
+async def _one_fault(run: Run) -> str:
+    """The next fault of the draw, for some seconds; its name."""
     seconds = 1 + run.rng.random() * 4
     name = run.rng.choice(list(_FAULTS))
     async with run.acting(FAULTS):
         await _FAULTS[name](run, seconds)
     run.acted(FAULTS)
+    return name
 
 
 def _store(**action: Any) -> Callable[[Run, float], Awaitable[None]]:
