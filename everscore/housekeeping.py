@@ -27,6 +27,7 @@ from everscore.placing import Delayed, Placing
 from everscore.ports import PoisonMessage, PoisonQueue, RetryQueue
 from everscore.retrying import Patience, age_of, foreign
 from everscore.summary import Summary
+from everscore.telemetry import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +45,14 @@ class Housekeeping:
         placing: Placing,
         claim_checks: ClaimChecks,
         patience: Patience,
+        recorder: Recorder | None = None,
     ) -> None:
         self._poison = poison
         self._queue = queue
         self._placing = placing
         self._claim_checks = claim_checks
         self._patience = patience
+        self._recorder = recorder or Recorder()
 
     async def empty_poison_queue(self, budget: Deadline) -> Summary:
         """Move messages on until the queue is empty or the budget is used up.
@@ -81,6 +84,7 @@ class Housekeeping:
                 break
         if summary.received:
             logger.warning("The poison queue held messages: %s", summary)
+            self._recorder.moved(summary)
         return summary
 
     async def _release(self, message: PoisonMessage) -> None:
@@ -99,8 +103,7 @@ class Housekeeping:
             return
         except (binascii.Error, UnreadableEnvelopeError) as error:
             summary.received += 1
-            await self._bury(foreign(raw, message.id, "poison message unreadable", str(error)))
-            summary.dead_lettered += 1
+            await self._bury(foreign(raw, message.id, "poison message unreadable", str(error)), summary)
             return
         for item in items:
             item.crashes += 1
@@ -110,8 +113,7 @@ class Housekeeping:
             age = age_of(item, now)
             if item.crashes >= CRASH_LIMIT or age >= self._patience.give_up:
                 detail = f"in the poison queue {item.crashes} times, {age // timedelta(hours=1)} hours old"
-                await self._bury(await self._redeemed(item, detail))
-                summary.dead_lettered += 1
+                await self._bury(await self._redeemed(item, detail), summary)
                 continue
             delay = backoff.delay(
                 item.crashes + item.attempts,
@@ -122,7 +124,7 @@ class Housekeeping:
             )
             if await self._placing.enqueue([Delayed(item, delay)], alone=True):
                 raise NoPlaceAnswersError("the retry queue does not take an event back")
-            summary.queued += 1
+            summary.queue(item)
 
     async def _redeemed(self, item: Item, detail: str) -> Event:
         """The item with its body, for a dead letter; where that is gone everywhere, the letter says so."""
@@ -132,8 +134,9 @@ class Housekeeping:
             return Event(item, failure=failure)
         return Event(whole, failure=Permanent(Stage.RETRY, "crashes the worker", detail))
 
-    async def _bury(self, event: Event) -> None:
+    async def _bury(self, event: Event, summary: Summary) -> None:
         note(event, times.milliseconds_text(times.now()))
         event.item.queued_at = event.item.queued_at or times.milliseconds_text(times.now())
         if await self._placing.dead_letter([event.item]):
             raise NoPlaceAnswersError("the dead letters take no event")
+        summary.bury(event.item)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from everscore.placing import Delayed, Placing
 from everscore.processing import Processing
 from everscore.status import Status
 from everscore.summary import Summary
+from everscore.telemetry import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +79,14 @@ class Pipeline:
         status: Status,
         limits: Limits,
         store_is_out: Callable[[], bool] = lambda: False,
+        recorder: Recorder | None = None,
     ) -> None:
         self._processing = processing
         self._store_is_out = store_is_out
         self._placing = placing
         self._status = status
         self._limits = limits
+        self._recorder = recorder or Recorder()
 
     async def score_events(self, items: Sequence[Item], retry: RetryState) -> Summary:
         """Take a batch from the hub to its ends.
@@ -91,6 +95,15 @@ class Pipeline:
             NoPlaceAnswersError: no place takes some of the events; the host's retry policy brings the batch
                 again, with its checkpoint unmoved.
         """
+        began = time.perf_counter()
+        summary = await self._account_for(items, retry)
+        self._status.scored(summary)
+        self._recorder.batch(summary, time.perf_counter() - began)
+        if summary.queued and self._store_is_out():
+            await asyncio.sleep(self._limits.linger)
+        return summary
+
+    async def _account_for(self, items: Sequence[Item], retry: RetryState) -> Summary:
         budget = Deadline.after(self._limits.time_budget)
         if not retry.endless:
             self._status.policy_missing()
@@ -101,9 +114,6 @@ class Pipeline:
         summary = Summary(received=len(events), request_units=processed.request_units)
         self._brake(events)
         await self._settle(events, summary, retry, budget)
-        self._status.scored(summary)
-        if summary.queued and self._store_is_out():
-            await asyncio.sleep(self._limits.linger)
         return summary
 
     def _brake(self, events: Sequence[Event]) -> None:
@@ -135,6 +145,7 @@ class Pipeline:
                 reason,
             )
             self._status.braked(f"{stage}: {reason}")
+            self._recorder.braked(f"{stage}: {reason}")
 
     async def _settle(
         self, events: Sequence[Event], summary: Summary, retry: RetryState, budget: Deadline
@@ -227,8 +238,9 @@ class Pipeline:
                 raise self._no_place([Event(one.item) for one in waiting], retry)
             await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
             attempt += 1
-        summary = Summary(received=len(items), queued=len(items))
-        self._status.scored(summary)
+        summary = Summary(received=len(items))
+        for item in items:
+            summary.queue(item)
         return summary
 
 
@@ -260,9 +272,9 @@ def count(summary: Summary, events: Sequence[Event], failed: Sequence[Event]) ->
         elif event.done is Done.SUPERSEDED:
             summary.superseded += 1
         elif is_final(event) and not event.item.dead_letter:
-            summary.dead_lettered += 1
+            summary.bury(event.item)
         else:
-            summary.queued += 1
+            summary.queue(event.item)
             summary.braked += event.item.braked
     summary.reasons.update(
         f"{event.item.stage}: {event.item.reason}" for event in failed if event.item.reason

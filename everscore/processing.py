@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from everscore.failures import Failure, Stage
 from everscore.model_source import ModelSource
 from everscore.scoring import Model, Scores
 from everscore.storing import Storing
+from everscore.telemetry import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,13 @@ class Processed:
 class Processing:
     """Takes items as far as they go; what stops one never stops its neighbours."""
 
-    def __init__(self, *, decoder: Decoder, models: ModelSource, storing: Storing) -> None:
+    def __init__(
+        self, *, decoder: Decoder, models: ModelSource, storing: Storing, recorder: Recorder | None = None
+    ) -> None:
         self._decoder = decoder
         self._models = models
         self._storing = storing
+        self._recorder = recorder or Recorder()
 
     async def run(self, items: Sequence[Item], seconds: float) -> Processed:
         """Process a batch.
@@ -41,17 +46,25 @@ class Processing:
             items: of the batch.
             seconds: for storing; they count once scoring is done, since the first batch loads the model.
         """
+        began = time.perf_counter()
         events = self._decoder.decode(items)
+        self._recorder.decoded(time.perf_counter() - began)
         await self._score([event for event in events if not event.failure and not event.item.scores])
         ready = [event for event in events if not event.failure]
-        charge = await self._storing.store(ready, Deadline.after(seconds)) if ready else 0.0
+        charge = await self._store(ready, Deadline.after(seconds)) if ready else 0.0
         return Processed(events, charge)
 
     async def store_again(self, events: Sequence[Event], deadline: Deadline) -> float:
         """Store events that failed there before; for holding a batch that no place takes."""
         for event in events:
             event.failure = None
-        return await self._storing.store(events, deadline)
+        return await self._store(events, deadline)
+
+    async def _store(self, events: Sequence[Event], deadline: Deadline) -> float:
+        began = time.perf_counter()
+        charge = await self._storing.store(events, deadline)
+        self._recorder.stored(events, time.perf_counter() - began, charge)
+        return charge
 
     async def _score(self, events: Sequence[Event]) -> None:
         if not events:
@@ -63,7 +76,9 @@ class Processing:
                 event.failure = failure
             return
         # A worker thread once a batch, so that scoring never stalls the loop that all invocations share.
+        began = time.perf_counter()
         results = await asyncio.to_thread(_score_all, model, [event.payload for event in events])
+        self._recorder.scored(time.perf_counter() - began)
         for event, result in zip(events, results, strict=True):
             if isinstance(result, Failure):
                 event.failure = result

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ from everscore.processing import Processing
 from everscore.status import Status
 from everscore.summary import Summary
 from everscore.suspects import NotTriedError, Suspects
+from everscore.telemetry import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class Retrying:
         status: Status,
         limits: Limits,
         patience: Patience,
+        recorder: Recorder | None = None,
     ) -> None:
         self._processing = processing
         self._placing = placing
@@ -79,6 +82,7 @@ class Retrying:
         self._limits = limits
         self._patience = patience
         self._suspects = Suspects(blobs)
+        self._recorder = recorder or Recorder()
 
     async def retry_events(self, message: bytes, *, dequeue_count: int, message_id: str) -> Summary:
         """Take a message to its end; returning means that it may be deleted.
@@ -91,6 +95,13 @@ class Retrying:
         Raises:
             NoPlaceAnswersError: no place took what failed, within the time budget; the message stays.
         """
+        began = time.perf_counter()
+        summary = await self._account_for(message, dequeue_count, message_id)
+        self._status.scored(summary)
+        self._recorder.batch(summary, time.perf_counter() - began)
+        return summary
+
+    async def _account_for(self, message: bytes, dequeue_count: int, message_id: str) -> Summary:
         budget = Deadline.after(self._limits.time_budget)
         try:
             items = decode_envelope(message).items
@@ -137,9 +148,11 @@ class Retrying:
         await self._place(failed, pending, budget)
         await self._remove_letters([*events, *unread], budget)
         count(summary, [*events, *unread], failed)
-        summary.dead_lettered += sum(not item.dead_letter for item in pending)
-        summary.queued += sum(item.dead_letter for item in pending)
-        self._status.scored(summary)
+        for item in pending:
+            if item.dead_letter:
+                summary.queue(item)
+            else:
+                summary.bury(item)
         return summary
 
     async def _read_claim_checks(self, items: Sequence[Item]) -> tuple[list[Item], list[Event]]:
@@ -268,7 +281,10 @@ class Retrying:
                 )
             await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
             attempt += 1
-        return Summary(received=len(items), queued=len(items))
+        summary = Summary(received=len(items))
+        for item in items:
+            summary.queue(item)
+        return summary
 
     async def _crashed(self, item: Item, budget: Deadline) -> Event:
         """The item with its body, unparsed, as a dead letter."""
@@ -291,7 +307,6 @@ class Retrying:
         await self._place(events, [], budget)
         summary = Summary(received=len(events))
         count(summary, events, events)
-        self._status.scored(summary)
         return summary
 
     async def _send_back(self, message: bytes, budget: Deadline) -> None:

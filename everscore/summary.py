@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from everscore.envelope import Item
+
 
 @dataclass(slots=True)
 class Summary:
@@ -16,6 +18,8 @@ class Summary:
         braked: of the queued, those that the brake sent there.
         request_units: that the writes cost.
         reasons: failures by ``stage: reason``.
+        retried, letters: the queued and the dead-lettered by stage and reason.
+        oldest_queued_at: of the queued, when the one that waits longest entered the queue.
     """
 
     received: int = 0
@@ -26,6 +30,21 @@ class Summary:
     braked: int = 0
     request_units: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
+    retried: Counter[tuple[str, str]] = field(default_factory=Counter)
+    letters: Counter[tuple[str, str]] = field(default_factory=Counter)
+    oldest_queued_at: str | None = None
+
+    def queue(self, item: Item) -> None:
+        """Count an event that is in the retry queue."""
+        self.queued += 1
+        self.retried[item.stage or "", item.reason or ""] += 1
+        if item.queued_at and (self.oldest_queued_at is None or item.queued_at < self.oldest_queued_at):
+            self.oldest_queued_at = item.queued_at
+
+    def bury(self, item: Item) -> None:
+        """Count an event that is a dead letter."""
+        self.dead_lettered += 1
+        self.letters[item.stage or "", item.reason or ""] += 1
 
     def __str__(self) -> str:
         parts = [f"{self.received} events", f"{self.stored} stored"]
