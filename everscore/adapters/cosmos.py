@@ -15,6 +15,7 @@ from azure.cosmos.exceptions import (
 )
 
 from everscore.adapters.credentials import Credentials
+from everscore.adapters.transport import transport
 from everscore.classification import classify_cosmos, classify_cosmos_operation, quote
 from everscore.failures import Failure, Stage, Transient
 from everscore.ports import Document, Write, WriteRefusedError
@@ -159,6 +160,7 @@ class CosmosStore:
         return CosmosClient(
             url,
             credential,
+            transport=transport(),
             enable_compact_utf8_item_writes=True,  # non-ASCII text doubles in size otherwise
             no_response_on_write=True,
             connection_timeout=min(3.0, self._timeout),
