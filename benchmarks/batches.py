@@ -53,7 +53,7 @@ def items(count: int, skip: int) -> list[Item]:
 
 
 async def one_by_one(connection: str, decoder: Decoder, models: ModelSource, count: int) -> float:
-    """The baseline: one ONNX call and one upsert an event, eight events in flight. Seconds of CPU per event."""
+    """The baseline: one ONNX call and one upsert an event, eight in flight. Seconds of CPU per event."""
     parts = parts_of(connection)
     model = await models.get()
     async with CosmosClient(parts["accountendpoint"], parts["accountkey"]) as client:
