@@ -179,6 +179,8 @@ class Retrying:
         item.attempts += 1
         item.unexpected += isinstance(failure, Unexpected)
         note(event, stamp)
+        # Where that is not known, or has not come yet by our clock, the age begins now: else it never would.
+        item.queued_at = times.milliseconds_text(_queued_at(item, now))
         age = age_of(item, now)
         item.braked = item.braked and age < self._patience.brake
         # What could not be read has no body to put into a dead letter: it is tried at whatever age.
@@ -333,14 +335,15 @@ def foreign(data: bytes, message_id: str, reason: str, detail: str) -> Event:
 
 
 def _queued_at(item: Item, otherwise: datetime) -> datetime:
+    """When an item entered the queue; ``otherwise`` (now) where that is unknown or later."""
     if item.queued_at is None:
         return otherwise
     try:
-        return times.parse(item.queued_at)
+        return min(times.parse(item.queued_at), otherwise)
     except ValueError:
         return otherwise
 
 
 def age_of(item: Item, now: datetime) -> timedelta:
-    """The time since an item entered the queue; none where that is not known."""
+    """The time since an item entered the queue; none where that is not known, or not yet."""
     return now - _queued_at(item, now)

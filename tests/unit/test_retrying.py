@@ -511,6 +511,27 @@ async def test_events_of_an_unreadable_age_are_young() -> None:
     assert world.sequence_numbers()["queued"] == [1]
 
 
+@pytest.mark.parametrize("queued_at", ["yesterday", "2602-11-25T10:31:00.000Z", None])
+async def test_an_age_that_is_unknown_or_not_yet_begins_with_the_next_try(queued_at: str | None) -> None:
+    """An event whose queuedAt is no time, or one that no clock has reached, is given up in the end as any other."""
+    world = World(give_up=timedelta(0), brake=timedelta(0))
+    item = item_of(1)
+    queue(world, item, braked=True)
+    item.queued_at = queued_at
+    world.queue.messages = [(pack([item])[0][0].message, 0.0)]
+    with world.store.refusing():
+        await world.retry()
+        await world.retry()
+    assert world.sequence_numbers()["dead"] == [1]
+    assert world.blobs.letters[0].item.reason == "gave up"
+    world = World()
+    world.queue.messages = [(pack([item])[0][0].message, 0.0)]
+    with world.store.refusing():
+        await world.retry()
+    [waiting] = world.queue.items
+    assert ago(minutes=1) < (waiting.queued_at or "") <= ago()
+
+
 async def test_unknown_fields_of_an_envelope_are_no_hindrance() -> None:
     """An envelope of this schema with a field more is read."""
     world = World()

@@ -1,0 +1,60 @@
+"""`python -m tests.fuzz --seconds 60`: look for an input that breaks a promise."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CORPUS = HERE / "corpus"
+FOUND = HERE.parents[1] / ".fuzz_cache"
+
+
+def main() -> int:
+    """Fuzz for a while, or judge one input again; 0 if no promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=60, help="how long to look (default 60)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1, 2**31), help="of the draws")
+    parser.add_argument("--found", type=Path, default=FOUND, help="where inputs go that reach something new")
+    parser.add_argument("--input", type=Path, help="judge this input alone, as a run has written it")
+    arguments = parser.parse_args()
+    try:
+        import atheris
+    except ImportError:
+        print(
+            "atheris has releases for Linux on x86-64 alone; `pytest tests/fuzz` judges the generated inputs "
+            "and the corpus anywhere.",
+            file=sys.stderr,
+        )
+        return 2
+    with atheris.instrument_imports(include=["everscore"]):
+        from tests.fuzz.target import Target
+    logging.disable()
+    target = Target()
+    if arguments.input:
+        target(arguments.input.read_bytes())
+        target.close()
+        print("No promise is broken.")
+        return 0
+    arguments.found.mkdir(parents=True, exist_ok=True)
+    print(f"seed {arguments.seed}, {arguments.seconds} seconds", flush=True)
+    options = [
+        f"-max_total_time={arguments.seconds}",
+        f"-seed={arguments.seed}",
+        f"-dict={HERE / 'dictionary.txt'}",
+        f"-artifact_prefix={arguments.found}/",
+        "-max_len=4096",
+        "-timeout=30",  # seconds for one input: one that hangs is a finding
+        "-rss_limit_mb=1024",  # one that fills the memory, too
+        "-print_final_stats=1",
+    ]
+    atheris.Setup([sys.argv[0], *options, str(arguments.found), str(CORPUS)], target)
+    atheris.Fuzz()  # ends the process: 0 when the time is up
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The coverage-guided fuzzer: its corpus, and a short run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.target import KINDS, Target
+from tests.support.services import ROOT
+
+CORPUS = sorted((ROOT / "tests" / "fuzz" / "corpus").iterdir())
+
+
+def test_the_corpus_breaks_no_promise() -> None:
+    """Each input that a run began from or found ends as promised, on any machine."""
+    target = Target()
+    try:
+        for file in CORPUS:
+            target(file.read_bytes())
+    finally:
+        target.close()
+    assert {file.read_bytes()[0] for file in CORPUS} >= set(KINDS)
+
+
+def test_ten_seconds_of_fuzzing_break_no_promise(tmp_path: Path) -> None:
+    """`python -m tests.fuzz` begins with the corpus, reaches branches that it does not, and finds nothing."""
+    pytest.importorskip("atheris", reason="atheris has releases for Linux on x86-64 alone")
+    command = [sys.executable, "-m", "tests.fuzz", "--seconds", "10", "--seed", "1", "--found", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(CORPUS)} files found in" in done.stderr
+    runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+    assert runs is not None
+    assert int(runs[1]) > 10 * len(CORPUS)
+    assert any(tmp_path.iterdir())
+
+
+def test_a_finding_can_be_judged_again(tmp_path: Path) -> None:
+    """`--input` judges one file, and says that it breaks nothing."""
+    pytest.importorskip("atheris", reason="atheris has releases for Linux on x86-64 alone")
+    (tmp_path / "input").write_bytes(b"o?{")
+    command = [sys.executable, "-m", "tests.fuzz", "--input", str(tmp_path / "input")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "No promise is broken.\n", done.stderr
