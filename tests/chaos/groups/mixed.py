@@ -29,12 +29,14 @@ async def mixed(run: Run) -> None:
     await run.start_host()
     stream = _stream(run)
     met: Counter[str] = Counter()
+    deck: list[str] = []  # each kind once before any comes again
     sending = asyncio.create_task(_send(run, stream))
     try:
         while not sending.done():
-            await asyncio.wait([sending], timeout=0.5 + run.rng.random() * 3)
+            await asyncio.wait([sending], timeout=0.3 + run.rng.random())
             if not sending.done():
-                met[await _one_fault(run)] += 1
+                deck = deck or run.rng.sample(list(_FAULTS), len(_FAULTS))
+                met[await _one_fault(run, deck.pop())] += 1
     finally:
         await asyncio.gather(sending)
     await run.passed(240)
@@ -81,10 +83,9 @@ async def _send(run: Run, events: list[Sent]) -> None:
         await asyncio.sleep(max(0.0, ahead))
 
 
-async def _one_fault(run: Run) -> str:
-    """The next fault of the draw, for some seconds; its name."""
-    seconds = 1 + run.rng.random() * 4
-    name = run.rng.choice(list(_FAULTS))
+async def _one_fault(run: Run, name: str) -> str:
+    """A fault, for some seconds; its name."""
+    seconds = 1 + run.rng.random() * 3
     async with run.acting(FAULTS):
         await _FAULTS[name](run, seconds)
     run.acted(FAULTS)
