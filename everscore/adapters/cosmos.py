@@ -160,7 +160,7 @@ class CosmosStore:
         return CosmosClient(
             url,
             credential,
-            transport=transport(),
+            transport=transport(min(3.0, self._timeout), self._timeout),
             enable_compact_utf8_item_writes=True,  # non-ASCII text doubles in size otherwise
             no_response_on_write=True,
             connection_timeout=min(3.0, self._timeout),

@@ -6,6 +6,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
+from everscore.adapters.transport import transport
 from everscore.classification import classify_storage, quote
 from everscore.failures import Failure, Stage, Transient
 
@@ -17,8 +18,7 @@ def client_options(timeout: float) -> dict[str, Any]:
         timeout: seconds to wait for an answer.
     """
     return {
-        "connection_timeout": min(3.0, timeout),
-        "read_timeout": timeout,
+        "transport": transport(min(3.0, timeout), timeout),
         "retry_total": 2,
         "retry_connect": 1,
         "retry_read": 1,
