@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -64,18 +65,32 @@ async def hub_ends(client: EventHubConsumerClient) -> dict[str, HubEnd]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A checkpoint: up to which sequence number the host has passed the partition, and when it last moved."""
+
+    number: int
+    moved: datetime
+
+
 async def checkpoints(service: BlobServiceClient, settings: Settings) -> dict[str, int]:
     """How far the Functions host has come, by partition. Partitions without a checkpoint are missing."""
+    return {id_: position.number for id_, position in (await positions(service, settings)).items()}
+
+
+async def positions(service: BlobServiceClient, settings: Settings) -> dict[str, Position]:
+    """The same with the times."""
     middle = f"/{settings.eventhub_name}/{settings.eventhub_consumer_group}/checkpoint/".lower()
     prefix = hub_host(settings).lower()
-    found: dict[str, int] = {}
+    found: dict[str, Position] = {}
     container = service.get_container_client(CHECKPOINTS)
     try:
         async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
             _, is_ours, partition = blob.name.partition(middle)
             number = (blob.metadata or {}).get("sequencenumber", "")
             if is_ours and number.lstrip("-").isdigit():
-                found[partition] = max(int(number), found.get(partition, -1))
+                position = Position(int(number), blob.last_modified)
+                found[partition] = max(position, found.get(partition, position), key=lambda each: each.number)
     except ResourceNotFoundError:
         return {}  # the host makes the container when it first starts
     return found

@@ -19,6 +19,7 @@ from everscore_cli.clients import hub, storage, store
 from everscore_cli.console import out, print_json
 from everscore_cli.errors import CliError, sentence
 from everscore_cli.health import PartHealth, check
+from everscore_cli.standing_still import StandingStill, standing_still
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,41 +29,60 @@ class _Unknown:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Hub:
+    """The partitions of the hub, and those among them that stand still."""
+
+    partitions: list[observe.Partition]
+    still: dict[str, StandingStill]
+
+
 def status(
+    *,
+    stuck_after: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds after which a checkpoint that does not move is one that is stuck."),
+    ] = 120.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of tables.")
     ] = False,
 ) -> None:
-    """Show lag, queues, dead letters, documents and the health of each part; exits 1 if one is not well."""
+    """Show lag, queues, dead letters, documents and the health of each part.
+
+    Exits 1 if a part is not well, or a checkpoint does not move while events wait.
+    """
     target = project.target()
     if target.stack is None and observe.hub_host(target.settings) in LOOPBACK and not _answers(target):
         raise CliError("The local stack is not running: start it with `everscore up`.")
-    parts, partitions, numbers = asyncio.run(_gather(target))
+    parts, found, numbers = asyncio.run(_gather(target, stuck_after))
     if as_json:
-        print_json(_json(parts, partitions, numbers))
+        print_json(_json(parts, found, numbers))
     else:
-        _print(parts, partitions, numbers)
+        _print(parts, found, numbers)
     unwell = [part for part in parts if not part.healthy]
-    unknown = [value for value in (partitions, *numbers.values()) if isinstance(value, _Unknown)]
-    if unwell or unknown:
+    unknown = [value for value in (found, *numbers.values()) if isinstance(value, _Unknown)]
+    if unwell or unknown or (isinstance(found, _Hub) and found.still):
         raise typer.Exit(1)
 
 
 async def _gather(
-    target: project.Target,
-) -> tuple[list[PartHealth], list[observe.Partition] | _Unknown, dict[str, int | _Unknown]]:
+    target: project.Target, stuck_after: float
+) -> tuple[list[PartHealth], _Hub | _Unknown, dict[str, int | _Unknown]]:
     settings = target.settings
 
-    async def partitions() -> list[observe.Partition]:
+    async def partitions() -> _Hub:
         storage_string = target.variables.get("AzureWebJobsStorage")
         async with (
             hub.consumer(settings) as consumer,
             storage.host_blobs(settings, storage_string) as host_blobs,
         ):
-            passed, ends = await asyncio.gather(
-                observe.checkpoints(host_blobs, settings), observe.hub_ends(consumer)
+            positions, ends = await asyncio.gather(
+                observe.positions(host_blobs, settings), observe.hub_ends(consumer)
             )
-            return observe.with_lag(ends, passed)
+            passed = {id_: position.number for id_, position in positions.items()}
+            found = observe.with_lag(ends, passed)
+            still = await standing_still(settings, found, ends, positions, stuck_after)
+            return _Hub(found, still)
 
     async def depth(name: str) -> int:
         async with storage.queues(settings) as queues:
@@ -114,23 +134,46 @@ def _answers(target: project.Target) -> bool:
 
 def _json(
     parts: list[PartHealth],
-    partitions: list[observe.Partition] | _Unknown,
+    found: _Hub | _Unknown,
     numbers: dict[str, int | _Unknown],
 ) -> dict[str, object]:
-    problems = [value.why for value in (partitions, *numbers.values()) if isinstance(value, _Unknown)]
-    known = None if isinstance(partitions, _Unknown) else partitions
+    problems = [value.why for value in (found, *numbers.values()) if isinstance(value, _Unknown)]
+    known = None if isinstance(found, _Unknown) else found
     return {
         "parts": [asdict(part) for part in parts],
-        "partitions": None if known is None else [asdict(partition) for partition in known],
-        "lag": None if known is None else sum(partition.lag for partition in known),
+        "partitions": None if known is None else [_partition_json(one, known) for one in known.partitions],
+        "lag": None if known is None else sum(partition.lag for partition in known.partitions),
         **{name: None if isinstance(value, _Unknown) else value for name, value in numbers.items()},
-        "problems": problems,
+        "problems": problems + ([] if known is None else _stuck(known)),
     }
+
+
+def _partition_json(one: observe.Partition, found: _Hub) -> dict[str, object]:
+    still = found.still.get(one.id)
+    return {**asdict(one), "stuckSeconds": None if still is None else round(still.seconds, 1)}
+
+
+def _stuck(found: _Hub) -> list[str]:
+    """A sentence for each partition that stands still."""
+    return [
+        f"Partition {one.id} is stuck: for {_duration(still.seconds)} its checkpoint has not moved while "
+        f"{one.lag:,} {'event waits' if one.lag == 1 else 'events wait'}, from sequence number {still.first} "
+        "on. Look into the host's log: where an error stops each batch before the app sees it, "
+        f"`everscore partition skip {one.id} --to {still.first}` leads past that event."
+        for one in found.partitions
+        if (still := found.still.get(one.id))
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
 
 
 def _print(
     parts: list[PartHealth],
-    partitions: list[observe.Partition] | _Unknown,
+    found: _Hub | _Unknown,
     numbers: dict[str, int | _Unknown],
 ) -> None:
     if parts:
@@ -141,15 +184,19 @@ def _print(
             memory = "" if part.memory_mb is None else f"{part.memory_mb:,.0f} MB"
             table.add_row(part.part, f"[{colour}]{escape(part.detail)}[/]", up, memory, str(part.pid or ""))
         out.print(table)
-    if isinstance(partitions, _Unknown):
-        out.print(f"[red]partitions unknown[/] {escape(partitions.why)}", soft_wrap=True)
+    if isinstance(found, _Unknown):
+        out.print(f"[red]partitions unknown[/] {escape(found.why)}", soft_wrap=True)
     else:
         table = Table("partition", title="Hub", title_justify="left")
-        for column in ("last sequence number", "checkpoint", "lag"):
+        for column in ("last sequence number", "checkpoint", "lag", "stuck for"):
             table.add_column(column, justify="right")
-        for one in partitions:
-            table.add_row(one.id, _number(one.last), _number(one.checkpoint), f"{one.lag:,}")
+        for one in found.partitions:
+            still = found.still.get(one.id)
+            stuck = f"[red]{_duration(still.seconds)}[/]" if still else ""
+            table.add_row(one.id, _number(one.last), _number(one.checkpoint), f"{one.lag:,}", stuck)
         out.print(table)
+        for sentence_ in _stuck(found):
+            out.print(f"[red]{escape(sentence_)}[/]", soft_wrap=True)
     table = Table("what", title="Elsewhere", title_justify="left")
     table.add_column("how many", justify="right")
     labels = ("messages in the retry queue", "messages in its poison queue", "dead letters", "documents")

@@ -131,11 +131,25 @@ def test_a_partition_that_stands_still_is_led_on(tmp_path):
         status = cli.json("status")
         assert status["lag"] == 6
         assert status["documents"] == 0
+        assert status["problems"] == []  # it has not stood still for long
+        status = cli.json("status", "--stuck-after", "0.1", code=1)
+        seconds = {each["id"]: each["stuckSeconds"] for each in status["partitions"]}
+        assert seconds.pop(stuck["id"]) > 0.1
+        assert set(seconds.values()) == {None}
+        (sentence,) = status["problems"]
+        assert "6 events wait, from sequence number 0 on" in sentence
+        assert f"`everscore partition skip {stuck['id']} --to 0`" in sentence
+        table = cli.run("status", "--stuck-after", "0.1", code=1)
+        assert "stuck for" in table
+        assert sentence.partition(" is stuck")[0] in table
+        assert cli.json("status", "--stuck-after", "3600")["problems"] == []
         cli.run("partition", "skip", stuck["id"], "--to", "99", "--yes", code=1)
         assert "past the last event" in cli.said
         answer = cli.json("partition", "skip", stuck["id"], "--to", "0", "--wait", "4", "--yes")
         assert answer == {"partition": stuck["id"], "skipped": 1}
         cli.settled(documents=5, deadLetters=1)
+        # Old, with nothing that waits: that is a quiet partition.
+        assert cli.json("status", "--stuck-after", "0")["problems"] == []
         (letter,) = cli.json("deadletters", "list")["letters"]
         shown = json.loads(cli.run("deadletters", "show", letter["name"]))
         assert shown["item"]["body"] == bad

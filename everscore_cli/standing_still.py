@@ -1,0 +1,82 @@
+"""Finds partitions whose checkpoint does not move while events wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from everscore import times
+from everscore.adapters.hub import HubReader, PartitionState
+from everscore.settings import Settings
+from everscore_cli.clients.places import hub_reader
+from everscore_cli.observe import HubEnd, Partition, Position
+
+
+@dataclass(frozen=True, slots=True)
+class StandingStill:
+    """How a partition stands still.
+
+    Attributes:
+        first: sequence number of the event that waits longest.
+        seconds: for which that event has waited and the checkpoint has not moved.
+    """
+
+    first: int
+    seconds: float
+
+
+async def standing_still(
+    settings: Settings,
+    partitions: Sequence[Partition],
+    ends: Mapping[str, HubEnd],
+    positions: Mapping[str, Position],
+    threshold: float,
+) -> dict[str, StandingStill]:
+    """Partitions that have stood still for at least ``threshold`` seconds, by id.
+
+    A checkpoint also stands still where nothing comes in, so the time counts since the first event that waits
+    came in. The hub is asked for that event only where the checkpoint is old enough.
+
+    Raises:
+        Failure: the hub cannot be read.
+    """
+    now = times.now()
+    candidates = [
+        one
+        for one in partitions
+        if one.lag and (one.id not in positions or _seconds(positions[one.id].moved, now) >= threshold)
+    ]
+    if not candidates:
+        return {}
+    async with hub_reader(settings) as hub:
+        waiting = await asyncio.gather(
+            *(_first_waiting(hub, one, ends[one.id], positions.get(one.id)) for one in candidates)
+        )
+    return {
+        one.id: StandingStill(first, _seconds(since, now))
+        for one, (first, since) in zip(candidates, waiting, strict=True)
+        if since is not None and _seconds(since, now) >= threshold
+    }
+
+
+async def _first_waiting(
+    hub: HubReader, partition: Partition, end: HubEnd, position: Position | None
+) -> tuple[int, datetime | None]:
+    """The first event past the checkpoint, and since when both stand; None where retention has taken it."""
+    begin, last = end.begin or 0, end.last or 0
+    first = begin if partition.checkpoint is None else max(begin, partition.checkpoint + 1)
+    state = PartitionState(begin, last, is_empty=False, last_enqueued_at=times.now())
+    async with aclosing(hub.read(partition.id, first, first, state=state)) as pages:
+        async for page in pages:
+            for event in page:
+                if event.source.enqueued_at is not None:
+                    came = times.parse(event.source.enqueued_at)
+                    return first, came if position is None else max(came, position.moved)
+    return first, None
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())
