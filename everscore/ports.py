@@ -178,3 +178,75 @@ class Blobs(Protocol):
             Failure: it could not be read.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """A message seen in a queue without being taken: its text as it lies there, and when it was sent."""
+
+    text: str
+    inserted_at: str
+
+
+class QueueDepth(Protocol):
+    """How much is in a queue."""
+
+    async def depth(self) -> int:
+        """About how many messages there are, the hidden ones included.
+
+        Raises:
+            Failure: it cannot be read.
+        """
+        ...
+
+
+class RetryBacklog(QueueDepth, Protocol):
+    """The retry queue, looked at."""
+
+    async def peek(self) -> list[QueuedMessage]:
+        """The messages at its head that are due, 32 at most; those that wait for their time are not seen.
+
+        Raises:
+            Failure: they cannot be read.
+        """
+        ...
+
+
+class PartitionRange(Protocol):
+    """What a partition of the hub holds: sequence numbers of its oldest and newest event."""
+
+    @property
+    def first(self) -> int:
+        """Of the oldest."""
+
+    @property
+    def last(self) -> int:
+        """Of the newest."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither."""
+
+
+class HubRanges(Protocol):
+    """What the hub holds."""
+
+    async def partitions(self) -> Mapping[str, PartitionRange]:
+        """Every partition by its id.
+
+        Raises:
+            Failure: the hub cannot be reached.
+        """
+        ...
+
+
+class Checkpoints(Protocol):
+    """How far the Functions host has come."""
+
+    async def read(self) -> Mapping[str, int]:
+        """Sequence number of the last event passed, by partition; those without a checkpoint are missing.
+
+        Raises:
+            EverscoreError: they cannot be read.
+        """
+        ...

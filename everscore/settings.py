@@ -25,6 +25,7 @@ AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 
 _CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _DECODER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_SECRETS = {"EVENTHUB", "COSMOS", "STORAGE", "AzureWebJobsStorage", "APPLICATIONINSIGHTS_CONNECTION_STRING"}
 # No "@", "=", "," or "?": what may follow those is a password, a key or a signature.
 _ADDRESS = re.compile(r"[A-Za-z0-9:/._-]{0,100}")
 
@@ -79,6 +80,16 @@ class Settings(BaseSettings):
     storage_queue_uri: str | None = Field(None, validation_alias="STORAGE__queueServiceUri")
     storage_client_id: str | None = Field(None, validation_alias="STORAGE__clientId")
 
+    # The host's own storage, of which the app reads the checkpoints, for metrics alone.
+    webjobs_storage: SecretStr | None = Field(None, validation_alias="AzureWebJobsStorage")
+    webjobs_storage_account: str | None = Field(None, validation_alias="AzureWebJobsStorage__accountName")
+    webjobs_storage_blob_uri: str | None = Field(None, validation_alias="AzureWebJobsStorage__blobServiceUri")
+    webjobs_storage_client_id: str | None = Field(None, validation_alias="AzureWebJobsStorage__clientId")
+
+    # Where metrics go. A wrong one is logged, and keeps no event from being scored.
+    applicationinsights_connection_string: SecretStr | None = None
+    otel_exporter_otlp_endpoint: str | None = None
+
     # Names of what the deployment creates; the app itself never creates any of it.
     eventhub_name: str = Field(min_length=1)
     eventhub_consumer_group: str = Field(min_length=1)
@@ -105,6 +116,8 @@ class Settings(BaseSettings):
     status_interval_seconds: Seconds = 60.0
     decoder: str | None = None
     fast_event_dates: bool = True
+    metrics_interval_seconds: Seconds = 60.0
+    live_metrics: bool = False
 
     @classmethod
     def settings_customise_sources(
@@ -191,6 +204,17 @@ class Settings(BaseSettings):
             "EVENTHUB__fullyQualifiedNamespace",
         )
 
+    def eventhub_host(self) -> str:
+        """Host name of the Event Hubs namespace, without a port, as the host names it in checkpoints.
+
+        Raises:
+            SettingError: neither EVENTHUB nor EVENTHUB__fullyQualifiedNamespace is set.
+        """
+        connection = self.eventhub_connection()
+        if not connection.connection_string:
+            return connection.endpoints["namespace"]
+        return urlsplit(parts_of(connection.connection_string)["endpoint"]).hostname or ""
+
     def cosmos_connection(self) -> Connection:
         """The Cosmos DB account.
 
@@ -212,24 +236,44 @@ class Settings(BaseSettings):
             SettingError: neither STORAGE nor STORAGE__accountName nor the two service URIs are set.
         """
         account = self.storage_account
-        secret = self.storage
-        if secret and parts_of(secret.get_secret_value()).get("usedevelopmentstorage", "").lower() == "true":
-            secret = SecretStr(
-                f"DefaultEndpointsProtocol=http;AccountName={AZURITE_ACCOUNT};AccountKey={AZURITE_KEY};"
-                f"BlobEndpoint=http://127.0.0.1:10000/{AZURITE_ACCOUNT};"
-                f"QueueEndpoint=http://127.0.0.1:10001/{AZURITE_ACCOUNT};"
-            )
         endpoints = {
             "blob": self.storage_blob_uri or (account and f"https://{account}.blob.core.windows.net"),
             "queue": self.storage_queue_uri or (account and f"https://{account}.queue.core.windows.net"),
         }
         return _connection(
             "STORAGE",
-            secret,
+            _spelt_out(self.storage),
             endpoints,
             self.storage_client_id,
             "STORAGE__accountName (or STORAGE__blobServiceUri and STORAGE__queueServiceUri)",
         )
+
+    def webjobs_connection(self) -> Connection:
+        """The blobs of the Functions host's own storage account.
+
+        Raises:
+            SettingError: neither AzureWebJobsStorage nor one of its two addresses is set.
+        """
+        account = self.webjobs_storage_account
+        uri = self.webjobs_storage_blob_uri or (account and f"https://{account}.blob.core.windows.net")
+        return _connection(
+            "AzureWebJobsStorage",
+            _spelt_out(self.webjobs_storage),
+            {"blob": uri},
+            self.webjobs_storage_client_id,
+            "AzureWebJobsStorage__blobServiceUri (or AzureWebJobsStorage__accountName)",
+        )
+
+
+def _spelt_out(secret: SecretStr | None) -> SecretStr | None:
+    """The connection string of Azurite where the short one of a laptop stands."""
+    if secret and parts_of(secret.get_secret_value()).get("usedevelopmentstorage", "").lower() == "true":
+        return SecretStr(
+            f"DefaultEndpointsProtocol=http;AccountName={AZURITE_ACCOUNT};AccountKey={AZURITE_KEY};"
+            f"BlobEndpoint=http://127.0.0.1:10000/{AZURITE_ACCOUNT};"
+            f"QueueEndpoint=http://127.0.0.1:10001/{AZURITE_ACCOUNT};"
+        )
+    return secret
 
 
 def _connection(
@@ -328,7 +372,7 @@ def _sentence(location: tuple[int | str, ...], problem: Any) -> str:
         return f"{name} is not set; expected a value (local.settings.example.json has one for a laptop)."
     if problem["type"] == "value_error":
         return f"{name} is {problem['ctx']['error']}."
-    found = "a secret" if name in ("EVENTHUB", "COSMOS", "STORAGE") else repr(problem["input"])
+    found = "a secret" if name in _SECRETS else repr(problem["input"])
     expected = str(problem["msg"])
     for lead in ("Input should be ", "Value should have ", "String should have "):
         expected = expected.removeprefix(lead)

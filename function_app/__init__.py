@@ -44,7 +44,7 @@ async def retry_events(message: func.QueueMessage) -> None:
 @app.function_name("housekeeping")
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *", run_on_startup=False, use_monitor=False)
 async def housekeeping(timer: func.TimerRequest) -> None:
-    """Empty the poison queue, every minute."""
+    """Empty the poison queue and measure what waits, every minute."""
     del timer
     await runtime.housekeeping()
 

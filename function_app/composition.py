@@ -8,9 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from everscore.adapters.blobs import StorageBlobs
+from everscore.adapters.checkpoints import HostCheckpoints
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
+from everscore.backlog import Backlog
 from everscore.breaker import BreakingStore, State
 from everscore.claim_checks import ClaimChecks
 from everscore.events import Decoder, load_hook
@@ -24,7 +26,8 @@ from everscore.settings import Settings, load_settings
 from everscore.status import Status
 from everscore.storing import Storing
 from everscore.stream import load_stream
-from function_app import event_dates
+from function_app import event_dates, exporting, versions
+from function_app.exporting import Exporting
 from function_app.hub_on_demand import HubOnDemand
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,13 +49,17 @@ class Runtime:
     pipeline: Pipeline
     retrying: Retrying
     keeper: Housekeeping
+    backlog: Backlog
+    checkpoints: HostCheckpoints
+    exporting: Exporting
     scoring_status: Status
     retry_status: Status
     fast_dates: bool
 
     async def close(self) -> None:
         """Close every client."""
-        for client in (self.store, self.queue, self.poison, self.blobs, self.hub, self.credentials):
+        clients = (self.store, self.queue, self.poison, self.blobs, self.hub, self.checkpoints)
+        for client in (*clients, self.credentials):
             await client.close()
 
 
@@ -65,6 +72,7 @@ def build() -> Runtime:
     """
     for name in _NOISY:  # a log line a request would cost more than the request
         logging.getLogger(name).setLevel(logging.WARNING)
+    versions.log_once()
     settings = load_settings()
     stream = load_stream(ROOT / "stream.json")
     storage = settings.storage_connection()
@@ -99,11 +107,27 @@ def build() -> Runtime:
         hook=hook,
     )
     models = ModelSource(ROOT / "models" / stream.model, threads=settings.model_threads)
-    processing = Processing(
-        decoder=decoder, models=models, storing=Storing(breaking, parallel=settings.cosmos_parallel_batches)
-    )
+    storing = Storing(breaking, parallel=settings.cosmos_parallel_batches)
+    metrics = exporting.of(settings)
+    recorders = {
+        function: metrics.telemetry.of(function, breaker=lambda: breaking.state)
+        for function in ("score_events", "retry_events")
+    }
+    keeping = metrics.telemetry.of("housekeeping")
+    processings = {
+        function: Processing(decoder=decoder, models=models, storing=storing, recorder=recorder)
+        for function, recorder in recorders.items()
+    }
     placing = Placing(queue, blobs)
     hub = HubOnDemand(settings, credentials)
+    checkpoints = HostCheckpoints(
+        settings.webjobs_connection,
+        namespace=settings.eventhub_host(),
+        hub=settings.eventhub_name,
+        group=settings.eventhub_consumer_group,
+        timeout=timeout,
+        credentials=credentials,
+    )
     claim_checks = ClaimChecks(blobs, hub)
     limits = Limits(
         batch_deadline=settings.batch_deadline_seconds,
@@ -127,14 +151,16 @@ def build() -> Runtime:
         hub=hub,
         models=models,
         pipeline=Pipeline(
-            processing=processing,
+            processing=processings["score_events"],
             placing=placing,
             status=scoring_status,
             limits=limits,
+            recorder=recorders["score_events"],
             store_is_out=lambda: breaking.state is not State.CLOSED,
         ),
         retrying=Retrying(
-            processing=processing,
+            processing=processings["retry_events"],
+            recorder=recorders["retry_events"],
             placing=placing,
             queue=queue,
             blobs=blobs,
@@ -144,8 +170,16 @@ def build() -> Runtime:
             patience=patience,
         ),
         keeper=Housekeeping(
-            poison=poison, queue=queue, placing=placing, claim_checks=claim_checks, patience=patience
+            poison=poison,
+            queue=queue,
+            placing=placing,
+            claim_checks=claim_checks,
+            patience=patience,
+            recorder=keeping,
         ),
+        backlog=Backlog(hub=hub, checkpoints=checkpoints, retry=queue, poison=poison, recorder=keeping),
+        checkpoints=checkpoints,
+        exporting=metrics,
         scoring_status=scoring_status,
         retry_status=retry_status,
         fast_dates=settings.fast_event_dates and event_dates.install(),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from everscore.adapters.credentials import Credentials
 from everscore.envelope import Source
-from everscore.ports import HubEvent
+from everscore.ports import HubEvent, PartitionRange
 from everscore.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ class HubOnDemand:
 
     async def fetch(self, source: Source) -> HubEvent | None:
         """See everscore.ports.Hub."""
+        return await self._connect().fetch(source)
+
+    async def partitions(self) -> Mapping[str, PartitionRange]:
+        """See everscore.ports.HubRanges."""
+        return await self._connect().partitions()
+
+    def _connect(self) -> HubReader:
         if self._reader is None:
             from everscore.adapters.hub import HubReader  # noqa: PLC0415
 
@@ -31,7 +39,7 @@ class HubOnDemand:
                 self._settings.eventhub_name,
                 credentials=self._credentials,
             )
-        return await self._reader.fetch(source)
+        return self._reader
 
     async def close(self) -> None:
         """Close the client, if there is one."""

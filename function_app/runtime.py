@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # One run of the timer must end before the next begins.
-_HOUSEKEEPING_SECONDS = 50.0
+_POISON_SECONDS = 35.0
+_BACKLOG_SECONDS = 10.0
 
 
 _runtimes: dict[asyncio.AbstractEventLoop, Runtime] = {}
@@ -65,6 +66,7 @@ async def score_events(events: Sequence[func.EventHubEvent], context: func.Conte
             # Raised now, the batch would be lost; whoever mends the settings restarts the app meanwhile.
             await asyncio.sleep(_budget_without_settings())
         raise
+    runtime.exporting.telemetry.begin("score_events")
     trace = context.trace_context.trace_parent if context.trace_context else None
     items = trigger_data.items_of(events, runtime.settings.eventhub_name, trace)
     try:
@@ -84,6 +86,7 @@ async def retry_events(message: func.QueueMessage) -> None:
         # A dequeue count stands for crashes; raised at once, a wrong setting would look like one.
         await asyncio.sleep(_budget_without_settings())
         raise
+    runtime.exporting.telemetry.begin("retry_events")
     summary = await runtime.retrying.retry_events(
         message.get_body(), dequeue_count=message.dequeue_count or 1, message_id=message.id or ""
     )
@@ -94,7 +97,16 @@ async def retry_events(message: func.QueueMessage) -> None:
 
 async def housekeeping() -> None:
     """What the trigger of the same name does."""
-    await get().keeper.empty_poison_queue(Deadline.after(_HOUSEKEEPING_SECONDS))
+    runtime = get()
+    runtime.exporting.telemetry.begin("housekeeping")
+    try:
+        await runtime.keeper.empty_poison_queue(Deadline.after(_POISON_SECONDS))
+    finally:
+        if (
+            runtime.exporting.telemetry.enabled
+        ):  # after the emptying: what lies there now did not come through
+            await runtime.backlog.measure(_BACKLOG_SECONDS)
+            await runtime.exporting.flush()
 
 
 async def health_details() -> Report:

@@ -11,7 +11,7 @@ from azure.storage.queue.aio import QueueClient
 from everscore import times
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.storage import client_options, failure_of
-from everscore.ports import PoisonMessage
+from everscore.ports import PoisonMessage, QueuedMessage
 from everscore.settings import Connection
 
 # The service hides a message for 7 days at most.
@@ -58,10 +58,27 @@ class StorageQueue:
             Failure: it cannot be read.
         """
         try:
-            properties = await self._client.get_queue_properties()
+            return await _depth(self._client)
         except AzureError as error:
             raise failure_of(f"queue {self.name}", error) from error
-        return properties.approximate_message_count or 0
+
+    async def peek(self) -> list[QueuedMessage]:
+        """See everscore.ports.RetryBacklog.
+
+        Raises:
+            Failure: they cannot be read.
+        """
+        try:
+            found = await self._client.peek_messages(max_messages=_PAGE)
+        except AzureError as error:
+            raise failure_of(f"queue {self.name}", error) from error
+        return [
+            QueuedMessage(
+                text=str(message.content),
+                inserted_at=times.milliseconds_text(message.inserted_on or times.now()),
+            )
+            for message in found
+        ]
 
     async def close(self) -> None:
         """Close the client."""
@@ -76,6 +93,19 @@ class StoragePoisonQueue:
     ) -> None:
         self.name = f"{retry_queue}-poison"
         self._client = _make_client(connection, self.name, timeout, credentials)
+
+    async def depth(self) -> int:
+        """About how many messages there are; 0 where there is no queue, since the host makes it on demand.
+
+        Raises:
+            Failure: it cannot be read.
+        """
+        try:
+            return await _depth(self._client)
+        except ResourceNotFoundError:
+            return 0
+        except AzureError as error:
+            raise failure_of(f"queue {self.name}", error) from error
 
     async def receive(self) -> list[PoisonMessage]:
         """See everscore.ports.PoisonQueue. A missing queue is empty: the host makes it on demand."""
@@ -114,6 +144,10 @@ class StoragePoisonQueue:
     async def close(self) -> None:
         """Close the client."""
         await self._client.close()
+
+
+async def _depth(client: QueueClient) -> int:
+    return (await client.get_queue_properties()).approximate_message_count or 0
 
 
 def _make_client(

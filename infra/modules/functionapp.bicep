@@ -39,7 +39,7 @@ resource component 'Microsoft.Insights/components@2020-02-02' existing = {
   name: componentName
 }
 
-// Read by the host alone; everscore/platform_settings.json lists them with their reasons. The addresses of
+// Read by the host; those that it alone reads stand in everscore/platform_settings.json with their reasons. The addresses of
 // the three services, not a connection string: with one, the host would fall back to a key.
 var platform = {
   AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob

@@ -46,7 +46,8 @@ def test_the_app_understands_its_settings(case: str):
     """settings.py takes them all, finds each service by its address, and signs in with the identity alone."""
     settings = deployment(case).settings()
     read = load_settings({name: value for name, value in settings.items() if name not in PLATFORM})
-    for connection in (read.eventhub_connection(), read.cosmos_connection(), read.storage_connection()):
+    connections = (read.eventhub_connection(), read.cosmos_connection(), read.storage_connection())
+    for connection in (*connections, read.webjobs_connection()):
         assert connection.connection_string == ""
         assert connection.client_id is not None
         assert "outputs.clientId" in connection.client_id
@@ -62,7 +63,9 @@ def test_every_other_setting_keeps_its_default():
     addresses = {"EVENTHUB__fullyQualifiedNamespace", "COSMOS__accountEndpoint"}
     addresses |= {"STORAGE__blobServiceUri", "STORAGE__queueServiceUri"}
     identities = {"EVENTHUB__clientId", "COSMOS__clientId", "STORAGE__clientId"}
-    assert set_here == required | addresses | identities | {"RETRY_GIVE_UP_DAYS"}
+    metrics = {"AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__clientId"}
+    metrics |= {"APPLICATIONINSIGHTS_CONNECTION_STRING"}
+    assert set_here == required | addresses | identities | metrics | {"RETRY_GIVE_UP_DAYS"}
 
 
 def test_a_changed_setting_arrives():

@@ -56,7 +56,7 @@ def test_the_page_on_settings_has_every_setting_and_its_default():
         )
         expected[str(field.validation_alias)] = shown
     assert {name: value for name, (value, _) in page.items() if name in expected} == expected
-    assert set(page) - set(expected) == {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME"}
+    assert set(page) - set(expected) == {"FUNCTIONS_WORKER_RUNTIME"}
 
 
 def test_the_example_is_complete_and_valid():
@@ -66,7 +66,7 @@ def test_the_example_is_complete_and_valid():
     assert settings.eventhub_connection().connection_string == values["EVENTHUB"]
     assert settings.cosmos_connection().connection_string == values["COSMOS"]
     assert settings.storage_connection().connection_string == values["STORAGE"]
-    assert set(values) - set(setting_names()) == {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME"}
+    assert set(values) - set(setting_names()) == {"FUNCTIONS_WORKER_RUNTIME"}
     assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
 
 

@@ -1,0 +1,84 @@
+"""The checkpoints that the Functions host keeps of the hub, in the storage account of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.blob.aio import BlobServiceClient
+
+from everscore.adapters.credentials import Credentials
+from everscore.adapters.storage import client_options, failure_of
+from everscore.settings import Connection
+
+# Fixed in the host's Event Hubs extension; so is the form of the names, its parts in lower case.
+CONTAINER = "azure-webjobs-eventhub"
+
+
+class HostCheckpoints:
+    """Reads checkpoints; only the host writes them.
+
+    Args:
+        connection: gives that of AzureWebJobsStorage; asked on first use, since scoring does without it.
+        namespace: host name of the Event Hubs namespace.
+        hub, group: names of hub and consumer group.
+        timeout: seconds for one request.
+        credentials: for a connection without a key.
+    """
+
+    def __init__(
+        self,
+        connection: Callable[[], Connection],
+        *,
+        namespace: str,
+        hub: str,
+        group: str,
+        timeout: float,
+        credentials: Credentials,
+    ) -> None:
+        self._connection = connection
+        self._prefix = f"{namespace}/{hub}/{group}/checkpoint/".lower()
+        self._timeout = timeout
+        self._credentials = credentials
+        self._client: BlobServiceClient | None = None
+
+    async def read(self) -> dict[str, int]:
+        """See everscore.ports.Checkpoints.
+
+        Raises:
+            SettingError: AzureWebJobsStorage is not set.
+            Failure: the storage account does not answer.
+        """
+        container = self._connect().get_container_client(CONTAINER)
+        found: dict[str, int] = {}
+        try:
+            async for blob in container.list_blobs(name_starts_with=self._prefix, include=["metadata"]):
+                number = (blob.metadata or {}).get("sequencenumber", "")
+                if number.lstrip("-").isdigit():
+                    found[blob.name.removeprefix(self._prefix)] = int(number)
+        except ResourceNotFoundError:
+            return {}  # the host makes the container when it first starts
+        except AzureError as error:
+            raise failure_of(f"container {CONTAINER}", error) from error
+        return found
+
+    async def close(self) -> None:
+        """Close the client, if there is one."""
+        if self._client is not None:
+            await self._client.close()
+
+    def _connect(self) -> BlobServiceClient:
+        if self._client is None:
+            connection = self._connection()
+            options = client_options(self._timeout)
+            if connection.connection_string:
+                self._client = BlobServiceClient.from_connection_string(
+                    connection.connection_string, **options
+                )
+            else:
+                self._client = BlobServiceClient(
+                    connection.endpoints["blob"],
+                    credential=self._credentials.get(connection.client_id),
+                    **options,
+                )
+        return self._client
