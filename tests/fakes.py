@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from everscore import times
+from everscore.breaker import State
 from everscore.claim_checks import ClaimChecks
 from everscore.deadline import Deadline
 from everscore.envelope import DeadLetter, Item, Source, decode_dead_letter, decode_envelope, decode_item
@@ -31,6 +32,7 @@ from everscore.status import Status
 from everscore.storing import Storing
 from everscore.stream import Stream, StreamManifest
 from everscore.summary import Summary
+from everscore.telemetry import Telemetry
 
 ENDLESS = RetryState(endless=True)
 NO_POLICY = RetryState(endless=False)
@@ -45,7 +47,8 @@ class Refusing:
 
     def check(self) -> None:
         if self.refuses is not None:
-            raise self.refuses
+            # Raised again and again it would hold the frames of every raise.
+            raise self.refuses.with_traceback(None)
 
     @contextmanager
     def refusing(self, failure: Exception = OUT) -> Iterator[None]:
@@ -167,7 +170,7 @@ class FakeBlobs(Refusing):
         await asyncio.sleep(0)
         self.check()
         if self.letters_refuse:
-            raise self.letters_refuse
+            raise self.letters_refuse.with_traceback(None)
         for key, text in metadata.items():
             assert text, f"metadata {key} is empty"
             assert text.isascii(), f"metadata {key} is {text!r}"
@@ -178,7 +181,7 @@ class FakeBlobs(Refusing):
     async def delete_dead_letter(self, name: str) -> None:
         self.check()
         if self.letters_refuse:
-            raise self.letters_refuse
+            raise self.letters_refuse.with_traceback(None)
         self.dead_letters.pop(name, None)
         self.metadata.pop(name, None)
 
@@ -191,7 +194,7 @@ class FakeBlobs(Refusing):
         await asyncio.sleep(0)
         self.check()
         if self.reads_refuse:
-            raise self.reads_refuse
+            raise self.reads_refuse.with_traceback(None)
         return self.claim_checks.get(name)
 
     async def put_status(self, name: str, data: bytes) -> None:
@@ -367,7 +370,14 @@ class World:
         batch_deadline: float = 5.0,
         give_up: timedelta = timedelta(days=7),
         brake: timedelta = timedelta(hours=24),
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self.breaker = State.CLOSED  # what the recorders are told; there is none before this store
+        telemetry = telemetry or Telemetry(None)
+        recorders = {
+            name: telemetry.of(name, breaker=lambda: self.breaker)
+            for name in ("score_events", "retry_events")
+        }
         self.store = FakeStore()
         self.queue = FakeQueue()
         self.blobs = FakeBlobs()
@@ -377,19 +387,29 @@ class World:
         self.status = Status("score_events", self.blobs, interval=60, has_policy=True)
         self.placing = Placing(self.queue, self.blobs)
         decoder = Decoder(stream or stream_of(), decompressed_limit=1_000_000, hook=hook)
-        processing = Processing(
-            decoder=decoder,
-            models=self.models,  # type: ignore[arg-type]
-            storing=Storing(self.store, parallel=4),
-        )
+        storing = Storing(self.store, parallel=4)
+        processings = {
+            name: Processing(
+                decoder=decoder,
+                models=self.models,  # type: ignore[arg-type]
+                storing=storing,
+                recorder=recorder,
+            )
+            for name, recorder in recorders.items()
+        }
         limits = Limits(batch_deadline=batch_deadline, time_budget=budget, brake_minimum=brake_minimum)
         patience = Patience(give_up=give_up, brake=brake)
         claim_checks = ClaimChecks(self.blobs, self.hub)
         self.pipeline = Pipeline(
-            processing=processing, placing=self.placing, status=self.status, limits=limits
+            processing=processings["score_events"],
+            placing=self.placing,
+            status=self.status,
+            limits=limits,
+            recorder=recorders["score_events"],
         )
         self.retrying = Retrying(
-            processing=processing,
+            processing=processings["retry_events"],
+            recorder=recorders["retry_events"],
             placing=self.placing,
             queue=self.queue,
             blobs=self.blobs,
@@ -404,6 +424,7 @@ class World:
             placing=self.placing,
             claim_checks=claim_checks,
             patience=patience,
+            recorder=telemetry.of("housekeeping"),
         )
 
     async def score(self, *items: Item, retry: RetryState = ENDLESS) -> Summary:
