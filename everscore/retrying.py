@@ -26,7 +26,7 @@ from everscore.envelope import (
     decode_envelope,
 )
 from everscore.events import Event, unexpected
-from everscore.failures import Failure, Permanent, Stage, Unexpected
+from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected
 from everscore.pipeline import Limits, NoPlaceAnswersError, count, is_final, note
 from everscore.placing import Delayed, Placing, letter_name
 from everscore.ports import Blobs, RetryQueue
@@ -156,12 +156,25 @@ class Retrying:
         return summary
 
     async def _read_claim_checks(self, items: Sequence[Item]) -> tuple[list[Item], list[Event]]:
-        """The items with their bodies, and events for those whose blob is gone or does not answer."""
-        results = await asyncio.gather(*(self._read_claim_check(item) for item in items))
+        """The items with their bodies, and events for those whose blob is gone or does not answer.
+
+        Reading takes half of the time at most: many bodies that have to come from the hub are slow, and what
+        is not read by then waits for the next try, while the others are stored.
+        """
+        bound = Deadline.after(max(self._limits.batch_deadline, self._limits.time_budget / 2))
+        results = await asyncio.gather(*(self._read_in_time(item, bound) for item in items))
         return (
             [result for result in results if isinstance(result, Item)],
             [result for result in results if isinstance(result, Event)],
         )
+
+    async def _read_in_time(self, item: Item, bound: Deadline) -> Item | Event:
+        try:
+            async with asyncio.timeout(bound.remaining):
+                return await self._read_claim_check(item)
+        except TimeoutError:
+            detail = "the time for reading bodies was used up"
+            return Event(item, failure=Transient(Stage.RETRY, "claim check not read", detail))
 
     async def _read_claim_check(self, item: Item) -> Item | Event:
         try:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from everscore import backoff
-from everscore.envelope import DeadLetter, Envelope, decode_envelope, encode_dead_letter, pack
+from everscore.envelope import DeadLetter, Envelope, Item, decode_envelope, encode_dead_letter, pack
 from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient, Unexpected
 from everscore.pipeline import NoPlaceAnswersError
 from everscore.ports import HubEvent
@@ -396,6 +396,22 @@ async def test_a_claim_check_that_is_gone_comes_back_from_the_hub() -> None:
     await world.retry()
     assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": [2]}
     assert world.blobs.letters[0].item.reason == "body expired"
+
+
+async def test_a_body_that_takes_too_long_waits_and_its_neighbours_are_stored() -> None:
+    """Bodies that are not read within the time for it go back into the queue; what was read goes on."""
+    world = World(batch_deadline=0.2)
+
+    async def never(_source):
+        await asyncio.Event().wait()
+
+    world.hub.fetch = never
+    pointer = Item(blob="items/gone.json", source=source_of(1), attempts=1)
+    queue(world, pointer, item_of(2))
+    [summary] = await world.retry()
+    assert (summary.stored, summary.queued) == (1, 1)
+    [waiting] = world.queue.items
+    assert (waiting.blob, waiting.reason, waiting.attempts) == ("items/gone.json", "claim check not read", 2)
 
 
 async def test_an_event_from_the_hub_is_not_looked_for_again_when_it_fails() -> None:
