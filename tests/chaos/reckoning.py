@@ -241,7 +241,7 @@ def same(found: Any, expected: Any) -> bool:
     if isinstance(found, dict) and isinstance(expected, dict):
         return found.keys() == expected.keys() and all(same(found[name], expected[name]) for name in found)
     if isinstance(found, float) and isinstance(expected, float):
-        return math.isclose(found, expected, rel_tol=1e-6, abs_tol=1e-7)
+        return math.isclose(found, expected, rel_tol=1e-5, abs_tol=1e-6)
     return bool(found == expected)
 
 
