@@ -14,12 +14,12 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from everscore import times
 from everscore.breaker import State
 from everscore.events import Done, Event
 from everscore.summary import Summary
@@ -224,18 +224,12 @@ class _Recorder(Recorder):
 
     def _count_latencies(self, written: Sequence[Event]) -> None:
         now = time.time()
-        texts = Counter(event.item.source.enqueued_at for event in written)
-        buckets: Counter[int] = Counter()
-        total = 0.0
-        for text, count in texts.items():
-            seconds = _seconds_since(text, now)
-            if seconds is None:
-                continue
-            buckets[bisect_left(LATENCY_BOUNDS, seconds, hi=len(LATENCY_BOUNDS) - 1)] += count
-            total += seconds * count
-        if not buckets:
+        known = (_seconds_since(event.item.source.enqueued_at, now) for event in written)
+        seconds = [each for each in known if each is not None]
+        if not seconds:
             return
-        self._latency.record(total / buckets.total(), self._function)
+        self._latency.record(sum(seconds) / len(seconds), self._function)
+        buckets = Counter(bisect_left(LATENCY_BOUNDS, each, hi=len(LATENCY_BOUNDS) - 1) for each in seconds)
         for index, count in buckets.items():
             self._latencies.add(count, {**self._function, "le": f"{LATENCY_BOUNDS[index]:.10g}"})
 
@@ -302,7 +296,11 @@ class _Recorder(Recorder):
 
 def _seconds_since(text: str | None, now: float) -> float | None:
     """Seconds between a moment and now, never below 0; None where it is not known."""
+    if not text:
+        return None
     try:
-        return max(0.0, now - times.parse(text).timestamp()) if text else None
-    except ValueError:
+        moment = datetime.fromisoformat(text)
+        # Not times.parse, which takes three times as long; this is done for every event.
+        return max(0.0, now - (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
         return None

@@ -2,17 +2,21 @@
 
 Condition: the plan says 3.13 while the builder or the requirements are for 3.11; a build flag is off.
 Right: one version of Python, stated alike wherever one is stated; no setting that turns the build off; after a
-deployment the functions are asked for, since a package without its libraries has none.
+deployment the functions are asked for, since a package without its libraries has none; the log says once what
+the process runs on.
 """
 
 from __future__ import annotations
 
+import platform
 import re
 import tomllib
+from importlib.metadata import version
 
 import pytest
 
 from devsetup.interpreters import PYTHON
+from function_app import versions
 from tests.support.infra import DEPLOYMENTS, INFRA, deployment
 from tests.support.services import ROOT
 
@@ -65,3 +69,15 @@ def test_the_functions_are_asked_for_after_a_deployment() -> None:
     hook = (INFRA / "hooks/postdeploy.sh").read_text()
     assert hook.index("functions.py") < hook.index("smoke.py\n")
     assert "postdeploy" in (ROOT / "azure.yaml").read_text()
+
+
+def test_the_log_says_what_the_app_runs_on(caplog: pytest.LogCaptureFixture) -> None:
+    """On first use, and never again, one line has the versions of Python and of the packages that are there."""
+    caplog.set_level("INFO", logger=versions.logger.name)
+    versions.log_once.cache_clear()
+    for _ in range(2):
+        versions.log_once()
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith(f"Python {platform.python_version()} on ")
+    assert f"azure-functions {version('azure-functions')}, " in line
+    assert f"onnxruntime {version('onnxruntime')}, " in line
