@@ -17,7 +17,7 @@ from azure.cosmos.exceptions import (
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.transport import transport
 from everscore.classification import classify_cosmos, classify_cosmos_operation, quote
-from everscore.failures import Failure, Stage, Transient
+from everscore.failures import Configuration, Failure, Stage, Transient
 from everscore.ports import Document, Write, WriteRefusedError
 from everscore.settings import Connection, parts_of
 
@@ -187,6 +187,10 @@ def failure_of(error: AzureError) -> Failure:
         headers = _headers(error)
         sub_status = getattr(error, "sub_status", None)
         return classify_cosmos(error.status_code, sub_status, str(error.message or ""), _retry_after(headers))
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        # Unchecked for localhost and 127.0.0.1 alone, by the SDK itself (its requests' is_ssl_enabled).
+        hint = "an emulator on this machine is reached as 127.0.0.1; any other server needs a valid one"
+        return Configuration(Stage.STORE, "certificate not trusted", f"{hint}: {quote(str(error))}")
     return Transient(Stage.STORE, "store not reached", f"{type(error).__name__}: {quote(str(error))}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +27,14 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 def services(gateway: Gateway, azurite: Any) -> Services:
     """Database, queue and containers of the test's own."""
     return own_services(gateway, azurite.connection_string)
+
+
+@pytest.fixture
+async def app(services: Services, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """The real app's runtime in this process, on the stand-ins."""
+    for name, value in services.settings().items():
+        monkeypatch.setenv(name, value)
+    from function_app import runtime
+
+    yield runtime.get()
+    await runtime.close()
