@@ -33,6 +33,7 @@ _TALKATIVE = (
     "azure.monitor.opentelemetry.exporter",
     "opentelemetry.exporter",
     "opentelemetry.sdk.metrics._internal.export",
+    "azure.identity._internal",  # of credentials that block: the exporter alone has one
 )
 _REMIND_SECONDS = 3600.0
 _STOP_SECONDS = 3.0

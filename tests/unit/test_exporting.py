@@ -268,6 +268,23 @@ def test_azure_monitor_is_signed_in_to_with_the_identity(monkeypatch: pytest.Mon
         made.shutdown()
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_live_metrics_are_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
+    """LIVE_METRICS, false by default, opens the connection of live metrics with the first export, or does not."""
+    from azure.monitor.opentelemetry.exporter import _quickpulse
+
+    assert settings_with().live_metrics is False
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(_quickpulse, "enable_live_metrics", lambda **options: asked.append(options))
+    key = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
+    settings = settings_with(APPLICATIONINSIGHTS_CONNECTION_STRING=key, LIVE_METRICS=str(live).lower())
+    made = exporting.of(settings)
+    assert asked == []
+    made.telemetry.begin("score_events")
+    made._provider.force_flush()  # type: ignore[union-attr]
+    assert [options["connection_string"] for options in asked] == [key] * live
+
+
 def test_versions_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """The line names Python and every package that matters, each asked for in requirements.in, and comes once."""
     caplog.set_level("INFO")
