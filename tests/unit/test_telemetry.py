@@ -274,16 +274,17 @@ async def test_the_breaker_is_told_as_a_batch_left_it(meters: Meters) -> None:
 
 
 async def test_an_event_put_off_tells_its_age(meters: Meters) -> None:
-    """The age of the oldest event of several messages put off is reported, since it entered the queue."""
+    """The age of the oldest event of all messages put off is reported, since it entered the queue."""
     world = World(telemetry=meters.telemetry)
     world.store.refuses = OUT
-    for hours in (1, 3, 2):
-        item = item_of(hours)
-        item.queued_at = ago(hours=hours)
-        [packed], _ = pack([item])
+    for message in ((1, 4, 3), (2,)):
+        items = [item_of(hours) for hours in message]
+        for item, hours in zip(items, message, strict=True):
+            item.queued_at = ago(hours=hours)
+        [packed], _ = pack(items)
         world.queue.messages.append((packed.message, 0.0))
     await world.retry()
-    assert meters.values("everscore.retry.oldest_age") == {("retry_events",): pytest.approx(3 * 3600, abs=60)}
+    assert meters.values("everscore.retry.oldest_age") == {("retry_events",): pytest.approx(4 * 3600, abs=60)}
 
 
 async def test_a_gauge_is_not_repeated(meters: Meters) -> None:
