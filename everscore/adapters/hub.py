@@ -171,7 +171,7 @@ class HubReader:
                     return
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await _ended(task)
 
     async def close(self) -> None:
         """Close the client."""
@@ -201,11 +201,29 @@ class HubReader:
 async def _next[T](pages: asyncio.Queue[T | BaseException], reading: asyncio.Task[None]) -> T | BaseException:
     """The next page, or why there will be none: the SDK's reading may end without a word."""
     getting = asyncio.create_task(pages.get())
-    await asyncio.wait({getting, reading}, return_when=asyncio.FIRST_COMPLETED)
-    if getting.done():
-        return getting.result()
-    getting.cancel()
+    try:
+        await asyncio.wait({getting, reading}, return_when=asyncio.FIRST_COMPLETED)
+        if getting.done():
+            return getting.result()
+    finally:
+        getting.cancel()
     return reading.exception() or ConnectionError("the reading ended before the range did")
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait until a cancelled reading has ended, whoever cancels the one that waits meanwhile.
+
+    A second cancellation would cut its cleaning up off, and the client would hold for ever that the partition
+    is being read.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _partition_state(properties: Mapping[str, Any]) -> PartitionState:

@@ -137,8 +137,8 @@ async def _expired(run: Run, share: int) -> None:
     row = "blob behind a claim check gone"
     checks = run.blobs.get_container_client(run.names.claim_checks)
     async with run.acting(row), run.bench.store.faults(STORE_OUT):
-        await run.send([large(run, row) for _ in range(max(4, share // 10))])
-        await run.send(run.flights.events(share - max(4, share // 10), row))
+        await run.send([large(run, row) for _ in range(max(4, share // 40))])
+        await run.send(run.flights.events(share - max(4, share // 40), row))
         await run.passed()
         await run.host.stop()
         async for name in checks.list_blob_names(name_starts_with="items/"):
