@@ -13,15 +13,12 @@ from typing import Any, Protocol
 
 import pytest
 
+from everscore_local import processes
+from everscore_local.azurite import connection_string
+from everscore_local.endpoints import Ports
+from everscore_local.stack import PARTS, Stack, StackOptions
+
 ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:  # tests import function_app, which is never installed, and tests.support
-    sys.path.insert(0, str(ROOT))
-
-
-from everscore_local import processes  # noqa: E402
-from everscore_local.azurite import connection_string  # noqa: E402
-from everscore_local.endpoints import Ports  # noqa: E402
-from everscore_local.stack import PARTS, Stack, StackOptions  # noqa: E402
 
 
 @dataclass(frozen=True)

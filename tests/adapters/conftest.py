@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:  # tests import function_app, which is never installed, and tests.support
-    sys.path.insert(0, str(ROOT))
-
-from tests.support.services import Gateway, Services, cosmos_gateway, own_services  # noqa: E402
+from tests.support.services import Gateway, Services, cosmos_gateway, own_services
 
 
 @pytest.fixture(scope="session")
