@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ class Link:
         self.session.detach(self, reason)
 
 
-class IncomingLink(Link):
+class IncomingLink(Link, ABC):
     """A link that the peer sends on: puts frames together to messages, keeps its credit up."""
 
     def __init__(self, ends: Ends, initial_delivery_count: int) -> None:
@@ -131,9 +132,9 @@ class IncomingLink(Link):
         if not is_settled:
             self.session.settle(number, outcome)
 
+    @abstractmethod
     def on_message(self, message: bytes, message_format: int) -> bytes:
         """Take a whole message; gives the encoded outcome."""
-        raise NotImplementedError
 
 
 class Publisher(IncomingLink):
