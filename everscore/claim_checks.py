@@ -46,6 +46,6 @@ class ClaimChecks:
                 f"the claim check {item.blob} is gone, and so is the event in the hub",
             )
         # The hub holds whole bodies: a record comes back with its neighbours, which identity makes harmless.
-        item.body, item.properties, item.unwrapped = found.body, found.properties or None, False
-        item.blob = None
+        item.body, item.properties = found.body, found.properties or None
+        item.unwrapped, item.record_index, item.blob = False, None, None
         return item

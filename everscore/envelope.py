@@ -67,6 +67,8 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
         body: the exact bytes: of the event, or of the one record where ``unwrapped``.
         blob: name of the claim-check blob that holds body, properties and the rest, when too large.
         unwrapped: the body is one record, taken out of an event that held several.
+        record_index: of a body that only an own decoder reads, the item is the record in this place alone:
+            one that has no form in JSON, and so no bytes of its own.
         properties: the event's application properties.
         source: where it came from.
         id, pk, time: its identity and time, once validation passed.
@@ -88,6 +90,7 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     body: bytes = b""
     blob: str | None = None
     unwrapped: bool = False
+    record_index: int | None = None
     properties: dict[str, Any] | None = None
     source: Source = Source()
     id: str | None = None

@@ -168,15 +168,28 @@ class Decoder:
             failure = Permanent(Stage.DECODE, "no records", "the decoder gave no list of records")
             yield Event(item, failure=failure)
             return
-        for index, record in enumerate(records):
-            yield self._finish_record(item, record, index)
+        if item.record_index is None:
+            for index, record in enumerate(records):
+                yield self._finish_record(item, record, index)
+        elif item.record_index < len(records):
+            yield self._finish_record(item, records[item.record_index], item.record_index)
+        else:
+            failure = Permanent(
+                Stage.DECODE,
+                "no such record",
+                f"the decoder gave {len(records)}, wanted is [{item.record_index}]",
+            )
+            yield Event(item, failure=failure)
 
     def _finish_record(self, item: Item, record: object, index: int) -> Event:
-        # A record out of a decoded body has no bytes of its own: its JSON is its body from here on.
+        # A record out of a decoded body has no bytes of its own: its JSON is its body from here on. While it
+        # has none, it is the whole body and its place in there.
         try:
             payload, text_numbers = plain.clean(record)
         except Failure as failure:
-            return Event(_at_index(item, item.body, index), failure=failure)
+            return Event(_record_of(item, index), failure=failure)
+        except Exception as error:  # noqa: BLE001 - this one record's own: its neighbours go on
+            return Event(_record_of(item, index), failure=unexpected(Stage.DECODE, error))
         whole = _at_index(item, json.dumps(payload, separators=(",", ":")).encode(), index)
         try:
             return self._identify(whole, payload, text_numbers)
@@ -198,8 +211,14 @@ def _at_index(item: Item, body: bytes, index: int) -> Item:
     )
     # One record alone answers for the dead letter that the body was redriven from: the one of that name.
     copy.letter = item.letter if index == item.source.index else None
-    copy.unwrapped = True
+    copy.unwrapped, copy.record_index = True, None
     copy.source = msgspec.structs.replace(item.source, index=index)
+    return copy
+
+
+def _record_of(item: Item, index: int) -> Item:
+    copy = _at_index(item, item.body, index)
+    copy.unwrapped, copy.record_index = False, index
     return copy
 
 

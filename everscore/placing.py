@@ -91,7 +91,7 @@ class Placing:
             return slim(item, item.blob)  # the event lies there already; its pointer must not overwrite it
         # A record never shares a name with the body that it was taken from: while that body's message lives,
         # the blob is the only place of the other records.
-        kind = "records" if item.unwrapped else "items"
+        kind = "records" if item.unwrapped or item.record_index is not None else "items"
         name = f"{kind}/{blob_name(item, hour=_hour(item, times.now()))}"
         async with self._slots:
             try:

@@ -43,6 +43,7 @@ ITEMS = st.builds(
     Item,
     body=st.binary(max_size=200) | st.integers(0, 60_000).map(lambda length: b"x" * length),
     unwrapped=st.booleans(),
+    record_index=st.none() | st.integers(0, 9),
     properties=st.none() | st.dictionaries(TEXTS, TEXTS | st.integers() | st.none(), max_size=3),
     source=st.builds(Source, partition=st.none() | TEXTS, sequence_number=st.none() | st.integers()),
     id=st.none() | TEXTS,

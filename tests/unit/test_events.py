@@ -285,6 +285,53 @@ def test_an_own_decoder_may_give_records(unwrap) -> None:
     assert [bool(event.failure) for event in again] == [False, True, False]
 
 
+def test_a_record_without_a_form_in_json_comes_back_by_its_place() -> None:
+    """It keeps the whole body, of which a later decoding takes that record alone; its neighbours go on."""
+    odd: object = float("nan")
+
+    class Broken:
+        ndim = 0
+
+        def item(self) -> object:
+            raise RuntimeError("no value")
+
+    def hook(bodies):
+        return [[payload_of(0), payload_of(1) | {"n": odd}, payload_of(2) | {"n": Broken()}] for _ in bodies]
+
+    decoder = Decoder(stream_of(unwrap="array"), decompressed_limit=1000, hook=hook)
+    whole = item_of(7, b"avro")
+    whole.letter = "of the whole"
+    good, refused, raising = decoder.decode([whole])
+    assert good.failure is None
+    assert (refused.failure.reason, refused.failure.field) == ("number not finite", "/n")
+    assert raising.failure.reason == "unexpected RuntimeError"
+    for event, index in ((refused, 1), (raising, 2)):
+        assert (event.item.body, event.item.unwrapped, event.item.record_index) == (b"avro", False, index)
+        assert event.item.source.index == index
+    refused.item.letter = "its own"
+    assert [event.failure.reason for event in decoder.decode([refused.item])] == ["number not finite"]
+    odd = 1.0
+    [again] = decoder.decode([refused.item])
+    assert again.failure is None
+    assert (again.payload["n"], again.item.unwrapped, again.item.record_index) == (1.0, True, None)
+    assert (again.item.source.index, again.item.letter) == (1, "its own")
+    assert [event.item.source.index for event in decoder.decode([again.item])] == [1]
+
+
+def test_a_record_that_the_decoder_gives_no_more_is_permanent() -> None:
+    """A decoder changed since then may give fewer records: the item names its place, and takes no other's."""
+    item = item_of(7, b"avro")
+    item.record_index = 3
+    decoder = Decoder(
+        stream_of(unwrap="array"),
+        decompressed_limit=1000,
+        hook=lambda bodies: [[payload_of(0)] for _ in bodies],
+    )
+    [event] = decoder.decode([item])
+    assert event.failure.reason == "no such record"
+    assert "[3]" in str(event.failure)
+
+
 def test_an_own_decoder_without_records_is_permanent() -> None:
     """Where records are declared, anything but a list with something in it fails as a whole."""
     for result in ([], {}, None, {"records": []}, 5):
