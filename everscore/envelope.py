@@ -5,7 +5,8 @@ Both carry the same item. A reader accepts every older schema; a newer one, met 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -53,7 +54,12 @@ class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One earlier failure of an item."""
+    """One earlier failure of an item.
+
+    Attributes:
+        at: when another failure took its place.
+        stage, reason: what it was.
+    """
 
     at: str
     stage: str
@@ -82,7 +88,7 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
         first_failed_at: when it first failed.
         queued_at: when it entered the retry queue; its age counts from here.
         traceparent: W3C trace context of the invocation that first met it.
-        history: earlier failures, oldest first, bounded.
+        history: earlier failures, oldest first, each stage and reason once, bounded.
         dead_letter: it is a dead letter that waits for the blobs to answer.
         letter: name of the dead letter that it was redriven from; removed once it has a new end.
     """
@@ -124,10 +130,27 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
         """Note a failure as the last one; the one before it goes into the history."""
         if self.stage and self.reason and (self.stage, self.reason) != (stage, reason):
             step = Step(at=at, stage=self.stage, reason=self.reason)
-            self.history = [*self.history, step][-_HISTORY_LIMIT:]
+            # Two that alternate, as in an outage, would otherwise fill it, and push out all that came before.
+            others = [each for each in self.history if (each.stage, each.reason) != (step.stage, step.reason)]
+            self.history = [*others, step][-_HISTORY_LIMIT:]
         self.first_failed_at = self.first_failed_at or at
         self.stage, self.reason, self.field = str(stage), reason[:_TEXT_LIMIT], field
         self.exception, self.failure_class = exception[:_TEXT_LIMIT] or None, failure_class
+
+
+class Shared(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What most items of an envelope would say alike: it holds for each that says nothing of its own.
+
+    In an outage this is a third of an item. Only what a reader can do without is here, since one that is
+    older does not know of it: nothing of identity, age or counts.
+    """
+
+    stage: str | None = None
+    reason: str | None = None
+    exception: str | None = None
+    failure_class: str | None = None
+    first_failed_at: str | None = None
+    traceparent: str | None = None
 
 
 class Envelope(msgspec.Struct, rename="camel"):
@@ -135,6 +158,7 @@ class Envelope(msgspec.Struct, rename="camel"):
 
     items: list[Item]
     schema: int = SCHEMA
+    shared: Shared = Shared()
 
 
 class DeadLetter(msgspec.Struct, rename="camel"):
@@ -191,6 +215,10 @@ def decode_envelope(message: bytes) -> Envelope:
         raise UnreadableEnvelopeError(str(error)) from error
     if not envelope.items:
         raise UnreadableEnvelopeError("the envelope holds no item")
+    for name, text in _said(envelope.shared):
+        for item in envelope.items:
+            if getattr(item, name) is None:
+                setattr(item, name, text)
     return envelope
 
 
@@ -287,34 +315,57 @@ def pack(items: Sequence[Item], limit: int = _RAW_LIMIT) -> tuple[list[Packed], 
     Returns:
         The messages, and the items that alone are too large for one: they need a claim check.
     """
-    too_large: list[Item] = []
-    room = limit - len(_HEAD) - len(_TAIL)
-
-    def fitting() -> Iterator[tuple[Item, bytes]]:
-        for item in items:
-            encoded = encode_item(item)
-            if len(encoded) > room:
-                too_large.append(item)
-            else:
-                yield item, encoded
-
+    shared = _shared_by(items)
+    tail = b'],"schema":%d,"shared":%b}' % (SCHEMA, _encode(shared)) if shared != Shared() else _TAIL
+    room = limit - len(_HEAD) - len(tail)
     messages: list[Packed] = []
+    too_large: list[Item] = []
     texts: list[bytes] = []
     packed: list[Item] = []
     size = 0
 
     def close() -> None:
-        messages.append(Packed(_HEAD + b",".join(texts) + _TAIL, list(packed)))
+        if texts:
+            messages.append(Packed(_HEAD + b",".join(texts) + tail, list(packed)))
         texts.clear()
         packed.clear()
 
-    for item, encoded in fitting():
+    for item in items:
+        encoded = encode_item(_without(item, shared))
+        if len(encoded) > room:
+            alone = encode_item(item)
+            if len(alone) > limit - len(_HEAD) - len(_TAIL):
+                too_large.append(item)
+            else:
+                close()
+                messages.append(Packed(_HEAD + alone + _TAIL, [item]))
+                size = 0
+            continue
         if texts and size + len(encoded) + 1 > room:
             close()
             size = 0
         texts.append(encoded)
         packed.append(item)
         size += len(encoded) + 1
-    if texts:
-        close()
+    close()
     return messages, too_large
+
+
+def _shared_by(items: Sequence[Item]) -> Shared:
+    """What several of the items say alike, of the fields of which each item says something."""
+    found: dict[str, str] = {}
+    for name in Shared.__struct_fields__:
+        texts = Counter(getattr(item, name) for item in items)
+        for text, count in texts.most_common(1):
+            if count > 1 and None not in texts:
+                found[name] = text
+    return Shared(**found)
+
+
+def _without(item: Item, shared: Shared) -> Item:
+    alike = {name: None for name, text in _said(shared) if getattr(item, name) == text}
+    return msgspec.structs.replace(item, **alike) if alike else item
+
+
+def _said(shared: Shared) -> list[tuple[str, str]]:
+    return [(name, text) for name, text in msgspec.structs.asdict(shared).items() if text is not None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -197,6 +198,7 @@ class Pipeline:
             item.dead_letter = True
         refused_ids = {id(item) for item in refused}
         lettered = {id(event.item) for event in letters} - refused_ids
+        luck = random.random()  # noqa: S311 - spreads load, guards nothing
         delayed: list[Delayed] = []
         for event in events:
             item = event.item
@@ -207,7 +209,9 @@ class Pipeline:
                 item.unexpected += isinstance(event.failure, Unexpected)
             item.queued_at = item.queued_at or stamp
             hint = event.failure.retry_after if event.failure else None
-            delayed.append(Delayed(item, backoff.delay(item.attempts, queued_at=now, now=now, hint=hint)))
+            # One draw for the batch: events of one delay share messages.
+            delay = backoff.delay(item.attempts, queued_at=now, now=now, hint=hint, luck=luck)
+            delayed.append(Delayed(item, delay))
         unplaced = await self._placing.enqueue(delayed)
         return [by_item[id(one.item)] for one in unplaced]
 

@@ -48,8 +48,14 @@ ITEMS = st.builds(
     source=st.builds(Source, partition=st.none() | TEXTS, sequence_number=st.none() | st.integers()),
     id=st.none() | TEXTS,
     scores=st.none() | st.dictionaries(TEXTS, SCORES, max_size=2),
+    stage=st.none() | st.sampled_from(["store", "score"]),
+    reason=st.none() | TEXTS,
+    exception=st.none() | st.sampled_from(["", "refused", "no answer " * 90]),
+    failure_class=st.sampled_from([None, "transient"]),
+    first_failed_at=st.sampled_from([None, "t1", "t2"]),
     attempts=st.integers(0, 1000),
     braked=st.booleans(),
+    traceparent=st.none() | TEXTS,
     history=st.lists(st.builds(Step, at=TEXTS, stage=TEXTS, reason=TEXTS), max_size=2),
     dead_letter=st.booleans(),
 )
@@ -78,6 +84,64 @@ def test_items_come_back_as_they_were(item) -> None:
     assert decode_item(encode_item(item)) == item
     letter = DeadLetter(item=item, failed_at="2026-11-25T10:00:00.000Z")
     assert decode_dead_letter(encode_dead_letter(letter)) == letter
+
+
+def test_what_the_items_of_an_outage_say_alike_is_said_once() -> None:
+    """A failure and a trace that many items have in common are in a message once; each reads back whole."""
+    items = [_waiting(number) for number in range(100)]
+    messages, too_large = pack(items)
+    assert not too_large
+    back = [item for packed in messages for item in decode_envelope(packed.message).items]
+    assert back == [_waiting(number) for number in range(100)]
+    assert all(packed.message.count(b"Connect call failed") == 1 for packed in messages)
+    assert sum(len(packed.message) for packed in messages) < 0.72 * sum(len(encode_item(i)) for i in items)
+
+
+def test_an_item_that_says_something_else_keeps_it() -> None:
+    """What differs stays the item's own; a field that one item lacks is shared by none."""
+    items = [_waiting(number) for number in range(4)]
+    items[1].reason, items[1].exception = "deadline passed", "the batch's time was used up"
+    items[2].traceparent = None
+    [packed], _ = pack(items)
+    assert decode_envelope(packed.message).items == items
+    assert packed.message.count(b'"traceparent"') == 3
+
+
+def test_a_release_that_knows_nothing_of_sharing_reads_the_items() -> None:
+    """Identity, age and counts are in each item itself, so that a rollback finds them."""
+    [packed], _ = pack([_waiting(1), _waiting(2)])
+    document = msgspec.json.decode(packed.message)
+    assert document["schema"] == 1
+    for number, item in enumerate(document["items"], start=1):
+        whole = msgspec.convert(item, Item, strict=False)
+        assert (whole.id, whole.pk, whole.time, whole.source) == (f"id-{number}", "p", "t", Source(hub="h"))
+        assert (whole.attempts, whole.queued_at, whole.scores) == (3, "q", _waiting(1).scores)
+
+
+def test_an_item_alone_is_written_as_ever() -> None:
+    """One item shares nothing: its message is what it was."""
+    item = _waiting(1)
+    [packed], _ = pack([item])
+    assert packed.message == b'{"items":[' + encode_item(item) + b'],"schema":1}'
+
+
+def _waiting(number: int) -> Item:
+    return Item(
+        body=b"%03d" % number + b"x" * 200,
+        source=Source(hub="h"),
+        id=f"id-{number}",
+        pk="p",
+        time="t",
+        scores={"toy": Scores("1.0.0", "0" * 64, None, 0.25, {"no": 0.75, "yes": 0.25})},
+        stage="store",
+        reason="store out of reach",
+        exception="last: Cannot connect to host 127.0.0.1:8081 [Connect call failed ('127.0.0.1', 8081)]",
+        failure_class="transient",
+        attempts=3,
+        first_failed_at="2026-11-25T17:12:48.504Z",
+        queued_at="q",
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )
 
 
 def test_many_small_items_share_a_message() -> None:
@@ -181,6 +245,18 @@ def test_a_failure_that_differs_moves_the_one_before_into_history() -> None:
         _fail(item, f"more {number}")
     assert len(item.history) == 20
     assert item.history[-1].reason == "more 28"
+
+
+def test_failures_that_alternate_do_not_push_out_what_came_before() -> None:
+    """A long outage has two faces; what a redriven event first failed of stays in its history."""
+    item = Item()
+    for number in range(100):
+        _fail(item, "id missing" if number == 0 else f"out {number % 2}", at=f"t{number}")
+    assert [(step.reason, step.at) for step in item.history] == [
+        ("id missing", "t1"),
+        ("out 1", "t98"),
+        ("out 0", "t99"),
+    ]
 
 
 def test_items_share_no_history() -> None:

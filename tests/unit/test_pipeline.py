@@ -8,7 +8,7 @@ import json
 import pytest
 
 from everscore import backoff
-from everscore.envelope import Item
+from everscore.envelope import Item, decode_envelope
 from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient
 from everscore.pipeline import NoPlaceAnswersError, RetryState
 from everscore.ports import WriteRefusedError
@@ -121,6 +121,15 @@ async def test_a_store_that_refuses_sends_all_to_the_queue(failure) -> None:
     if failure.retry_after:
         assert all(delay >= failure.retry_after for _, delay in world.queue.messages)
     assert sum(summary.stored for summary in await world.retry()) == 30
+
+
+async def test_what_a_batch_could_not_store_waits_together() -> None:
+    """One outage of the store is one delay for the batch, so that its events fill messages."""
+    world = World()
+    with world.store.refusing():
+        await world.score(*(item_of(number) for number in range(30)))
+    [(message, _)] = world.queue.messages
+    assert len(decode_envelope(message).items) == 30
 
 
 async def test_without_a_model_events_wait_in_the_queue() -> None:
