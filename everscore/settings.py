@@ -24,6 +24,9 @@ AZURITE_ACCOUNT = "devstoreaccount1"
 AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 _CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
+_LONGEST_ACCOUNT = 24
+_ACCOUNT_NAME = re.compile(rf"[a-z0-9]{{3,{_LONGEST_ACCOUNT}}}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _DECODER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _SECRETS = {"EVENTHUB", "COSMOS", "STORAGE", "AzureWebJobsStorage", "APPLICATIONINSIGHTS_CONNECTION_STRING"}
 # No "@", "=", "," or "?": what may follow those is a password, a key or a signature.
@@ -149,7 +152,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 "a text without both of its parts; expected AccountEndpoint=https://…;AccountKey=…;"
             )
-        _check_plain_http("AccountEndpoint", parts["accountendpoint"])
+        _check_address(parts["accountendpoint"], "AccountEndpoint=")
         return value
 
     @field_validator("storage")
@@ -164,7 +167,42 @@ class Settings(BaseSettings):
             raise ValueError("a text that names no account; expected AccountName=…;AccountKey=…; in it")
         for key in ("blobendpoint", "queueendpoint"):
             if key in parts:
-                _check_plain_http(key, parts[key])
+                _check_address(parts[key], f"{key}=")
+        if not parts.get("accountkey") and not parts.get("sharedaccesssignature"):
+            raise ValueError("a text without a key; expected AccountKey=… or SharedAccessSignature=… in it")
+        return value
+
+    @field_validator("eventhub_namespace")
+    @classmethod
+    def _check_namespace(cls, value: str | None) -> str | None:
+        if value is not None and not _HOST_NAME.fullmatch(value):
+            raise ValueError(
+                f"{_shown(value)}; expected a host name alone, such as <namespace>.servicebus.windows.net, "
+                "without sb://, port or slash"
+            )
+        return value
+
+    @field_validator("cosmos_endpoint", "storage_blob_uri", "storage_queue_uri", "webjobs_storage_blob_uri")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_address(value)
+            if "?" in value or "#" in value:
+                raise ValueError(
+                    f"{_shown(value)} with more behind it; expected the address alone, since an identity "
+                    "signs in there, no key or signature"
+                )
+        return value
+
+    @field_validator("storage_account", "webjobs_storage_account")
+    @classmethod
+    def _check_account(cls, value: str | None) -> str | None:
+        if value is not None and not _ACCOUNT_NAME.fullmatch(value):
+            # A longer one may be a key or a connection string.
+            found = repr(value) if len(value) <= _LONGEST_ACCOUNT else f"a text of {len(value)} characters"
+            raise ValueError(
+                f"{found}; expected the account's name alone: 3 to 24 lower-case letters and digits"
+            )
         return value
 
     @field_validator("retry_queue", "deadletter_container", "claimcheck_container")
@@ -328,14 +366,23 @@ def _shown(endpoint: str) -> str:
     return (found.group() if found else "") or "(nothing)"
 
 
-def _check_plain_http(part: str, endpoint: str) -> None:
-    url = urlsplit(endpoint)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError(f"{part}={_shown(endpoint)}; expected an address that begins with https://")
-    if url.scheme == "http" and url.hostname not in LOOPBACK:
-        raise ValueError(
-            f"{part} with http:// for the host {url.hostname}; expected https:// for any other machine"
-        )
+def _check_address(address: str, part: str = "") -> None:
+    """That an address is one, and encrypted unless it is of this machine.
+
+    Args:
+        address: as it was found.
+        part: of a connection string, with ``=`` at its end; empty for a setting of its own.
+    """
+    found = f"{part}{_shown(address)}"
+    try:
+        url = urlsplit(address)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError(f"{found}; expected an address such as https://<host>/") from None
+    if url.scheme not in ("http", "https") or not host:
+        raise ValueError(f"{found}; expected an address that begins with https://")
+    if url.scheme == "http" and host not in LOOPBACK:
+        raise ValueError(f"{found}, where http:// is not encrypted; expected https:// for any other machine")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -92,6 +92,35 @@ def test_a_missing_name_is_said(name, value) -> None:
         ("COSMOS", "AccountEndpoint=acc;AccountKey=k", "acc", "https://"),
         ("STORAGE", "AccountKey=k", "names no account", "AccountName="),
         ("STORAGE", "AccountName=a;BlobEndpoint=http://h/a", "http://", "https://"),
+        ("STORAGE", "AccountName=a;EndpointSuffix=x", "without a key", "AccountKey="),
+        (
+            "COSMOS",
+            "AccountEndpoint=https://[::1/;AccountKey=k",
+            "AccountEndpoint=https://",
+            "https://<host>",
+        ),
+        ("COSMOS", "AccountEndpoint=https://a:b/;AccountKey=k", "https://a:b/", "https://<host>"),
+        ("COSMOS__accountEndpoint", "acc", "acc", "begins with https://"),
+        (
+            "COSMOS__accountEndpoint",
+            "http://acc.example.net/",
+            "http://acc.example.net/",
+            "any other machine",
+        ),
+        ("COSMOS__accountEndpoint", "https://:443/", "https://:443/", "begins with https://"),
+        ("STORAGE__blobServiceUri", "https://acc/?sv=1&sig=x", "https://acc/ with more", "address alone"),
+        ("STORAGE__blobServiceUri", "acc.blob.core.windows.net", "acc.blob.core.windows.net", "https://"),
+        ("STORAGE__queueServiceUri", "ftp://acc/", "ftp://acc/", "https://"),
+        ("STORAGE__accountName", "Acc", "'Acc'", "lower-case"),
+        ("STORAGE__accountName", "ab", "'ab'", "3 to 24"),
+        ("STORAGE__accountName", "acc\n", "'acc\\n'", "3 to 24"),
+        ("STORAGE__accountName", "acc.blob.core.windows.net", "a text of 25 characters", "name alone"),
+        ("EVENTHUB__fullyQualifiedNamespace", "sb://ns.example.net/", "sb://ns.example.net/", "host name"),
+        ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net/", "ns.example.net/", "slash"),
+        ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net:5671", "ns.example.net:5671", "port"),
+        ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net\n", "ns.example.net", "host name alone"),
+        ("AzureWebJobsStorage__accountName", "Acc", "'Acc'", "lower-case"),
+        ("AzureWebJobsStorage__blobServiceUri", "http://acc/", "http://acc/", "any other machine"),
     ],
 )
 def test_a_wrong_value_is_a_sentence(name, value, found, expected) -> None:
@@ -149,6 +178,24 @@ def test_no_message_shows_a_secret(name, data) -> None:
             assert SECRET not in repr(connection())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "EVENTHUB__fullyQualifiedNamespace",
+        "COSMOS__accountEndpoint",
+        "STORAGE__accountName",
+        "STORAGE__blobServiceUri",
+        "STORAGE__queueServiceUri",
+        "AzureWebJobsStorage__accountName",
+        "AzureWebJobsStorage__blobServiceUri",
+    ],
+)
+@pytest.mark.parametrize("text", [EVENTHUB, COSMOS, STORAGE, f"https://acc/?sig={SECRET}", SECRET * 5])
+def test_a_secret_in_the_wrong_setting_is_not_shown(name, text) -> None:
+    """A connection string, a signed address or a key where an identity's address belongs is refused unseen."""
+    assert SECRET not in refusal(**{name: text})
+
+
 def test_identities_take_the_place_of_keys() -> None:
     """Without connection strings the Functions suffixes are read, each with its client id."""
     settings = load_settings(
@@ -200,6 +247,10 @@ def test_emulators_on_this_machine_may_be_plain() -> None:
                 "EVENTHUB": f"Endpoint=sb://{host}:5672;SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true;",
                 "COSMOS": f"AccountEndpoint=http://{host}:8081/;AccountKey=k;",
                 "STORAGE": f"AccountName=a;AccountKey=k;BlobEndpoint=http://{host}:1/a;QueueEndpoint=http://{host}:2/a",
+                "EVENTHUB__fullyQualifiedNamespace": "localhost",
+                "COSMOS__accountEndpoint": f"http://{host}:8081",
+                "STORAGE__blobServiceUri": f"http://{host}:10000/devstoreaccount1",
+                "AzureWebJobsStorage__blobServiceUri": f"http://{host}:10000/devstoreaccount1",
             }
         )
 
