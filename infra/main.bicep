@@ -2,13 +2,13 @@
 
 targetScope = 'subscription'
 
-import { existingType, namesType, operatorType, sizesType, textsType } from 'types.bicep'
+import { defaultNames, existingType, namesType, operatorType, otherNamesType, sizesType, textsType } from 'types.bicep'
 
 metadata description = 'Everscore: scores a stream of events with an ONNX model, stores every result, and never loses an event.'
 
-@description('Names everything; azd calls it the environment.')
+@description('Names everything; azd calls it the environment. Letters, digits and single hyphens between them.')
 @minLength(2)
-@maxLength(32)
+@maxLength(20) // a name of a Cosmos DB account has 44 characters at most
 param environmentName string
 
 @description('Region. It must offer Flex Consumption with this Python: infra/hooks/preprovision.py says whether it does.')
@@ -32,16 +32,8 @@ param principalType string = 'User'
 @description('Who else may send events, read documents, and handle retry queue and dead letters.')
 param operators operatorType[] = []
 
-@description('Names inside of the services.')
-param names namesType = {
-  hub: 'events'
-  consumerGroup: 'everscore'
-  database: 'everscore'
-  container: 'events'
-  retryQueue: 'events-retry'
-  deadLetters: 'dead-letters'
-  claimChecks: 'claim-checks'
-}
+@description('Names inside of the services, where they are other than those in types.bicep.')
+param otherNames otherNamesType = {}
 
 @description('Further settings of the app, by the names of docs/settings.md: BATCH_DEADLINE_SECONDS, DECODER …')
 param settings textsType = {}
@@ -76,9 +68,11 @@ var packageContainer = 'app-package'
 // The Event Hubs trigger of the Functions host takes this one and no other.
 var checkpointContainer = 'azure-webjobs-eventhub'
 
+var names namesType = union(defaultNames, otherNames)
+
 var abbreviations = loadJsonContent('abbreviations.json')
 var unique = take(uniqueString(subscription().id, environmentName, location), 6)
-var base = 'everscore-${environmentName}'
+var base = 'everscore-${toLower(environmentName)}'
 var allTags = union({ workload: 'everscore', purpose: purpose, 'azd-env-name': environmentName }, tags)
 
 // Names of the resources. Those that all of Azure shares end in letters of their own.
@@ -86,7 +80,7 @@ var groupName = '${abbreviations.resourceGroup}-${base}'
 var identityName = '${abbreviations.identity}-${base}'
 var storageName = '${abbreviations.storageAccount}evs${take(replace(toLower(environmentName), '-', ''), 12)}${unique}'
 var eventHubsName = existingEventHubs.?name ?? '${abbreviations.eventHubsNamespace}-${base}-${unique}'
-var cosmosName = existingCosmos.?name ?? toLower('${abbreviations.cosmosAccount}-${take(base, 30)}-${unique}')
+var cosmosName = existingCosmos.?name ?? '${abbreviations.cosmosAccount}-${base}-${unique}'
 var componentName = '${abbreviations.appInsights}-${base}'
 var appName = '${abbreviations.functionApp}-${base}-${unique}'
 var networkName = '${abbreviations.virtualNetwork}-${base}'
@@ -247,6 +241,8 @@ module network 'modules/network.bicep' = if (privateNetwork) {
   }
 }
 
+// One after the other: the account takes no two at once.
+@batchSize(1)
 module storageEndpoints 'modules/private-endpoint.bicep' = [
   for each in storageZones: if (privateNetwork) {
     scope: group
@@ -286,6 +282,8 @@ module cosmosEndpoint 'modules/private-endpoint.bicep' = if (privateNetwork) {
     groupId: 'Sql'
     zoneName: cosmosZone
   }
+  // The account takes one change at a time, and refuses another meanwhile.
+  dependsOn: [cosmosRoles]
 }
 
 var eventHubsHost = '${eventHubsName}.servicebus.windows.net'
@@ -403,8 +401,8 @@ output EVERSCORE_FUNCTION_APP string = appName
 output EVERSCORE_APP_URL string = app.outputs.url
 @description('Whether the services can be reached from the virtual network alone.')
 output EVERSCORE_PRIVATE_NETWORK bool = privateNetwork
-@description('Whether anybody may send events and read documents by hand.')
-output EVERSCORE_HAS_OPERATORS bool = !empty(allOperators)
+@description('Whether the one who deploys is named as an operator, so that the smoke may send events and read documents.')
+output EVERSCORE_DEPLOYER_OPERATES bool = contains(map(allOperators, each => each.principalId), principalId)
 @description('Host name of the namespace.')
 output EVENTHUB__fullyQualifiedNamespace string = eventHubsHost
 @description('Address of the account.')

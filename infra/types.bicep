@@ -48,6 +48,38 @@ type namesType = {
 }
 
 @export()
+@description('The names unless others are asked for: those of the local stack.')
+var defaultNames namesType = {
+  hub: 'events'
+  consumerGroup: 'everscore'
+  database: 'everscore'
+  container: 'events'
+  retryQueue: 'events-retry'
+  deadLetters: 'dead-letters'
+  claimChecks: 'claim-checks'
+}
+
+@export()
+@description('Other names than these.')
+type otherNamesType = {
+  @description('The hub.')
+  hub: string?
+  @description('A consumer group that nothing else reads with.')
+  consumerGroup: string?
+  @description('The database.')
+  database: string?
+  @description('The container.')
+  container: string?
+  @description('At most 56 characters, so that "-poison" fits behind it.')
+  @maxLength(56)
+  retryQueue: string?
+  @description('Blob container of the dead letters.')
+  deadLetters: string?
+  @description('Blob container of bodies too large for a queue message.')
+  claimChecks: string?
+}
+
+@export()
 @description('How large everything is. dev and prod below are two of these.')
 type sizesType = {
   @description('Of the hub. No partition is served by two instances at once, so this caps how far score_events scales out; in the Standard tier it can never be changed.')

@@ -21,7 +21,7 @@ def variable(name: str) -> str:
     """A value of azd's environment; without it the hook ends."""
     value = os.environ.get(name, "")
     if not value:
-        fail(f"{name} is not set: run this by azd, or `azd env exec`, or set it.")
+        fail(f"{name} is not set: run this by azd (`azd hooks run postdeploy`), or set it.")
     return value
 
 

@@ -1,4 +1,4 @@
 #!/bin/sh
-# Before anything is made: does the region offer Flex Consumption with the Python that the app is built for?
+# Before anything is made: would it fail for the environment's name, the region or the network?
 set -eu
 exec python3 "$(dirname "$0")/preprovision.py"

@@ -41,16 +41,22 @@ PAUSE_SECONDS = 5.0
 
 
 def reason_to_skip() -> str | None:
-    """Why no event can be sent from here, or None."""
-    if os.environ.get("EVERSCORE_PRIVATE_NETWORK", "").lower() == "true":
+    """Why no event is sent from here, or None; EVERSCORE_SMOKE=true sends all the same."""
+
+    def says(name: str, value: str) -> bool:
+        return os.environ.get(name, "").lower() == value
+
+    if says("EVERSCORE_SMOKE", "true"):
+        return None
+    if says("EVERSCORE_PRIVATE_NETWORK", "true"):
         return (
-            "the services answer inside of their virtual network alone, and this machine is outside of it. "
-            "From a machine inside: azd env exec -- .venv/bin/python infra/hooks/smoke.py, with "
-            "EVERSCORE_PRIVATE_NETWORK=false"
+            "the services answer inside of their virtual network alone, and this machine is taken to be "
+            "outside of it. From a machine inside: EVERSCORE_SMOKE=true azd hooks run postdeploy"
         )
-    if os.environ.get("EVERSCORE_HAS_OPERATORS", "").lower() == "false":
+    if says("EVERSCORE_DEPLOYER_OPERATES", "false"):
         return (
-            "nobody is an operator of this environment, so nobody may send events or read documents. "
+            "whoever deployed is not named as an operator, so may not send events or read documents. As a "
+            "member of a group that is one: EVERSCORE_SMOKE=true azd hooks run postdeploy. "
             "EVERSCORE_OPERATORS names operators (docs/deploy.md)"
         )
     return None

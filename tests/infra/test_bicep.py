@@ -91,6 +91,25 @@ def test_names_follow_the_abbreviations(case: str):
     } == (dict.fromkeys(types, True))
 
 
+def test_the_longest_name_fits_everywhere(bicep: Any):
+    """An environment's name may have so many letters that no resource's name becomes too long for its type."""
+    longest = {
+        "Microsoft.ManagedIdentity/userAssignedIdentities": 128,
+        "Microsoft.OperationalInsights/workspaces": 63,
+        "Microsoft.Storage/storageAccounts": 24,
+        "Microsoft.EventHub/namespaces": 50,
+        "Microsoft.DocumentDB/databaseAccounts": 44,
+        "Microsoft.Web/serverfarms": 60,
+        "Microsoft.Web/sites": 60,
+    }
+    parameter = json.loads(bicep.compiled(INFRA / "main.bicep"))["parameters"]["environmentName"]
+    more = parameter["maxLength"] - len("prod")
+    for kind, most in longest.items():
+        # Of a storage account's name the environment has its first 12 letters.
+        room = 12 - len("prod") if kind.endswith("storageAccounts") else more
+        assert len(deployment("prod").one(kind)["name"]) + room <= most, kind
+
+
 @pytest.mark.parametrize("case", ["main", "prod", "options/private-network"])
 def test_everything_is_tagged(case: str):
     """What can have tags has those of the environment; azd finds the app by its own."""

@@ -25,7 +25,10 @@ Hook = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def hook(tmp_path: Path) -> Hook:
-    """Runs a hook; `answers` are what `az` says, by the first words of its arguments."""
+    """Runs a hook; `answers` are what `az` says, by the first words of its arguments.
+
+    A text is an error; one text in a list is the answer.
+    """
 
     def run(
         program: str, answers: dict[str, Any] | None, variables: dict[str, str]
@@ -44,7 +47,8 @@ def hook(tmp_path: Path) -> Hook:
                 "found = [answer for start, answer in answers.items() if said.startswith(start)]\n"
                 "if not found or isinstance(found[0], str):\n"
                 "    sys.exit('WARNING: something\\nERROR: ' + (found[0] if found else 'no such command'))\n"
-                "print(json.dumps(found[0]))\n"
+                "text = len(found[0]) == 1 and isinstance(found[0], list) and isinstance(found[0][0], str)\n"
+                "print(json.dumps(found[0][0] if text else found[0]))\n"
             )
             az.chmod(0o755)
         kept = {
@@ -162,7 +166,7 @@ def test_a_missing_function_ends_the_deployment(
     ("variable", "value", "says"),
     [
         ("EVERSCORE_PRIVATE_NETWORK", "true", "the services answer inside of their virtual network alone"),
-        ("EVERSCORE_HAS_OPERATORS", "false", "nobody is an operator of this environment"),
+        ("EVERSCORE_DEPLOYER_OPERATES", "false", "whoever deployed is not named as an operator"),
     ],
 )
 def test_the_smoke_says_why_it_sends_nothing(hook: Hook, variable: str, value: str, says: str):
@@ -170,3 +174,35 @@ def test_the_smoke_says_why_it_sends_nothing(hook: Hook, variable: str, value: s
     done = hook(str(HOOKS / "smoke.py"), None, {"EVERSCORE_APP_URL": "https://x", variable: value})
     assert done.returncode == 0, done.stderr
     assert says in done.stderr
+    assert "EVERSCORE_SMOKE=true azd hooks run postdeploy" in done.stderr
+
+
+def test_the_smoke_can_be_told_to_send(hook: Hook):
+    """From a machine inside of the network the smoke goes on: here as far as to the settings, which are not there."""
+    told = {"EVERSCORE_PRIVATE_NETWORK": "true", "EVERSCORE_SMOKE": "true"}
+    done = hook(str(HOOKS / "smoke.py"), None, {"EVERSCORE_APP_URL": "https://x", **told})
+    assert done.returncode == 1
+    assert "No event was sent" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["my_dev", "a", "dev-", "two--hyphens", "x" * 21])
+def test_a_name_that_no_resource_takes_is_refused(hook: Hook, name: str):
+    """A name that azd takes for an environment and Azure not for a resource: it is said before anything is made."""
+    done = hook(PREPROVISION, OFFER, {"AZURE_LOCATION": "westeurope", "AZURE_ENV_NAME": name})
+    assert done.returncode == 1
+    assert f"The environment's name, {name}, becomes part of the names of resources" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("state", "code"), [("Registered", 0), ("NotRegistered", 1)])
+def test_a_private_network_needs_its_resource_provider(hook: Hook, state: str, code: int):
+    """No template registers Microsoft.App, without which an app cannot join a network."""
+    answers = {**OFFER, "provider show --namespace Microsoft.App": [state]}
+    variables = {
+        "AZURE_LOCATION": "westeurope",
+        "AZURE_ENV_NAME": "my-dev",
+        "EVERSCORE_PRIVATE_NETWORK": "true",
+    }
+    done = hook(PREPROVISION, answers, variables)
+    assert done.returncode == code, done.stderr
+    assert ("az provider register --namespace Microsoft.App --wait" in done.stderr) == bool(code)

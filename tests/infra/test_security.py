@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 
-from tests.support.infra import DEPLOYMENTS, Deployment, deployment, tail, texts
+from tests.support.infra import DEPLOYMENTS, INFRA, Deployment, deployment, tail, texts
 
 APP = "the app"
 DEPLOYER = "22222222-2222-2222-2222-222222222222"
@@ -242,6 +243,18 @@ def test_a_private_network_shuts_every_other_door():
     assert delegation == "Microsoft.App/environments"
     assert app_subnet["properties"]["addressPrefix"] != endpoint_subnet["properties"]["addressPrefix"]
     assert "appSubnetId" in found.one("Microsoft.Web/sites")["properties"]["virtualNetworkSubnetId"]
+
+
+def test_what_takes_one_change_at_a_time_gets_no_two(bicep: Any):
+    """Storage account and Cosmos DB account refuse a change while another is under way: theirs come in turn."""
+    resources = json.loads(bicep.compiled(INFRA / "main.bicep"))["resources"]
+    assert resources["storageEndpoints"]["copy"]["mode"] == "serial"
+    assert "cosmosRoles" in resources["cosmosEndpoint"]["dependsOn"]
+    roles = json.loads(bicep.compiled(INFRA / "modules/roles/cosmos.bicep"))["resources"]
+    assert roles["onDatabase"]["copy"] == {"name": "onDatabase", "count": "[length(variables('grants'))]"} | {
+        "mode": "serial",
+        "batchSize": 1,
+    }
 
 
 def test_without_a_private_network_there_is_none():

@@ -166,6 +166,8 @@ def test_preview_and_deployment_see_the_same_parameters():
     assert wanted - given_by_azd <= set(deploy)
     same = {name: value for name, value in preview.items() if name != "EVERSCORE_PURPOSE"}
     assert same == {name: deploy[name] for name in same}
+    # azd gives main.bicepparam the id of whoever signs in, but not its type: of a person, where none is given.
+    assert deploy["AZURE_PRINCIPAL_TYPE"] == "ServicePrincipal"
 
 
 def test_the_workflows_use_the_projects_versions():

@@ -66,6 +66,7 @@ def test_exactly_the_app_is_deployed(reader: Callable[[list[str]], Ignores]):
     [
         "local.settings.json",
         ".everscore/stack.json",
+        ".azure/my-dev/.env",
         ".venv/bin/python",
         "node_modules/azurite/package.json",
         "everscore/__pycache__/settings.cpython-313.pyc",
@@ -79,8 +80,19 @@ def test_nothing_of_this_machine_is_deployed(reader: Callable[[list[str]], Ignor
 
 
 @pytest.mark.parametrize(
-    "path", ["local.settings.json", ".everscore/stack.json", ".venv/x", "node_modules/x"]
+    "path",
+    ["local.settings.json", ".everscore/stack.json", ".azure/my-dev/.env", ".venv/x", "node_modules/x"],
 )
 def test_nothing_of_this_machine_is_committed(path: str):
     """The same are left out of git."""
     assert subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("reader", [as_azd_reads_it, as_core_tools_reads_it])
+def test_what_git_leaves_out_is_not_deployed(reader: Callable[[list[str]], Ignores]):
+    """No line of .gitignore was forgotten here: caches, state of the local stack, what azd keeps."""
+    lines = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    names = [line.strip("/").replace("*", "x") for line in lines if line and not line.startswith("#")]
+    assert len(names) > 10
+    ignores = reader(LINES)
+    assert [name for name in names if not ignores(name if "." in name else f"{name}/file")] == []
