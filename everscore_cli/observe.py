@@ -51,6 +51,11 @@ class HubEnd:
         return max(0, self.last - passed)
 
 
+def last_numbers(ends: Mapping[str, HubEnd]) -> dict[str, int]:
+    """The newest sequence number of each partition that holds anything."""
+    return {id_: end.last for id_, end in ends.items() if end.last is not None}
+
+
 async def hub_ends(client: EventHubConsumerClient) -> dict[str, HubEnd]:
     """The range of every partition of the hub, by its id."""
     ids = await client.get_partition_ids()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 
 from everscore.settings import Settings
 from everscore_cli.clients import RETRIES
 from everscore_cli.clients.identity import credential
+
+_PAGE = 3_000
 
 
 @asynccontextmanager
@@ -51,3 +55,45 @@ async def consumer(settings: Settings) -> AsyncIterator[EventHubConsumerClient]:
             )
         async with client:
             yield client
+
+
+async def read_to(
+    client: EventHubConsumerClient, ends: Mapping[str, int], take: Callable[[str, EventData], None]
+) -> None:
+    """Read partitions from their beginning.
+
+    Args:
+        client: reads in a group of which nobody else owns partitions.
+        ends: by partition, the last sequence number to read; partitions that hold nothing are left out.
+        take: called with the partition of each event and the event, those of a partition in order. Events
+            past an end may come too.
+
+    Raises:
+        EventHubError: the hub cannot be read.
+    """
+    missing = dict(ends)
+    if not missing:
+        return
+    done = asyncio.Event()
+
+    async def page(context: PartitionContext, events: list[EventData]) -> None:
+        partition = context.partition_id
+        for event in events:
+            take(partition, event)
+            if partition in missing and (event.sequence_number or 0) >= missing[partition]:
+                del missing[partition]
+        if not missing:
+            done.set()
+
+    reading = asyncio.create_task(
+        client.receive_batch(page, starting_position="-1", prefetch=_PAGE, max_batch_size=_PAGE)
+    )
+    finished = asyncio.create_task(done.wait())
+    try:
+        await asyncio.wait([reading, finished], return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            await reading  # only an error ends it
+    finally:
+        for task in (reading, finished):
+            task.cancel()
+        await asyncio.gather(reading, finished, return_exceptions=True)

@@ -31,6 +31,8 @@ OWNER = "everscore partition skip"
 _DEFAULT_INTERVAL = 30.0
 # Beyond the host's own interval: it must look at the ownership once, and let go of its batch.
 _MARGIN = 10.0
+# Seconds between two renewals of the claim, at most.
+_RENEWAL = 5.0
 
 
 # A callback keeps "skip" a sub-command, where there is but one.
@@ -58,7 +60,8 @@ def skip(
     their bytes in the dead letters, to be redriven once the cause is mended.
     """
     target = project.target()
-    hold = _interval(target) + _MARGIN if wait is None else wait
+    interval = _interval(target)
+    hold = interval + _MARGIN if wait is None else wait
 
     async def work() -> int:
         settings = target.settings
@@ -78,7 +81,7 @@ def skip(
             # In this order, since each step alone is safe: letters first (an event in both places is a
             # repeat), then the partition is taken, so that its host drops its batch without a checkpoint.
             last = await _bury(hub, found, partition_id, first, to)
-            await _take_over(checkpoints, partition_id, last, hold)
+            await _take_over(checkpoints, partition_id, last, hold, interval)
             return count
 
     count = asyncio.run(work())
@@ -134,15 +137,22 @@ def _skipped(event: HubEvent, stamp: str) -> Item:
     return item
 
 
-async def _take_over(checkpoints: CheckpointStore, partition_id: str, last: HubEvent, hold: float) -> None:
+async def _take_over(
+    checkpoints: CheckpointStore, partition_id: str, last: HubEvent, hold: float, interval: float
+) -> None:
     claim = await _claim(checkpoints, partition_id)
     try:
         with steps() as progress:
             progress.add_task(f"holding partition {partition_id} until its host has let go")
             until = times.now() + timedelta(seconds=hold)
             while times.now() < until:
-                await asyncio.sleep(min(5.0, max(0.1, hold)))
-                claim = await _renew(checkpoints, claim)
+                # More often than its host, so that the claim never looks expired.
+                await asyncio.sleep(min(_RENEWAL, interval / 2, hold))
+                renewed = await checkpoints.claim(partition_id, OWNER, claim.etag)
+                if renewed is None:  # its host has taken it back, and with it the batch: from the beginning
+                    renewed = await _claim(checkpoints, partition_id)
+                    until = times.now() + timedelta(seconds=hold)
+                claim = renewed
         await checkpoints.update_checkpoint(
             partition_id, last.source.offset or "", last.source.sequence_number or 0, OWNER
         )
@@ -157,11 +167,6 @@ async def _claim(checkpoints: CheckpointStore, partition_id: str) -> Ownership:
         if claim is not None:
             return claim
     raise CliError(f"The ownership of partition {partition_id} cannot be taken: it changes all the time.")
-
-
-async def _renew(checkpoints: CheckpointStore, claim: Ownership) -> Ownership:
-    renewed = await checkpoints.claim(claim.partition, OWNER, claim.etag)
-    return renewed if renewed is not None else await _claim(checkpoints, claim.partition)
 
 
 def _interval(target: project.Target) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import Any
 
 from azure.cosmos.aio import ContainerProxy
 from azure.eventhub import EventData
-from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.aio import EventHubConsumerClient
 from azure.storage.blob.aio import ContainerClient
 
+from everscore_cli.clients.hub import read_to
 from everscore_cli.demo.plan import NUMBER
-from everscore_cli.observe import HubEnd
+from everscore_cli.observe import HubEnd, last_numbers
 
 type Place = tuple[str, int]
 """Where an event stands in the hub: partition and sequence number."""
@@ -55,31 +55,11 @@ class Letter:
 async def read_hub(client: EventHubConsumerClient, ends: Mapping[str, HubEnd]) -> dict[Place, int]:
     """Every event of the hub, by its place: which of the sent events it is, or -1 for a stranger."""
     found: dict[Place, int] = {}
-    missing = {partition: end.last for partition, end in ends.items() if end.last is not None}
-    done = asyncio.Event()
 
-    async def take(context: PartitionContext, events: list[EventData]) -> None:
-        for event in events:
-            sequence = event.sequence_number or 0
-            found[context.partition_id, sequence] = _number(event.properties)
-            if sequence >= missing.get(context.partition_id, -1):
-                missing.pop(context.partition_id, None)
-        if not missing:
-            done.set()
+    def take(partition: str, event: EventData) -> None:
+        found[partition, event.sequence_number or 0] = _number(event.properties)
 
-    if missing:
-        reading = asyncio.create_task(
-            client.receive_batch(take, starting_position="-1", prefetch=3_000, max_batch_size=3_000)
-        )
-        finished = asyncio.create_task(done.wait())
-        try:
-            await asyncio.wait([reading, finished], return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                await reading  # only an error ends it
-        finally:
-            for task in (reading, finished):
-                task.cancel()
-            await asyncio.gather(reading, finished, return_exceptions=True)
+    await read_to(client, last_numbers(ends), take)
     return found
 
 

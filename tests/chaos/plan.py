@@ -28,7 +28,7 @@ from tests.chaos.groups import (
 )
 from tests.chaos.mutations import MECHANISMS
 from tests.chaos.reckoning import Row
-from tests.chaos.run import NotInTimeError, Run, no_mutation
+from tests.chaos.run import CommandFailedError, NotInTimeError, Run, no_mutation
 from tests.support.services import ROOT
 
 EVENTS = 3_000
@@ -115,7 +115,7 @@ async def _run(group: str, run: Run) -> Outcome:
     try:
         try:
             await action(run)
-        except (NotInTimeError, HostGoneError) as error:
+        except (NotInTimeError, HostGoneError, CommandFailedError) as error:
             outcome.problems.append(str(error))
         outcome.rows = await run.reckon()
     finally:

@@ -13,13 +13,14 @@ from typing import Any
 
 from azure.cosmos.aio import CosmosClient
 from azure.eventhub import EventData
-from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.aio import EventHubConsumerClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from everscore import times
 from everscore.envelope import Source
 from everscore.identity import order
-from everscore_cli.observe import HubEnd
+from everscore_cli.clients.hub import read_to
+from everscore_cli.observe import HubEnd, last_numbers
 from everscore_local.endpoints import Names
 from tests.chaos.oracle import Expected, Oracle
 from tests.chaos.traffic import NUMBER, Sent
@@ -97,50 +98,30 @@ class Letter:
 
 async def read_hub(connection: str, names: Names, ends: dict[str, HubEnd]) -> list[HubEvent]:
     """Every event of the hub, up to the ends given."""
-    missing = {partition: end.last for partition, end in ends.items() if end.last is not None}
     found: list[HubEvent] = []
-    if not missing:
-        return found
-    done = asyncio.Event()
 
-    async def take(context: PartitionContext, events: list[EventData]) -> None:
-        for event in events:
-            found.append(_hub_event(context, event, names.hub))
-            if (event.sequence_number or 0) >= missing.get(context.partition_id, math.inf):
-                missing.pop(context.partition_id, None)
-        if not missing:
-            done.set()
+    def take(partition: str, event: EventData) -> None:
+        found.append(_hub_event(partition, event, names.hub))
 
     client = EventHubConsumerClient.from_connection_string(connection, "$Default", eventhub_name=names.hub)
     async with client:
-        reading = asyncio.create_task(
-            client.receive_batch(take, starting_position="-1", prefetch=3_000, max_batch_size=1_000)
-        )
-        finished = asyncio.create_task(done.wait())
-        try:
-            await asyncio.wait([reading, finished], return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                await reading  # only an error ends it
-        finally:
-            for task in (reading, finished):
-                task.cancel()
-            await asyncio.gather(reading, finished, return_exceptions=True)
+        await read_to(client, last_numbers(ends), take)
     return found
 
 
-def _hub_event(context: PartitionContext, event: EventData, hub: str) -> HubEvent:
+def _hub_event(partition: str, event: EventData, hub: str) -> HubEvent:
     properties = {_text(name): _text(value) for name, value in (event.properties or {}).items()}
     enqueued = times.milliseconds_text(event.enqueued_time) if event.enqueued_time else ""
     sequence = int(event.sequence_number or 0)
     return HubEvent(
-        place=(context.partition_id, sequence, enqueued),
+        place=(partition, sequence, enqueued),
         number=int(properties.get(NUMBER, -1)),
         body=b"".join(event.body),
         properties=properties,
         source=Source(
             namespace="127.0.0.1",
             hub=hub,
-            partition=context.partition_id,
+            partition=partition,
             sequence_number=sequence,
             enqueued_at=enqueued,
         ),

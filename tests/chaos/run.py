@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,6 +35,8 @@ from tests.chaos.reckoning import (
     scores_of_oracle,
 )
 from tests.chaos.traffic import Flights, Sender, Sent
+from tests.support.app import plain_environment
+from tests.support.services import ROOT
 
 POLL_SECONDS = 0.25
 DRAIN_SECONDS = 150.0
@@ -45,6 +48,10 @@ type Mutate = Callable[[Path, dict[str, str]], str]
 
 class NotInTimeError(Exception):
     """A condition that a group waited for was not met; the message says which."""
+
+
+class CommandFailedError(Exception):
+    """An operator's command did not do what was asked; the message is what it printed."""
 
 
 def no_mutation(_app: Path, _settings: dict[str, str]) -> str:
@@ -163,6 +170,26 @@ class Run:
         """Stop the last host in order, and start another."""
         await self.host.stop()
         return await self.start_host(app, **changed)
+
+    async def operator(self, *arguments: str) -> str:
+        """Run an ``everscore`` command on this group's app, as its operator would; what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "everscore_cli.main", *arguments),
+            cwd=self.app,
+            env={
+                **plain_environment(),
+                **self.settings,
+                "PYTHONPATH": str(ROOT),
+                "EVERSCORE_STATE": str(self.folder / "state"),
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        printed, _ = await process.communicate()
+        if process.returncode:
+            raise CommandFailedError(f"{self.group}: everscore {' '.join(arguments)}: {printed.decode()}")
+        return printed.decode()
 
     # -- sending
 

@@ -22,6 +22,30 @@ SOURCE = PartitionIdentity("127.0.0.1", "events", "everscore", "0")
 # A moment in which no event was really enqueued.
 ENQUEUED_MS = 1_767_225_600_000
 
+# Bytes in an event that the fault below cannot read, and what it then says.
+UNREADABLE = "unreadable to the library"
+LIBRARY_SAYS = "int() with base 10"
+_LIBRARY_FAULT = f"""
+from azure.functions import eventhub as _eventhub
+
+_decode = _eventhub.EventHubTriggerConverter.decode
+
+
+def _fails(data, *, trigger_metadata):
+    if b"{UNREADABLE}" in b"".join(data.value.bytes):
+        raise ValueError("{LIBRARY_SAYS}")
+    return _decode(data, trigger_metadata=trigger_metadata)
+
+
+_eventhub.EventHubTriggerConverter.decode = _fails
+"""
+
+
+def break_library(app: Path) -> None:
+    """Make the worker's library raise before the app sees a batch with an event that holds ``UNREADABLE``."""
+    trigger = app / "function_app" / "__init__.py"
+    trigger.write_text(trigger.read_text() + _LIBRARY_FAULT)
+
 
 def copy_app(
     folder: Path,

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 
+from tests.support.app import LIBRARY_SAYS, UNREADABLE, break_library
 from tests.support.cli import cli_in
 
 SHORT = {
@@ -15,21 +16,6 @@ SHORT = {
     },
     "queues": {"maxPollingInterval": "00:00:00.2"},
 }
-# A fault of the worker library before this app sees a batch.
-LIBRARY_FAULT = """
-from azure.functions import eventhub as _eventhub
-
-_decode = _eventhub.EventHubTriggerConverter.decode
-
-
-def _fails(data, *, trigger_metadata):
-    if b"unreadable to the library" in b"".join(data.value.bytes):
-        raise ValueError("int() with base 10")
-    return _decode(data, trigger_metadata=trigger_metadata)
-
-
-_eventhub.EventHubTriggerConverter.decode = _fails
-"""
 
 
 def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
@@ -112,20 +98,19 @@ def test_a_range_of_the_hub_is_replayed_and_changes_nothing(tmp_path):
 def test_a_partition_that_stands_still_is_led_on(tmp_path):
     """A fault of the library holds the partition; skip dead-letters what stops it, and the rest goes on."""
     with cli_in(tmp_path, host=SHORT) as cli:
-        trigger = cli.app / "function_app" / "__init__.py"
-        trigger.write_text(trigger.read_text() + LIBRARY_FAULT)
+        break_library(cli.app)
         cli.run("up", "--free-ports")
         flight = {"carrier": "UA", "date": "2013-12-31", "time": "2013-12-31T23:58:00-05:00"}
         flight |= {"origin": "EWR", "dest": "IAH", "distance": 1400, "hour": 23, "month": 12}
         flight |= {"dep_delay": 75, "cancelled": False}
-        bad = json.dumps({**flight, "id": "bad", "note": "unreadable to the library"})
+        bad = json.dumps({**flight, "id": "bad", "note": UNREADABLE})
         cli.run("send", "-", stdin=bad + "\n")
         stuck = next(each for each in cli.json("status")["partitions"] if each["last"] is not None)
         assert stuck["last"] == 0
         good = "".join(json.dumps({**flight, "id": f"good-{number}"}) + "\n" for number in range(5))
         cli.run("send", "-", stdin=good)  # the same partition key, so the same partition
         deadline = time.monotonic() + 30
-        while "int() with base 10" not in cli.run("logs", "functions"):
+        while LIBRARY_SAYS not in cli.run("logs", "functions"):
             assert time.monotonic() < deadline
             time.sleep(0.2)
         status = cli.json("status")

@@ -1,11 +1,13 @@
-"""Group 13: one event kills the worker each time, one meets an exception in our own code."""
+"""Group 13: an event that kills the worker, one that our own code raises at, one that never reaches our code."""
 
 from __future__ import annotations
 
 from tests.chaos.run import Run
-from tests.chaos.traffic import event
+from tests.chaos.traffic import Sent, event
+from tests.support.app import LIBRARY_SAYS, UNREADABLE, break_library
 
 DEADLY, RAISING = "deadly", "raising"
+LIBRARY = "a library error before our code sees the batch"
 # An own decoder in the app's copy: code of ours in which one event brings about what it says.
 DECODER = f"""
 import json, os
@@ -24,13 +26,13 @@ def decode(bodies):
 
 
 async def guilty(run: Run) -> None:
-    """Group 13: one event that kills the worker each time; an exception in our own code for one event."""
+    """Group 13: one event kills the worker each time; our own code raises at one; a library error before our code."""
     run.settings["DECODER"] = "own_decoder:decode"
     run.make_app()
     (run.app / "own_decoder.py").write_text(DECODER)
     await run.open()
     await run.start_host()
-    share = run.events // 2
+    share = run.events // 3
     row = "an exception in our own code for one event"
     events = run.flights.events(share, row)
     for place in run.rng.sample(range(share), max(1, share // 300)):
@@ -40,10 +42,34 @@ async def guilty(run: Run) -> None:
     await run.passed()
     await run.drained()
     row = "an event that kills the worker"
-    events = run.flights.events(run.events - share, row)
+    events = run.flights.events(share, row)
     place = run.rng.randrange(len(events) // 2)
     events[place] = event(run.flights.one(remark=DEADLY), row, "crashes the worker")
     await run.send(events)
     await run.passed(150)
     run.acted(row, run.host.log().count("the worker process"))
+    await run.drained()
+    await _unreadable(run, run.flights.events(run.events - 2 * share, LIBRARY))
+
+
+async def _unreadable(run: Run, events: list[Sent]) -> None:
+    """What our code cannot catch holds its partition, until an operator leads it on; a redrive then stores all."""
+    break_library(run.app)
+    await run.restart_host()
+    for place in run.rng.sample(range(len(events)), 2):
+        events[place] = event(run.flights.one(remark=UNREADABLE), LIBRARY)
+    await run.send(events)
+    held = [each.place for each in await run.read_hub() if UNREADABLE.encode() in each.body]
+    for partition, sequence, _ in sorted(held):
+        raised = run.host.log().count(LIBRARY_SAYS)
+
+        async def stands(partition: str = partition, sequence: int = sequence, raised: int = raised) -> bool:
+            # The batch comes again and again, and nothing before it is under way any more.
+            return run.host.log().count(LIBRARY_SAYS) > raised + 1
+
+        await run.until(stands, 60, f"partition {partition} stands at {sequence}")
+        await run.operator("partition", "skip", partition, "--to", str(sequence), "--wait", "5", "--yes")
+        run.acted(LIBRARY)
+    await run.passed()
+    await run.operator("deadletters", "redrive", "--reason", "skipped", "--yes")
     await run.drained()
