@@ -3,7 +3,6 @@
 Sizes come from the snapshot of the parameter file, prices and assumptions from infra/prices.json, an input:
 put your own numbers in, or another file by --prices. Standard library alone.
 """
-# ruff: noqa: INP001, T201 - a program, in a folder that is no package
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 The snapshots are committed, so that a review shows what a change of the templates does; the tests compare
 them with what the templates say. Bicep is found by the variable BICEP, or on the PATH.
 """
-# ruff: noqa: INP001, S101, T201 - a program, in a folder that is no package; asserts are for the type checker
 
 from __future__ import annotations
 
@@ -36,8 +35,8 @@ class Bicep:
     """A running compiler: one process for all files, since its start is most of the work."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        if process.stdin is None or process.stdout is None:
+            raise BicepError("The compiler was started without pipes.")
         self._in, self._out = process.stdin, process.stdout
         self._number = 0
 

@@ -1,5 +1,4 @@
 """Calls of the Azure CLI: its JSON, or one sentence about what went wrong."""
-# ruff: noqa: INP001, T201 - a program, in a folder that is no package
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 def fail(sentence: str) -> NoReturn:
@@ -25,7 +24,7 @@ def variable(name: str) -> str:
     return value
 
 
-def az(*arguments: str) -> object:
+def az(*arguments: str) -> Any:
     """What an `az` command answers; where it fails, the hook ends with the last line that it said."""
     if shutil.which("az") is None:
         fail(

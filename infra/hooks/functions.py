@@ -3,7 +3,6 @@
 A package whose build failed, or whose Python is another, lists none: the portal then shows an app that runs
 and does nothing. Standard library alone, on whatever Python azd finds.
 """
-# ruff: noqa: INP001, S101, T201 - a program, in a folder that is no package; asserts are for the type checker
 
 from __future__ import annotations
 
@@ -27,7 +26,6 @@ PAUSE_SECONDS = 15.0
 def listed(group: str, app: str) -> dict[str, str]:
     """The trigger of each function that Azure lists."""
     answer = az("functionapp", "function", "list", "--resource-group", group, "--name", app)
-    assert isinstance(answer, list)
     found = {}
     for function in answer:
         bindings = (function.get("config") or {}).get("bindings") or []

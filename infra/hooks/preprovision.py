@@ -4,7 +4,6 @@ The environment's name must fit the names of resources, the region must offer Fl
 project's Python, and a private network needs a resource provider that no template registers. Standard library
 alone, on whatever Python azd finds.
 """
-# ruff: noqa: INP001, S101, T201 - a program, in a folder that is no package; asserts are for the type checker
 
 from __future__ import annotations
 
@@ -40,7 +39,6 @@ def main() -> None:
     where = ("--subscription", subscription) if subscription else ()
 
     offered = az("functionapp", "list-flexconsumption-locations", *where)
-    assert isinstance(offered, list)
     regions = sorted(str(each["name"]).lower().replace(" ", "") for each in offered)
     if location not in regions:
         fail(
@@ -50,7 +48,6 @@ def main() -> None:
     runtimes = az(
         "functionapp", "list-flexconsumption-runtimes", "--location", location, "--runtime", "python", *where
     )
-    assert isinstance(runtimes, list)
     versions = sorted({str(each["version"]) for each in runtimes})
     if python not in versions:
         fail(

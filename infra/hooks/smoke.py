@@ -3,7 +3,6 @@
 Settings come from the environment, where azd puts what the deployment gave out; the identity is that of
 whoever runs it. Everything is tried for ten minutes: a role takes that long to come into force.
 """
-# ruff: noqa: INP001, S101, T201 - a program, in a folder that is no package; asserts are for the type checker
 
 from __future__ import annotations
 
@@ -16,26 +15,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.eventhub.exceptions import EventHubError
 from azure_cli import az, fail, variable
 
+from everscore import times
+from everscore.envelope import Item
+from everscore.events import Decoder, load_hook
+from everscore.settings import Settings, load_settings
+from everscore.stream import Stream, load_stream
+from everscore_cli.clients.store import documents
+from everscore_cli.errors import sentence
+from everscore_cli.keys import key_rule
+from everscore_cli.producer import Outgoing, sender
+from everscore_cli.sources import read_chunks
+
 ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
-from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: E402 - after the path
-from azure.eventhub.exceptions import EventHubError  # noqa: E402
-
-from everscore import times  # noqa: E402
-from everscore.envelope import Item  # noqa: E402
-from everscore.events import Decoder, load_hook  # noqa: E402
-from everscore.settings import Settings, load_settings  # noqa: E402
-from everscore.stream import Stream, load_stream  # noqa: E402
-from everscore_cli.clients.store import documents  # noqa: E402
-from everscore_cli.errors import sentence  # noqa: E402
-from everscore_cli.keys import key_rule  # noqa: E402
-from everscore_cli.producer import Outgoing, sender  # noqa: E402
-from everscore_cli.sources import read_chunks  # noqa: E402
-
 PATIENCE_SECONDS = 600.0
 PAUSE_SECONDS = 5.0
 
@@ -141,7 +136,6 @@ def function_key() -> str | None:
         return None
     group = variable("AZURE_RESOURCE_GROUP")
     answer = az("functionapp", "keys", "list", "--resource-group", group, "--name", app)
-    assert isinstance(answer, dict)
     return str(answer["functionKeys"]["default"])
 
 
