@@ -35,7 +35,8 @@ class ClaimChecks:
             return restore(item, decode_item(data))
         except UnreadableEnvelopeError as error:
             item.body = data
-            raise Permanent(Stage.RETRY, "claim check unreadable", str(error)) from error
+            detail = f"the blob {item.blob} holds no event: {error}"
+            raise Permanent(Stage.RETRY, "claim check unreadable", detail) from error
 
     async def _from_hub(self, item: Item) -> Item:
         found = await self._hub.fetch(item.source)

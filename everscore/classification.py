@@ -62,9 +62,20 @@ def classify_cosmos(
     if status == 404:
         hint = "check COSMOS_DATABASE and COSMOS_CONTAINER; the deployment creates both, the app never does"
         return Configuration(Stage.STORE, "database or container missing", f"{hint} ({code}): {detail}")
+    if 100 <= status < 400:
+        return unreadable_answer(f"{code}: {detail}")
     if status in (408, 410, 449) or status >= 500:
         return Transient(Stage.STORE, f"store answers {status}", f"{code}: {detail}", retry_after=retry_after)
     return Unexpected(Stage.STORE, f"store answers {status}", f"{code}: {detail}")
+
+
+def unreadable_answer(detail: str) -> Transient:
+    """The failure that a success stands for whose body is none of Cosmos DB's: the outcome is unknown.
+
+    Something between is speaking, such as a proxy's page for maintenance: no event is guilty of that.
+    """
+    hint = "something other than Cosmos DB seems to answer at that address"
+    return Transient(Stage.STORE, "answer not readable", f"{hint}: {detail}")
 
 
 def classify_cosmos_operation(
@@ -121,7 +132,8 @@ def classify_storage(
         return Configuration(Stage.RETRY, "queue or container missing", f"{hint} ({what}): {detail}")
     if status in (429, 503):
         return Throttled(Stage.RETRY, "storage throttles", f"{what}: {detail}", retry_after=retry_after)
-    if status in (408, 409, 412) or (status is not None and status >= 500):
+    # Below 400: an answer whose body is none of the service's, as of a proxy's page for maintenance.
+    if status in (408, 409, 412) or (status is not None and (status >= 500 or 100 <= status < 400)):
         return Transient(
             Stage.RETRY, f"storage answers {status}", f"{what}: {detail}", retry_after=retry_after
         )

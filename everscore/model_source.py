@@ -42,7 +42,8 @@ class ModelSource:
             if self._model is not None:
                 return self._model
             if self._failure is not None and time.monotonic() - self._failed_at < _RELOAD_SECONDS:
-                raise self._failure
+                # Raised again and again it would hold the frames, and so the events, of all those batches.
+                raise self._failure.with_traceback(None)
             try:
                 self._model = await asyncio.to_thread(load_model, self._folder, threads=self._threads)
             except Exception as error:  # whatever it is, it is the model's, not an event's

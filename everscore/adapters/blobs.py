@@ -11,7 +11,6 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.storage import client_options, failure_of
-from everscore.classification import classify_storage
 from everscore.settings import Connection
 
 _JSON = ContentSettings(content_type="application/json")
@@ -102,11 +101,9 @@ class StorageBlobs:
         """See everscore.ports.Blobs."""
         try:
             await self._client.get_blob_client(self._dead_letters, name).delete_blob()
-        except ResourceNotFoundError as error:
-            if getattr(error, "error_code", None) == "ContainerNotFound":
-                raise failure_of(f"container {self._dead_letters}", error) from error
         except AzureError as error:
-            raise failure_of(f"container {self._dead_letters}", error) from error
+            if not _is_missing(error):
+                raise failure_of(f"container {self._dead_letters}", error) from error
 
     async def put_claim_check(self, name: str, data: bytes) -> None:
         """See everscore.ports.Blobs."""
@@ -158,10 +155,16 @@ class StorageBlobs:
         blob = self._client.get_blob_client(container, name)
         try:
             return await (await blob.download_blob()).readall()
-        except ResourceNotFoundError as error:
-            # Only the blob may be missing: a missing container would make every claim check look expired.
-            if getattr(error, "error_code", None) == "ContainerNotFound":
-                raise classify_storage(f"container {container}", 404, "ContainerNotFound") from error
-            return None
         except AzureError as error:
+            if _is_missing(error):
+                return None
             raise failure_of(f"container {container}", error) from error
+
+
+def _is_missing(error: AzureError) -> bool:
+    """Whether the service itself says that the blob, and nothing but the blob, is not there.
+
+    Any other 404, for a missing container, a wrong address or by something in between, would make claim
+    checks look expired, and what lies in them would be given up.
+    """
+    return isinstance(error, ResourceNotFoundError) and getattr(error, "error_code", None) == "BlobNotFound"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,14 +17,18 @@ from azure.cosmos.exceptions import (
 
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.transport import transport
-from everscore.classification import classify_cosmos, classify_cosmos_operation, quote
-from everscore.failures import Configuration, Failure, Stage, Transient
+from everscore.classification import classify_cosmos, classify_cosmos_operation, quote, unreadable_answer
+from everscore.failures import Configuration, Failure, Stage, Throttled, Transient
 from everscore.ports import Document, Write, WriteRefusedError
 from everscore.settings import Connection, parts_of
 
 _READ = (
     "SELECT c.id, c._etag, c.time, c.source, c.fingerprint, c.scores FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
 )
+
+
+# What the SDK and we meet in a JSON answer that is made in another way than the service's.
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 
 
 class CosmosStore:
@@ -76,6 +81,10 @@ class CosmosStore:
             raise WriteRefusedError(failure_of(error), None) from error
         except Failure as failure:
             raise WriteRefusedError(failure, None) from failure
+        # The SDK takes any JSON for a success, and an event that only seems to be stored would be lost.
+        if len(result) != len(operations):
+            detail = f"{len(result)} results for {len(operations)} operations"
+            raise WriteRefusedError(unreadable_answer(detail), None)
         return _charge(result.get_response_headers())
 
     async def read(self, pk: str, ids: Sequence[str]) -> dict[str, Document]:
@@ -91,6 +100,8 @@ class CosmosStore:
             return {document["id"]: document async for document in pages}
         except AzureError as error:
             raise failure_of(error) from error
+        except _MALFORMED as error:
+            raise unreadable_answer(f"{type(error).__name__}: {quote(str(error))}") from error
 
     async def check(self) -> None:
         """Whether the container can be reached.
@@ -124,7 +135,8 @@ class CosmosStore:
                     if self._unreached is None or self._attempts == attempts:
                         await self._try_to_connect()
                     if self._unreached is not None:
-                        raise self._unreached
+                        # Raised by each that waited, it would go on holding the frames of all of them.
+                        raise self._unreached.with_traceback(None)
         if self._client is None:
             raise Transient(Stage.STORE, "store not reached", "the client was closed meanwhile")
         return self._client.get_database_client(self._database).get_container_client(self._container)
@@ -139,7 +151,12 @@ class CosmosStore:
             seconds = f"no answer within {self._timeout:g} seconds"
             self._unreached = Transient(Stage.STORE, "store does not answer", seconds)
         except AzureError as error:
-            self._unreached = failure_of(error)
+            self._unreached = _no_events(failure_of(error))
+        except binascii.Error as error:
+            hint = f"the AccountKey in {self._connection.name} is no base64; copy it anew"
+            self._unreached = Configuration(Stage.STORE, "not authenticated", f"{hint}: {error}")
+        except _MALFORMED as error:
+            self._unreached = unreadable_answer(f"{type(error).__name__}: {quote(str(error))}")
         except BaseException:
             await client.close()
             raise
@@ -192,6 +209,13 @@ def failure_of(error: AzureError) -> Failure:
         hint = "an emulator on this machine is reached as 127.0.0.1; any other server needs a valid one"
         return Configuration(Stage.STORE, "certificate not trusted", f"{hint}: {quote(str(error))}")
     return Transient(Stage.STORE, "store not reached", f"{type(error).__name__}: {quote(str(error))}")
+
+
+def _no_events(failure: Failure) -> Failure:
+    """The failure of connecting: of whatever class its answer is, no event is guilty of it."""
+    if isinstance(failure, Transient | Throttled | Configuration):
+        return failure
+    return Transient(failure.stage, "store not reached", str(failure), retry_after=failure.retry_after)
 
 
 def _operation_failure(error: CosmosBatchOperationError) -> Failure:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Any
 
 import azure.cosmos.aio
 import pytest
+from aiohttp import web
 from azure.cosmos import CosmosClient, PartitionKey
 
 from everscore.adapters import cosmos
@@ -207,6 +209,92 @@ async def test_a_wrong_key_is_a_configuration_failure(gateway: Gateway, make: Ma
     assert isinstance(refused.failure, Configuration)
     assert "COSMOS" in refused.failure.detail
     assert "d3Jvbmcga2V5" not in str(refused.failure)
+
+
+async def test_a_key_that_is_none_is_a_configuration_failure(gateway: Gateway, make: Make, pk: str) -> None:
+    """A key cut short in copying is no event's fault: no event is held to be guilty of it."""
+    store = make(f"AccountEndpoint=http://127.0.0.1:{gateway.port}/;AccountKey=d3Jvbmcga2V5X;")
+    refused = await refusal(store, pk)
+    assert isinstance(refused.failure, Configuration)
+    assert "the AccountKey in COSMOS is no base64" in refused.failure.detail
+    assert "d3Jvbmcga2V5" not in str(refused.failure)
+    with pytest.raises(Configuration):
+        await store.read(pk, ["a"])
+
+
+ACCOUNT = {
+    "id": "x",
+    "writableLocations": [{"name": "here", "databaseAccountEndpoint": "http://127.0.0.1:%d/"}],
+    "readableLocations": [{"name": "here", "databaseAccountEndpoint": "http://127.0.0.1:%d/"}],
+    "enableMultipleWriteLocations": False,
+}
+COLLECTION = {
+    "id": "c",
+    "_rid": "AAAAAAAAAAA=",
+    "_self": "",
+    "partitionKey": {"paths": ["/pk"], "kind": "Hash"},
+}
+
+
+@asynccontextmanager
+async def answering(status: int, text: str, *, connects: bool) -> AsyncIterator[str]:
+    """A server with one answer to everything, or to all but the questions for account and container."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if connects and request.method == "GET":
+            found = COLLECTION if "colls" in request.path else ACCOUNT
+            return web.Response(text=json.dumps(found).replace("%d", str(request.url.port)))
+        return web.Response(status=status, text=text, headers={"Location": "/"} if status == 302 else {})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"AccountEndpoint=http://127.0.0.1:{runner.addresses[0][1]}/;AccountKey=d3Jvbmcga2V5;"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(200, "<html>maintenance</html>"), (200, "{}"), (200, "[]"), (200, '[{"statusCode":201}]')],
+    ids=["html", "object", "no results", "fewer results"],
+)
+async def test_a_success_that_is_none_stores_nothing(make: Make, pk: str, status: int, text: str) -> None:
+    """A batch whose answer does not speak of each operation was not stored, as far as anybody knows."""
+    async with answering(status, text, connects=True) as connection:
+        store = make(connection)
+        refused = await refusal(store, pk)
+        assert isinstance(refused.failure, Transient)
+        assert refused.failure.reason == "answer not readable"
+        assert refused.index is None
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (200, "<html>maintenance</html>"),
+        (200, "[]"),
+        (200, ""),
+        (302, ""),
+        (400, "<html>plain http</html>"),
+        (418, ""),
+    ],
+)
+async def test_what_answers_in_place_of_the_account_makes_no_event_guilty(
+    make: Make, pk: str, status: int, text: str
+) -> None:
+    """Whatever answers when the store is first asked, writes and reads are to be tried again."""
+    async with answering(status, text, connects=False) as connection:
+        store = make(connection)
+        refused = await refusal(store, pk)
+        assert isinstance(refused.failure, Transient)
+        assert refused.index is None
+        with pytest.raises(Transient):
+            await store.read(pk, ["a"])
 
 
 @pytest.mark.parametrize("missing", [{"container": "none"}, {"database": "none"}])

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -221,6 +221,25 @@ async def test_storage_that_never_answers_is_transient(services: Services, clien
             assert isinstance(await failure_of_send(queue), Transient)
 
 
+@asynccontextmanager
+async def answering(status: int, text: str, headers: dict[str, str]) -> AsyncIterator[str]:
+    """A server with one answer to everything; its connection string."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=text, headers=headers)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        port = runner.addresses[0][1]
+        yield stand_in.connection_string(port, port)
+    finally:
+        await runner.cleanup()
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
@@ -234,23 +253,10 @@ async def test_an_answer_becomes_a_failure_of_its_class(
     clients: Clients, status: int, code: str, kind: type[Failure]
 ) -> None:
     """Answers that Azurite never gives, from a server that does, have their class, code and hint."""
-
-    async def answer(_request: web.Request) -> web.Response:
-        text = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>No.</Message></Error>'
-        headers = {"x-ms-error-code": code, "Retry-After": "0"}
-        return web.Response(status=status, text=text, content_type="application/xml", headers=headers)
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        port = runner.addresses[0][1]
-        failure = await failure_of_send(clients.queue(stand_in.connection_string(port, port), "queue"))
-    finally:
-        await runner.cleanup()
+    text = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>No.</Message></Error>'
+    headers = {"x-ms-error-code": code, "Retry-After": "0", "Content-Type": "application/xml"}
+    async with answering(status, text, headers) as connection:
+        failure = await failure_of_send(clients.queue(connection, "queue"))
     assert isinstance(failure, kind)
     assert code in failure.detail
     if kind is Throttled:
@@ -286,6 +292,17 @@ async def test_only_the_blob_may_be_missing(services: Services, clients: Clients
     for call in (gone.get_claim_check("x"), gone.put_dead_letter("x", b"x", {}), gone.check()):
         with pytest.raises(Configuration, match="never-made"):
             await call
+
+
+@pytest.mark.parametrize("code", ["", "ResourceNotFound"])
+async def test_a_404_that_names_no_blob_makes_nothing_look_gone(clients: Clients, code: str) -> None:
+    """A 404 of a proxy or of a wrong address is a failure: an event in a claim check is not given up for it."""
+    headers = {"Content-Type": "text/html"} | ({"x-ms-error-code": code} if code else {})
+    async with answering(404, "<html>nothing here</html>", headers) as connection:
+        blobs = clients.blobs(connection, "letters", "checks")
+        for call in (blobs.get_claim_check("x"), blobs.get_status("x"), blobs.delete_dead_letter("x")):
+            with pytest.raises(Configuration, match="404"):
+                await call
 
 
 @pytest.fixture

@@ -48,6 +48,8 @@ HTML_503 = "<html>\n<head><title>503</title></head>\r\n<body>Service   Unavailab
         (502, None, "\x00\xff not JSON", C.TRANSIENT, "store answers 502"),
         (503, None, HTML_503, C.TRANSIENT, "store answers 503"),
         (599, None, "", C.TRANSIENT, "store answers 599"),
+        (200, None, "Failed to decode JSON data", C.TRANSIENT, "answer not readable"),
+        (302, None, HTML_503, C.TRANSIENT, "answer not readable"),
         (418, None, "", C.UNEXPECTED, "store answers 418"),
         (424, None, "", C.UNEXPECTED, "store answers 424"),
         (0, None, "", C.UNEXPECTED, "store answers 0"),
@@ -83,6 +85,8 @@ def test_what_an_operator_can_mend_says_how(status, word) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "message", "failure_class"),
     [
+        (200, None, "Error in deserialization", C.TRANSIENT),
+        (302, None, HTML_503, C.TRANSIENT),
         (400, "InvalidHeaderValue", "The API version 2026 is not supported: x-ms-version", C.CONFIGURATION),
         (400, "InvalidHeaderValue", "The value for x-ms-meta is wrong", C.UNEXPECTED),
         (400, "OutOfRangeInput", HTML_503, C.UNEXPECTED),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 
 import pytest
 
@@ -79,3 +80,15 @@ async def test_an_empty_folder_is_a_missing_model(tmp_path) -> None:
     """Without any of the files the failure says so, through the real loader."""
     with pytest.raises(Failure):
         await ModelSource(tmp_path / "none", threads=1).get()
+
+
+async def test_a_failure_told_to_many_batches_holds_none_of_them(loader, tmp_path) -> None:
+    """The same failure raised for batch after batch keeps no frames, and so no events, of those before."""
+    source = ModelSource(tmp_path, threads=1)
+    loader.raises = Transient(Stage.SCORE, "model missing")
+    frames = []
+    for _ in range(5):
+        with pytest.raises(Transient) as raised:
+            await source.get()
+        frames.append(len(list(traceback.walk_tb(raised.value.__traceback__))))
+    assert frames[1:] == [frames[1]] * 4
