@@ -15,6 +15,7 @@ from typing import Any
 
 INFRA = Path(__file__).resolve().parent
 HOURS = 730
+MINUTES = HOURS * 60
 SECONDS = HOURS * 3600
 GB = 1_000_000  # kilobytes
 
@@ -54,6 +55,23 @@ class Deployment:
         return [each for each in self._resources if each["type"].lower() == kind.lower()]
 
 
+def partitions(found: Deployment, assumed: dict[str, Any]) -> int:
+    """Of the hub, or as many as an existing one is assumed to have."""
+    hub = found.first("Microsoft.EventHub/namespaces/eventhubs")
+    return int(hub["properties"]["partitionCount"] if hub else assumed["partitionsOfExistingHub"])
+
+
+def ready_instances(found: Deployment) -> int:
+    """Instances that are always there."""
+    scale = found.first("Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    return sum(int(each["instanceCount"]) for each in scale["alwaysReady"])
+
+
+def instances(assumed: dict[str, Any], rate: float) -> int:
+    """Instances of score_events that the rate needs."""
+    return math.ceil(rate / assumed["eventsPerSecondPerInstance"])
+
+
 def event_hubs(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any], rate: float) -> list[Line]:
     """Throughput units, events, and what is kept beyond the included storage."""
     namespace = found.first("Microsoft.EventHub/namespaces")
@@ -79,16 +97,19 @@ def cosmos(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any], r
     container = found.first("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
     most = int(container["properties"]["options"].get("autoscaleSettings", {}).get("maxThroughput", 0))
     account = found.first("Microsoft.DocumentDB/databaseAccounts")
-    if not most or not account:
+    if not most:
         return []
     price = prices["autoscale100RequestUnitsHour"] * HOURS / 100
     needed = min(most, max(most / 10, rate * assumed["requestUnitsPerEvent"]))
+    units = Line(f"Cosmos DB: request units (up to {most:,} a second)", most / 10 * price, needed * price)
+    if not account:  # an existing one: whoever has it knows what it keeps, but the container's units are new
+        return [units]
     ttl = int(container["properties"]["resource"]["defaultTtl"])
     seconds = min(SECONDS, ttl) if ttl > 0 else SECONDS
     gigabytes = rate * assumed["documentKilobytes"] * seconds / GB
     tier = account["properties"]["backupPolicy"]["continuousModeProperties"]["tier"]
     return [
-        Line(f"Cosmos DB: request units (up to {most:,} a second)", most / 10 * price, needed * price),
+        units,
         Line("Cosmos DB: documents of one month", 0, gigabytes * prices["storageGigabyteMonth"]),
         Line(f"Cosmos DB: backup ({tier})", 0, gigabytes * prices["backupGigabyteMonth"][tier]),
     ]
@@ -98,47 +119,76 @@ def functions(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any]
     """Always-ready instances, instances on demand, executions."""
     scale = found.first("Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
     memory = int(scale["instanceMemoryMB"]) / 1024
-    ready = sum(int(each["instanceCount"]) for each in scale["alwaysReady"])
-    busy = math.ceil(rate / assumed["eventsPerSecondPerInstance"])
+    ready = ready_instances(found)
+    busy = instances(assumed, rate)
     batches = rate / assumed["eventsPerBatch"] * SECONDS
-    # housekeeping: each minute one execution of at least a second, on an instance of its own.
-    minutes = HOURS * 60
+    # housekeeping: one execution a minute, on an instance of its own; each is paid for as a second at least.
+    keeping = MINUTES * max(1.0, assumed["housekeepingSeconds"])
     free = prices["freeGigabyteSeconds"]
 
-    def on_demand(instances: int) -> float:
-        seconds = (instances * SECONDS + minutes) * memory
+    def on_demand(count: int) -> float:
+        seconds = (count * SECONDS + keeping) * memory
         return float(max(0.0, seconds - free) * prices["onDemandGigabyteSecond"])
 
     baseline = ready * SECONDS * memory * prices["alwaysReadyBaselineGigabyteSecond"]
     active = min(ready, busy) * SECONDS * memory * prices["alwaysReadyExecutionGigabyteSecond"]
-    executions = max(0.0, batches + minutes - prices["freeExecutions"]) / 1e6 * prices["millionExecutions"]
+    executions = max(0.0, batches + MINUTES - prices["freeExecutions"]) / 1e6 * prices["millionExecutions"]
+    more = max(0, busy - ready)
     return [
         Line(f"Functions: always ready ({ready})", baseline, baseline + active),
-        Line(
-            f"Functions: on demand ({max(0, busy - ready)} at the rate)",
-            on_demand(0),
-            on_demand(max(0, busy - ready)),
-        ),
+        Line(f"Functions: on demand (housekeeping; {more} more at the rate)", on_demand(0), on_demand(more)),
         Line("Functions: executions", 0, executions),
     ]
 
 
 def storage(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any], rate: float) -> list[Line]:
-    """Checkpoints: one write a batch. What lies in queue and containers is next to nothing."""
+    """Operations; what lies in queue and containers is next to nothing.
+
+    A checkpoint, a renewed ownership and a renewed lease set the metadata or the lease of a blob: "other"
+    operations, a tenth of the price of a write. Source: learn.microsoft.com/azure/storage/blobs/
+    map-rest-apis-transaction-categories.
+    """
     sku = found.first("Microsoft.Storage/storageAccounts")["sku"]["name"]
-    writes = rate / assumed["eventsPerBatch"] * assumed["writesPerBatch"] * SECONDS
-    # Leases of partitions and of the timer: one every ten seconds or so for each.
-    idle = HOURS * 360 * 4
-    price = prices["tenThousandWrites"][sku] / 10_000
-    return [Line(f"Storage: checkpoints ({sku})", idle * price, (idle + writes) * price)]
+    other, write = (prices[name][sku] / 10_000 for name in ("tenThousandOthers", "tenThousandWrites"))
+    polls = assumed["queuePollsPerMinute"] * prices["tenThousandQueueOperations"] / 10_000
+
+    def minute(scoring: int) -> float:
+        """Of a minute, with so many instances of score_events; housekeeping and polling never rest."""
+        owned = partitions(found, assumed) if scoring else 0
+        renewals = assumed["leasesPerMinute"] + owned * assumed["ownershipRenewalsPerMinute"]
+        lists = 1 + scoring * assumed["ownershipRenewalsPerMinute"]
+        return float(polls + renewals * other + lists * write)
+
+    checkpoints = rate / assumed["eventsPerBatch"] * SECONDS * other
+    statuses = 2 * MINUTES * write if rate else 0.0
+    idle = minute(ready_instances(found)) * MINUTES
+    busy = minute(max(ready_instances(found), instances(assumed, rate))) * MINUTES
+    return [
+        Line(f"Storage: checkpoints ({sku})", 0, checkpoints),
+        Line("Storage: ownership, leases, lists, polling", idle, busy + statuses),
+    ]
 
 
 def monitoring(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any], rate: float) -> list[Line]:
-    """Telemetry, sampled, and alerts."""
-    sampled = assumed["sampledItemsPerSecond"] * assumed["logKilobytesPerSampledItem"] * SECONDS / GB
-    gigabytes = assumed["idleLogGigabytes"] + (sampled if rate else 0)
+    """Telemetry and alerts.
 
-    def logs(amount: float) -> float:
+    A series of a metric is a row a minute; the host writes some lines for each invocation, and samples them.
+    """
+    capping = found.first("Microsoft.OperationalInsights/workspaces")["properties"]["workspaceCapping"]
+    most = int(capping["dailyQuotaGb"]) * HOURS / 24
+    kept = assumed["seriesPerPartition"] * partitions(found, assumed) + assumed["seriesOfHousekeeping"]
+    idle = (kept + assumed["logLinesPerInvocation"]) * MINUTES
+    scoring = instances(assumed, rate)
+    lines = min(
+        scoring * assumed["sampledLinesPerSecondPerInstance"],
+        rate / assumed["eventsPerBatch"] * assumed["logLinesPerInvocation"],
+    )
+    busy = idle + scoring * assumed["seriesOfScoring"] * MINUTES + lines * SECONDS
+
+    def logs(rows: float) -> float:
+        amount = rows * assumed["kilobytesPerRow"] / GB
+        if most > 0:
+            amount = min(amount, most)
         return float(max(0.0, amount - prices["freeLogGigabytes"]) * prices["logGigabyte"])
 
     metric, log = (
@@ -146,20 +196,24 @@ def monitoring(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any
     )
     alerts = metric * prices["metricAlertMonth"] + log * prices["logAlertMonth"]
     return [
-        Line("Monitoring: telemetry", logs(assumed["idleLogGigabytes"]), logs(gigabytes)),
+        Line("Monitoring: telemetry", logs(idle), logs(busy)),
         Line(f"Monitoring: {metric + log} alerts", alerts, alerts),
     ]
 
 
 def network(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any], rate: float) -> list[Line]:
-    """Private endpoints and their zones."""
-    del assumed, rate
+    """Private endpoints, what goes through them, and their zones."""
     endpoints = found.count("Microsoft.Network/privateEndpoints")
     if not endpoints:
         return []
     zones = found.count("Microsoft.Network/privateDnsZones")
     price = endpoints * prices["privateEndpointHour"] * HOURS + zones * prices["dnsZoneMonth"]
-    return [Line(f"Network: {endpoints} private endpoints", price, price)]
+    # Events come out of the hub, documents go into the store.
+    through = rate * (assumed["eventKilobytes"] + assumed["documentKilobytes"]) * SECONDS / GB
+    return [
+        Line(f"Network: {endpoints} private endpoints", price, price),
+        Line("Network: what goes through them", 0, through * prices["privateEndpointGigabyte"]),
+    ]
 
 
 PARTS = {

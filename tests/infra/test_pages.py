@@ -52,6 +52,64 @@ def test_what_somebody_else_pays_for_is_left_out():
     assert not [line for line in lines if line.what.startswith(("Event Hubs", "Cosmos DB"))]
 
 
+def line(case: str, rate: float, what: str) -> Any:
+    """The line of a bill that begins with these words."""
+    (found,) = (each for each in cost.bill(case, PRICES, rate) if each.what.startswith(what))
+    return found
+
+
+def test_what_costs_without_an_event_is_counted():
+    """housekeeping, polling, renewals and metrics never rest: each has its price when idle, by the sizes."""
+    assert line("dev", 0.0, "Storage: ownership").idle > 0
+    assert line("prod", 0.0, "Storage: ownership").idle > line("dev", 0.0, "Storage: ownership").idle
+    free = {**PRICES, "monitoring": {**PRICES["monitoring"], "freeLogGigabytes": 0}}
+    few, many = (
+        next(each.idle for each in cost.bill(case, free, 0.0) if each.what == "Monitoring: telemetry")
+        for case in ("dev", "prod")
+    )
+    assert 0 < few < many, "a partition has metrics of its own"
+
+
+def test_the_daily_limit_of_logs_limits_their_cost():
+    """Whatever comes in, dev pays for no more than its limit lets through; prod has none."""
+    most = 1 * 730 / 24 * PRICES["monitoring"]["logGigabyte"]
+    assert line("dev", 1e6, "Monitoring: telemetry").busy < most
+    assert line("prod", 1e6, "Monitoring: telemetry").busy > most
+
+
+def test_a_private_network_costs_what_goes_through_it():
+    """Its endpoints cost by the hour, and by the gigabyte."""
+    through = line("options/private-network", 1000.0, "Network: what goes through")
+    assert (through.idle, through.busy) == (0, pytest.approx(2.5 * 730 * 3.6 * 0.01))
+
+
+def test_every_price_is_used():
+    """No number of the sheet is without effect: another in its place changes what the program says."""
+    cases = [
+        (case, rate)
+        for case in ("dev", "prod", "options/private-network", "options/existing-services")
+        for rate in (10.0, 1000.0, 5000.0)
+    ]
+    usual = [cost.bill(case, PRICES, rate) for case, rate in cases]
+
+    def numbers(value: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+        found = []
+        for key, each in value.items():
+            found += numbers(each, (*path, key)) if isinstance(each, dict) else [(*path, key)]
+        return found
+
+    others = ("Standard_GRS", "Standard_GZRS", "about")  # of sizes that no case has
+    for path in numbers(PRICES):
+        if path[-1] in others:
+            continue
+        changed = json.loads(json.dumps(PRICES))
+        place = changed
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = place[path[-1]] * 7 + 1
+        assert [cost.bill(case, changed, rate) for case, rate in cases] != usual, path
+
+
 def test_every_variable_is_documented():
     """The page has each variable that the parameter file for azd reads, and no other, with its default."""
     text = (INFRA / "main.bicepparam").read_text(encoding="utf-8")
