@@ -25,6 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--json", action="store_true", help="one JSON document on stdout in place of the table"
     )
+    parser.add_argument(
+        "--lanes",
+        type=int,
+        default=plan.LANES,
+        help="groups that run side by side, each lane with servers of its own; default %(default)s",
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep state and logs in this folder")
     parser.add_argument(
         "--without",
@@ -42,7 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         outcomes = asyncio.run(
-            plan.run_all(folder, options.groups, seed=seed, events=options.events, without=options.without)
+            plan.run_all(
+                folder,
+                options.groups,
+                seed=seed,
+                events=options.events,
+                without=options.without,
+                lanes=max(1, options.lanes),
+            )
         )
     if options.json:
         report.print_json(seed, outcomes, time.monotonic() - began)

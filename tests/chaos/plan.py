@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -55,6 +57,9 @@ GROUPS: dict[str, Group] = {
     "short": short.short,
 }
 DEFAULT = [group for group in GROUPS if group != "short"]
+LANES = 2
+# Groups that measure, or that keep all cores busy themselves.
+ALONE = frozenset({"mixed", "outage"})
 # Groups that need another number of events than the others.
 SIZES: dict[str, int] = {"mixed": 50_000, "outage": 60_000}
 
@@ -77,31 +82,56 @@ class Outcome:
 
 
 async def run_all(
-    folder: Path, wanted: Sequence[str], *, seed: int, events: int | None, without: str | None = None
+    folder: Path,
+    wanted: Sequence[str],
+    *,
+    seed: int,
+    events: int | None,
+    without: str | None = None,
+    lanes: int = LANES,
 ) -> list[Outcome]:
-    """Run groups one after the other on one set of servers."""
+    """Run groups, some side by side; the outcomes are in the order of the groups.
+
+    Args:
+        folder: of all state and logs.
+        wanted: names of groups; all but the short form when empty.
+        seed: of every draw.
+        events: in each group, or None: as many as each group is made for.
+        without: a mechanism to take out.
+        lanes: how many groups run side by side, each lane with servers of its own: most of a group's time
+            goes by with waiting. Those in ``ALONE`` come after, one by one.
+    """
     mechanism = MECHANISMS[without] if without else None
     groups = list(wanted) or ([mechanism.group] if mechanism else DEFAULT)
-    outcomes = []
+    outcomes: dict[str, Outcome] = {}
     with report.progress() as bars:
-        async with bench(folder, groups) as servers:
-            for group in groups:
-                size = events or SIZES.get(group, EVENTS)
-                task = bars.add_task(group, total=None, what="")
-                say = _sayer(bars, task)
-                run = Run(
-                    servers,
-                    group,
-                    folder / group,
-                    flights=flights(),
-                    seed=seed,
-                    events=size,
-                    say=say,
-                    mutate=mechanism.take_out if mechanism else no_mutation,
-                )
-                outcomes.append(await _run(group, run))
-                bars.update(task, total=1, completed=1, what=f"{outcomes[-1].seconds:.0f} s")
-    return outcomes
+
+        async def lane(servers: Path, waiting: deque[str]) -> None:
+            async with bench(servers, groups) as made:
+                while waiting:
+                    group = waiting.popleft()
+                    task = bars.add_task(group, total=None, what="")
+                    run = Run(
+                        made,
+                        group,
+                        folder / group,
+                        flights=flights(),
+                        seed=seed,
+                        events=events or SIZES.get(group, EVENTS),
+                        say=_sayer(bars, task),
+                        mutate=mechanism.take_out if mechanism else no_mutation,
+                    )
+                    outcomes[group] = await _run(group, run)
+                    bars.update(task, total=1, completed=1, what=f"{outcomes[group].seconds:.0f} s")
+
+        # The last groups take longest: with them first, the lanes end at about the same time.
+        together = deque(group for group in reversed(groups) if group not in ALONE)
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(min(lanes, len(together))):
+                tasks.create_task(lane(folder / f"servers-{number + 1}", together))
+        if alone := deque(group for group in groups if group in ALONE):
+            await lane(folder / "servers-alone", alone)
+    return [outcomes[group] for group in groups]
 
 
 def _sayer(bars: Any, task: Any) -> Callable[[str], None]:
