@@ -304,10 +304,12 @@ class Retrying:
     async def _crashed(self, item: Item, budget: Deadline) -> Event:
         """The item with its body, unparsed, as a dead letter."""
         failure = Permanent(Stage.RETRY, "crashes the worker", "it was never processed to an end")
-        found = await self._read_claim_check(item)
+        # Once at least, and no longer than the budget: looking into the hub has no bound of its own.
+        bound = Deadline.after(max(self._limits.batch_deadline, budget.remaining))
+        found = await self._read_in_time(item, bound)
         while isinstance(found, Event) and not isinstance(found.failure, Permanent) and not budget.passed:
             await asyncio.sleep(min(5.0, budget.remaining))
-            found = await self._read_claim_check(item)
+            found = await self._read_in_time(item, bound)
         if isinstance(found, Event):
             if not isinstance(found.failure, Permanent):
                 raise NoPlaceAnswersError(f"a claim check cannot be read; the message stays: {found.failure}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
 
+from everscore.deadline import Deadline
 from everscore.envelope import Item, pack
 from everscore.failures import Transient
 from tests.fakes import OUT, World, ago, body_of, item_of
@@ -70,7 +72,7 @@ async def test_past_the_give_up_age_an_item_is_dead_lettered(queued_at, dead) ->
 
 
 async def test_a_claim_check_comes_back_for_its_dead_letter() -> None:
-    """The body of a dead letter is inline; while its blob does not answer, the message stays."""
+    """The body of a dead letter is inline; while its blob does not answer, the event goes back to the queue."""
     world = World()
     with world.store.refusing():
         await world.score(item_of(1, pad="x" * 60_000))
@@ -80,13 +82,74 @@ async def test_a_claim_check_comes_back_for_its_dead_letter() -> None:
     poison(world, pointer)
     world.blobs.reads_refuse = OUT
     await world.keep()
-    assert not world.poison.deleted
+    assert len(world.poison.deleted) == 1
     assert not world.blobs.dead_letters
+    assert [(item.blob, item.crashes) for item in world.queue.items] == [(pointer.blob, 3)]
     world.blobs.reads_refuse = None
     poison(world, pointer)
     await world.keep()
     [letter] = world.blobs.letters
     assert letter.item.body == body_of(1, pad="x" * 60_000)
+
+
+@pytest.mark.parametrize("refusal", [OUT, RuntimeError("nobody foresaw this")])
+async def test_a_body_out_of_reach_keeps_no_neighbour_in_the_poison_queue(refusal) -> None:
+    """A message expires there after 7 days: one blob that cannot be read does not take the others with it."""
+    world = World()
+    pointer = Item(blob="items/locked.json", crashes=2, source=item_of(2).source)
+    poison(world, item_of(1), pointer, item_of(3))
+    world.blobs.reads_refuse = refusal
+    summary = await world.keep()
+    assert (summary.received, summary.queued, len(world.poison.deleted)) == (3, 3, 1)
+    assert world.sequence_numbers()["queued"] == [1, 2, 3]
+
+
+async def test_a_hub_that_never_answers_ends_with_the_budget() -> None:
+    """A body looked for in the hub is waited for no longer than the run may take."""
+    world = World()
+    poison(world, Item(blob="items/gone.json", crashes=2, source=item_of(1).source))
+
+    async def silent(_):
+        await asyncio.Event().wait()
+
+    world.hub.fetch = silent  # type: ignore[method-assign]
+    await world.keep(seconds=0.05)
+    assert world.sequence_numbers()["queued"] == [1]
+
+
+async def test_a_refused_dead_letter_sends_nothing_twice() -> None:
+    """While the dead letters refuse, run after run, the neighbours of a spent event are not sent each time."""
+    world = World()
+    spent = item_of(4)
+    spent.crashes = 2
+    poison(world, item_of(1), item_of(2), item_of(3), spent)
+    world.blobs.letters_refuse = OUT
+    for _ in range(10):
+        await world.keep()
+        world.poison.end_leases()
+    assert not world.queue.messages
+    world.blobs.letters_refuse = None
+    await world.keep()
+    assert world.sequence_numbers() == {"stored": [], "queued": [1, 2, 3], "dead": [4]}
+    assert len(world.poison.deleted) == 1
+
+
+async def test_a_page_is_left_when_the_time_is_over(monkeypatch) -> None:
+    """A slow page does not run into the next run of the timer: what is not reached appears again by itself."""
+    world = World()
+    for number in range(5):
+        poison(world, item_of(number))
+    budget = Deadline.after(3600)
+    send = world.queue.send
+
+    async def last_of_the_time(message, delay):
+        await send(message, delay)
+        monkeypatch.setattr(Deadline, "passed", True)
+
+    world.queue.send = last_of_the_time  # type: ignore[method-assign]
+    await world.keeper.empty_poison_queue(budget)
+    assert [message.id for message in world.poison.deleted] == ["m0"]
+    assert world.sequence_numbers()["queued"] == [0]
 
 
 async def test_a_body_that_is_gone_is_said() -> None:

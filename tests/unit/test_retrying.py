@@ -318,6 +318,26 @@ async def test_a_crashing_claim_check_is_dead_lettered_with_its_body() -> None:
     assert letter.item.blob is None
 
 
+async def test_a_crashing_claim_check_waits_for_a_silent_hub_no_longer_than_its_time() -> None:
+    """Where the hub never answers, the message stays once the time is used up: the host would end it later."""
+    world = World(batch_deadline=0.05)
+    with world.store.refusing():
+        await world.score(item_of(1, pad="x" * 60_000))
+    for deaths in range(3):
+        await die_trying(world, 3 + deaths)
+    world.blobs.claim_checks = {
+        name: data for name, data in world.blobs.claim_checks.items() if name.startswith("suspects/")
+    }
+
+    async def silent(_):
+        await asyncio.Event().wait()
+
+    world.hub.fetch = silent  # type: ignore[method-assign]
+    with pytest.raises(NoPlaceAnswersError, match="claim check"):
+        await world.retry(dequeue_count=6)
+    assert not world.blobs.dead_letters
+
+
 @pytest.mark.parametrize(
     "failure",
     [
