@@ -20,13 +20,15 @@ from everscore.envelope import (
     pack,
     slim,
 )
-from everscore.failures import Failure
+from everscore.failures import Configuration, Failure, Throttled, Transient
 from everscore.ports import Blobs, RetryQueue
 
 logger = logging.getLogger(__name__)
 
 # Blob writes and queue sends at once; each is one request of a few milliseconds.
 PARALLEL = 16
+# Refusals in a row by which a place is held to be out of reach.
+REFUSALS = 4
 # What a header of blob metadata holds: printable ASCII, of a length that leaves room for the others.
 _METADATA_LIMIT = 256
 
@@ -37,6 +39,30 @@ class Delayed:
 
     item: Item
     delay: float
+
+
+class _Asked:
+    """What one call has learned of a place: one that is out of reach is not asked for the rest of the call.
+
+    Each refusal of a place that swallows requests takes the time-outs of its client, and hundreds of them in
+    turn would take longer than an invocation may.
+    """
+
+    def __init__(self) -> None:
+        self._refusals = 0
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the place has refused several times in a row."""
+        return self._refusals >= REFUSALS
+
+    def took(self) -> None:
+        """The place answers."""
+        self._refusals = 0
+
+    def refused(self, error: Exception) -> None:
+        """The place has refused; what may be the item's own fault does not count."""
+        self._refusals += isinstance(error, Transient | Throttled | Configuration)
 
 
 class Placing:
@@ -60,12 +86,15 @@ class Placing:
         groups: dict[int, list[Item]] = defaultdict(list)
         for one in delayed:
             groups[round(one.delay)].append(one.item)
+        blobs, queue = _Asked(), _Asked()
         results = await asyncio.gather(
-            *(self._enqueue_group(items, delay, alone=alone) for delay, items in groups.items())
+            *(self._enqueue_group(items, delay, blobs, queue, alone=alone) for delay, items in groups.items())
         )
         return [Delayed(item, delay) for delay, items in zip(groups, results, strict=True) for item in items]
 
-    async def _enqueue_group(self, items: list[Item], delay: int, *, alone: bool) -> list[Item]:
+    async def _enqueue_group(
+        self, items: list[Item], delay: int, blobs: _Asked, queue: _Asked, *, alone: bool
+    ) -> list[Item]:
         batches = [[item] for item in items] if alone else [items]
         messages: list[Packed] = []
         too_large: list[Item] = []
@@ -73,19 +102,21 @@ class Placing:
             packed, large = pack(batch)
             messages += packed
             too_large += large
-        checked = await asyncio.gather(*(self._check_in(item) for item in too_large))
+        checked = await asyncio.gather(*(self._check_in(item, blobs) for item in too_large))
         placed = [pointer for pointer in checked if pointer is not None]
         whole = {id(pointer): item for pointer, item in zip(checked, too_large, strict=True) if pointer}
-        for batch in [[item] for item in placed] if alone else [placed]:
-            messages += pack(batch)[0]
-        sent = await asyncio.gather(*(self._send(message, delay) for message in messages))
         unplaced = [item for item, pointer in zip(too_large, checked, strict=True) if pointer is None]
+        for batch in [[item] for item in placed] if alone else [placed]:
+            packed, large = pack(batch)
+            messages += packed
+            unplaced += [whole[id(pointer)] for pointer in large]
+        sent = await asyncio.gather(*(self._send(message, delay, queue) for message in messages))
         for message, ok in zip(messages, sent, strict=True):
             if not ok:
                 unplaced += [whole.get(id(item), item) for item in message.items]
         return unplaced
 
-    async def _check_in(self, item: Item) -> Item | None:
+    async def _check_in(self, item: Item, blobs: _Asked) -> Item | None:
         """Put the whole item into a blob; returns what points at it, or None where blobs do not answer."""
         if item.is_pointer and item.blob:
             return slim(item, item.blob)  # the event lies there already; its pointer must not overwrite it
@@ -94,22 +125,30 @@ class Placing:
         kind = "records" if item.unwrapped or item.record_index is not None else "items"
         name = f"{kind}/{blob_name(item, hour=_hour(item, times.now()))}"
         async with self._slots:
+            if blobs.is_out:
+                return None
             try:
                 await self._blobs.put_claim_check(name, encode_item(item))
             except Exception as error:  # noqa: BLE001 - whatever it is, the blobs have not taken the item
+                blobs.refused(error)
                 logger.warning("A claim check could not be written: %s", _why(error))
                 return None
+        blobs.took()
         return slim(item, name)
 
-    async def _send(self, message: Packed, delay: int) -> bool:
+    async def _send(self, message: Packed, delay: int, queue: _Asked) -> bool:
         async with self._slots:
+            if queue.is_out:
+                return False
             try:
                 await self._queue.send(message.message, delay)
             except Exception as error:  # noqa: BLE001 - whatever it is, the queue has not taken the message
+                queue.refused(error)
                 logger.warning(
                     "%d events could not be sent to the retry queue: %s", len(message.items), _why(error)
                 )
                 return False
+        queue.took()
         return True
 
     async def dead_letter(self, items: Sequence[Item]) -> list[Item]:
@@ -118,10 +157,11 @@ class Placing:
         Returns:
             What may not be there.
         """
-        results = await asyncio.gather(*(self._dead_letter(item) for item in items))
+        blobs = _Asked()
+        results = await asyncio.gather(*(self._dead_letter(item, blobs) for item in items))
         return [item for item, ok in zip(items, results, strict=True) if not ok]
 
-    async def _dead_letter(self, item: Item) -> bool:
+    async def _dead_letter(self, item: Item, blobs: _Asked) -> bool:
         now = times.now()
         failed_at = times.milliseconds_text(now)
         letter = DeadLetter(item=item, failed_at=failed_at)
@@ -135,13 +175,17 @@ class Placing:
             "enqueuedat": ascii_text(item.source.enqueued_at or ""),
         }
         async with self._slots:
+            if blobs.is_out:
+                return False
             try:
                 await self._blobs.put_dead_letter(
                     name, encode_dead_letter(letter), {key: text for key, text in metadata.items() if text}
                 )
             except Exception as error:  # noqa: BLE001 - whatever it is, the blobs have not taken the letter
+                blobs.refused(error)
                 logger.warning("Dead letter %s could not be written: %s", name, _why(error))
                 return False
+        blobs.took()
         return True
 
 

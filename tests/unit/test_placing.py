@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everscore.envelope import Item, Source, decode_item
-from everscore.placing import Delayed, Placing, ascii_text, blob_name, letter_name
+from everscore.envelope import Item, Source, decode_envelope, decode_item
+from everscore.failures import Stage, Unexpected
+from everscore.placing import PARALLEL, REFUSALS, Delayed, Placing, ascii_text, blob_name, letter_name
 from tests.fakes import OUT, FakeBlobs, FakeQueue, World, item_of, source_of
 
 
@@ -77,6 +78,82 @@ def test_what_no_place_took_comes_back(sizes, refused, blobs_refuse) -> None:
         }
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("place", ["dead letters", "claim checks", "queue"])
+async def test_a_place_out_of_reach_is_not_asked_hundreds_of_times(place) -> None:
+    """One round of requests finds out: each further one would cost a time-out, and nothing would be placed."""
+    world = World()
+    asked = 0
+
+    async def silent(*_):
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        raise OUT.with_traceback(None)
+
+    world.blobs.put_dead_letter = silent  # type: ignore[method-assign]
+    world.blobs.put_claim_check = silent  # type: ignore[method-assign]
+    world.queue.send = silent  # type: ignore[method-assign]
+    items = [item_of(number, pad="x" * 60_000 * (place == "claim checks")) for number in range(200)]
+    if place == "dead letters":
+        assert await world.placing.dead_letter(items) == items
+    else:
+        unplaced = await world.placing.enqueue([Delayed(item, 1.0) for item in items], alone=True)
+        assert [one.item for one in unplaced] == items
+    assert asked < PARALLEL + REFUSALS
+
+
+async def test_a_place_that_refuses_now_and_then_is_asked_for_each_item() -> None:
+    """Single refusals, between which others are taken, leave no item untried."""
+    world = World()
+    asked = 0
+    send = world.queue.send
+
+    async def fickle(message, delay):
+        nonlocal asked
+        asked += 1
+        if asked % 2:
+            await asyncio.sleep(0)
+            raise OUT.with_traceback(None)
+        await send(message, delay)
+
+    world.queue.send = fickle  # type: ignore[method-assign]
+    await world.placing.enqueue([Delayed(item_of(number), 1.0) for number in range(200)], alone=True)
+    assert asked == 200
+
+
+@pytest.mark.parametrize("refusal", [Unexpected(Stage.RETRY, "storage answers 400"), RuntimeError("boom")])
+async def test_what_a_place_says_of_one_item_is_no_reason_to_leave_the_others(refusal) -> None:
+    """A refusal that may be the item's own, letter or message, stops none of its neighbours."""
+    world = World()
+    put, send = world.blobs.put_dead_letter, world.queue.send
+
+    async def put_others(name, data, metadata):
+        if "-0-0-0.json" in name:
+            raise refusal
+        await put(name, data, metadata)
+
+    async def send_others(message, delay):
+        if decode_envelope(message).items[0].source.sequence_number == 0:
+            raise refusal
+        await send(message, delay)
+
+    world.blobs.put_dead_letter = put_others  # type: ignore[method-assign]
+    world.queue.send = send_others  # type: ignore[method-assign]
+    items = [item_of(number) for number in range(50)]
+    assert await world.placing.dead_letter(items) == items[:1]
+    unplaced = await world.placing.enqueue([Delayed(item, 1.0) for item in items], alone=True)
+    assert [one.item for one in unplaced] == items[:1]
+    assert len(world.queue.items) == len(world.blobs.letters) == 49
+
+
+async def test_an_item_whose_pointer_no_message_holds_comes_back() -> None:
+    """What is too large even without its body, as only a message by hand can be, is not lost in silence."""
+    world = World()
+    item = Item(body=b"x", letter="l" * 40_000, source=source_of(1))
+    assert await world.placing.enqueue([Delayed(item, 1.0)]) == [Delayed(item, 1.0)]
+    assert not world.queue.messages
 
 
 async def test_a_pointer_is_sent_again_without_a_new_blob() -> None:

@@ -12,6 +12,7 @@ from everscore import backoff
 from everscore.envelope import DeadLetter, Envelope, Item, decode_envelope, encode_dead_letter, pack
 from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient, Unexpected
 from everscore.pipeline import NoPlaceAnswersError
+from everscore.placing import Delayed
 from everscore.ports import HubEvent
 from tests.fakes import OUT, World, ago, body_of, item_of, source_of, stream_of
 
@@ -374,10 +375,8 @@ async def test_an_unread_pending_dead_letter_is_not_written_without_its_body() -
     [item] = world.queued
     item.body = b"{" + b" " * 60_000
     world.queue.messages.clear()
-    await world.placing.enqueue([])
-    pointer = await world.placing._check_in(item)
-    assert pointer is not None
-    queue(world, pointer)
+    await world.placing.enqueue([Delayed(item, 1.0)])
+    assert [pointer.is_pointer for pointer in world.queue.items] == [True]
     world.blobs.reads_refuse = OUT
 
     class Once:
