@@ -13,6 +13,13 @@ from everscore.summary import Summary
 
 logger = logging.getLogger(__name__)
 
+# What happened last, on whatever instance: the field of its time, and the one of what it was.
+_NEWS = (
+    ("last_failure_at", "last_failure"),
+    ("braked_at", "brake_reason"),
+    ("no_place_at", "no_place"),
+)
+
 
 class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
     """What one function last said of itself.
@@ -104,11 +111,25 @@ class Status:
         if self._written_at is not None and now - self._written_at < self._interval:
             return
         self._written_at = now
-        self._report.at = _stamp()
         try:
+            await self._take_over()
+            self._report.at = _stamp()
             await self._blobs.put_status(self._report.function, msgspec.json.encode(self._report))
         except Exception as error:  # noqa: BLE001 - every event has its place by now: no report is worth a repeat
             logger.warning("The status of %s could not be written: %s", self._report.function, error)
+
+    async def _take_over(self) -> None:
+        """Keep what another instance has reported later than this one: they all write to one blob."""
+        data = await self._blobs.get_status(self._report.function)
+        try:
+            other = decode_status(data) if data else None
+        except msgspec.DecodeError as error:
+            logger.warning("The status of %s is written anew: %s", self._report.function, error)
+            return
+        for moment, what in _NEWS:
+            if other is not None and (getattr(other, moment) or "") > (getattr(self._report, moment) or ""):
+                setattr(self._report, moment, getattr(other, moment))
+                setattr(self._report, what, getattr(other, what))
 
 
 def _stamp() -> str:

@@ -65,6 +65,29 @@ async def test_it_is_written_at_most_once_in_an_interval() -> None:
     assert (await report_of(eager, blobs)).received == 1
 
 
+async def test_what_one_instance_says_is_not_wiped_out_by_another() -> None:
+    """The health check sees a brake, whichever instance was the last to write, and the later of two."""
+    blobs = FakeBlobs()
+    one, other = (Status("score_events", blobs, interval=0, has_policy=True) for _ in range(2))
+    one.braked("decode: not JSON")
+    one.no_place("partition 1")
+    braked = await report_of(one, blobs)
+    other.scored(Summary(received=2, stored=1, queued=1, reasons=Counter({"store: a": 1})))
+    report = await report_of(other, blobs)
+    assert (report.braked_at, report.brake_reason) == (braked.braked_at, "decode: not JSON")
+    assert (report.no_place, report.last_failure, report.received) == ("partition 1", "store: a", 2)
+    blobs.status["score_events"] = b'{"function":"score_events","brakedAt":"2999","brakeReason":"later"}'
+    assert (await report_of(one, blobs)).brake_reason == "later"
+
+
+async def test_a_status_that_cannot_be_read_is_written_anew() -> None:
+    """Whatever lies there does not keep the report from being written."""
+    blobs = FakeBlobs()
+    blobs.status["score_events"] = b"words"
+    report = await report_of(Status("score_events", blobs, interval=0, has_policy=True), blobs)
+    assert report.function == "score_events"
+
+
 @pytest.mark.parametrize("error", [OUT, RuntimeError("closed")])
 async def test_a_report_that_cannot_be_written_stops_nothing(error, caplog) -> None:
     """Every event has its place by then: it is logged, and nothing is raised."""
