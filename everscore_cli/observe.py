@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from urllib.parse import urlsplit
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
@@ -14,9 +12,9 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from everscore.settings import Settings, parts_of
-
-CHECKPOINTS = "azure-webjobs-eventhub"
+from everscore.adapters import checkpoints as host_checkpoints
+from everscore.adapters.checkpoints import Position
+from everscore.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +68,6 @@ async def hub_ends(client: EventHubConsumerClient) -> dict[str, HubEnd]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A checkpoint: up to which sequence number the host has passed the partition, and when it last moved."""
-
-    number: int
-    moved: datetime
-
-
 async def checkpoints(service: BlobServiceClient, settings: Settings) -> dict[str, int]:
     """How far the Functions host has come, by partition. Partitions without a checkpoint are missing."""
     return {id_: position.number for id_, position in (await positions(service, settings)).items()}
@@ -85,20 +75,12 @@ async def checkpoints(service: BlobServiceClient, settings: Settings) -> dict[st
 
 async def positions(service: BlobServiceClient, settings: Settings) -> dict[str, Position]:
     """The same with the times."""
-    middle = f"/{settings.eventhub_name}/{settings.eventhub_consumer_group}/checkpoint/".lower()
-    prefix = hub_host(settings).lower()
-    found: dict[str, Position] = {}
-    container = service.get_container_client(CHECKPOINTS)
-    try:
-        async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
-            _, is_ours, partition = blob.name.partition(middle)
-            number = (blob.metadata or {}).get("sequencenumber", "")
-            if is_ours and number.lstrip("-").isdigit():
-                position = Position(int(number), blob.last_modified)
-                found[partition] = max(position, found.get(partition, position), key=lambda each: each.number)
-    except ResourceNotFoundError:
-        return {}  # the host makes the container when it first starts
-    return found
+    return await host_checkpoints.positions(
+        service,
+        namespace=settings.eventhub_host(),
+        hub=settings.eventhub_name,
+        group=settings.eventhub_consumer_group,
+    )
 
 
 def with_lag(ends: Mapping[str, HubEnd], passed: Mapping[str, int]) -> list[Partition]:
@@ -132,11 +114,3 @@ async def document_count(container: ContainerProxy) -> int:
     async for count in container.query_items("SELECT VALUE COUNT(1) FROM c"):
         return int(str(count))
     return 0
-
-
-def hub_host(settings: Settings) -> str:
-    """The host name of the Event Hubs namespace, which the names of checkpoints begin with."""
-    connection = settings.eventhub_connection()
-    if not connection.connection_string:
-        return connection.endpoints["namespace"]
-    return urlsplit(parts_of(connection.connection_string)["endpoint"]).hostname or ""

@@ -69,7 +69,7 @@ def ready_instances(found: Deployment) -> int:
 
 def instances(assumed: dict[str, Any], rate: float) -> int:
     """Instances of score_events that the rate needs."""
-    return math.ceil(rate / assumed["eventsPerSecondPerInstance"])
+    return math.ceil(rate / float(assumed["eventsPerSecondPerInstance"]))
 
 
 def event_hubs(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any], rate: float) -> list[Line]:

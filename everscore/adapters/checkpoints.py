@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
@@ -13,6 +15,46 @@ from everscore.settings import Connection
 
 # Fixed in the host's Event Hubs extension; so is the form of the names, its parts in lower case.
 CONTAINER = "azure-webjobs-eventhub"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A checkpoint.
+
+    Attributes:
+        number: sequence number up to which the host has passed the partition.
+        moved: when that last changed.
+    """
+
+    number: int
+    moved: datetime
+
+
+async def positions(
+    service: BlobServiceClient, *, namespace: str, hub: str, group: str
+) -> dict[str, Position]:
+    """The checkpoints of a consumer group by partition; those without one are missing.
+
+    Args:
+        service: of the host's own storage account.
+        namespace: host name of the Event Hubs namespace, without a port.
+        hub: its name.
+        group: that of the consumer group.
+
+    Raises:
+        AzureError: the storage account does not answer.
+    """
+    prefix = f"{namespace}/{hub}/{group}/checkpoint/".lower()
+    found: dict[str, Position] = {}
+    container = service.get_container_client(CONTAINER)
+    try:
+        async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
+            number = (blob.metadata or {}).get("sequencenumber", "")
+            if number.lstrip("-").isdigit():
+                found[blob.name.removeprefix(prefix)] = Position(int(number), blob.last_modified)
+    except ResourceNotFoundError:
+        return {}  # the host makes the container when it first starts
+    return found
 
 
 class HostCheckpoints:
@@ -37,7 +79,7 @@ class HostCheckpoints:
         credentials: Credentials,
     ) -> None:
         self._connection = connection
-        self._prefix = f"{namespace}/{hub}/{group}/checkpoint/".lower()
+        self._names = {"namespace": namespace, "hub": hub, "group": group}
         self._timeout = timeout
         self._credentials = credentials
         self._client: BlobServiceClient | None = None
@@ -49,18 +91,11 @@ class HostCheckpoints:
             SettingError: AzureWebJobsStorage is not set.
             Failure: the storage account does not answer.
         """
-        container = self._connect().get_container_client(CONTAINER)
-        found: dict[str, int] = {}
         try:
-            async for blob in container.list_blobs(name_starts_with=self._prefix, include=["metadata"]):
-                number = (blob.metadata or {}).get("sequencenumber", "")
-                if number.lstrip("-").isdigit():
-                    found[blob.name.removeprefix(self._prefix)] = int(number)
-        except ResourceNotFoundError:
-            return {}  # the host makes the container when it first starts
+            found = await positions(self._connect(), **self._names)
         except AzureError as error:
             raise failure_of(f"container {CONTAINER}", error) from error
-        return found
+        return {partition: position.number for partition, position in found.items()}
 
     async def close(self) -> None:
         """Close the client, if there is one."""

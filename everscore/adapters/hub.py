@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
@@ -29,6 +30,8 @@ from everscore.settings import Connection, parts_of
 GROUP = "$Default"
 _PAGE = 300
 _WAIT = 2.0
+# Each question to the hub opens a connection of its own, and a hub seldom gets more partitions.
+_IDS_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class HubReader:
 
     def __init__(self, connection: Connection, hub: str, *, credentials: Credentials) -> None:
         self.hub = hub
+        self._ids: list[str] = []
+        self._ids_until = 0.0
         # The client reads a partition once at a time.
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         if connection.connection_string:
@@ -83,12 +88,25 @@ class HubReader:
         Raises:
             Failure: the hub cannot be reached.
         """
+        ids = await self._partition_ids()
+        states = await asyncio.gather(*(self._state(each) for each in ids))
+        return dict(zip(ids, states, strict=True))
+
+    async def _partition_ids(self) -> list[str]:
+        if time.monotonic() >= self._ids_until:
+            try:
+                self._ids = await self._client.get_partition_ids()
+            except (EventHubError, AzureError, OSError) as error:
+                raise self._failure(error) from error
+            self._ids_until = time.monotonic() + _IDS_SECONDS
+        return self._ids
+
+    async def _state(self, partition: str) -> PartitionState:
         try:
-            ids = await self._client.get_partition_ids()
-            found = await asyncio.gather(*(self._client.get_partition_properties(each) for each in ids))
+            return _partition_state(await self._client.get_partition_properties(partition))
         except (EventHubError, AzureError, OSError) as error:
+            self._ids_until = 0.0  # a hub made anew may have others
             raise self._failure(error) from error
-        return {each: _partition_state(properties) for each, properties in zip(ids, found, strict=True)}
 
     async def fetch(self, source: Source) -> HubEvent | None:
         """The event with that partition and sequence number; None where the hub no longer holds that one.
@@ -98,13 +116,15 @@ class HubReader:
         """
         if source.partition is None or source.sequence_number is None:
             return None
-        state = (await self.partitions()).get(source.partition)
-        if state is None or state.is_empty or not state.first <= source.sequence_number <= state.last:
+        if source.partition not in await self._partition_ids():
+            return None
+        state = await self._state(source.partition)
+        if state.is_empty or not state.first <= source.sequence_number <= state.last:
             return None
         number = source.sequence_number
         async with (
             self._turns[source.partition],
-            aclosing(self.read(source.partition, number, number)) as found,
+            aclosing(self.read(source.partition, number, number, state=state)) as found,
         ):
             async for page in found:
                 for event in page:
@@ -132,7 +152,7 @@ class HubReader:
         Raises:
             Failure: the hub cannot be read.
         """
-        state = state or (await self.partitions())[partition]
+        state = state or await self._state(partition)
         last = state.last if last is None else min(last, state.last)
         if state.is_empty or (isinstance(start, int) and start > last):
             return

@@ -17,7 +17,7 @@ from everscore.events import Event
 from everscore.failures import Permanent, Stage
 from everscore.pipeline import note
 from everscore.ports import HubEvent
-from everscore_cli import observe, project
+from everscore_cli import project
 from everscore_cli.clients import storage
 from everscore_cli.clients.places import Places, hub_reader, places
 from everscore_cli.console import bars, out, print_json, steps
@@ -71,7 +71,7 @@ def skip(
             storage.host_blobs(settings, target.variables.get("AzureWebJobsStorage")) as blobs,
         ):
             checkpoints = CheckpointStore.of_service(
-                blobs, observe.hub_host(settings), settings.eventhub_name, settings.eventhub_consumer_group
+                blobs, settings.eventhub_host(), settings.eventhub_name, settings.eventhub_consumer_group
             )
             first = await _first(hub, checkpoints, partition_id, to)
             count = to - first + 1

@@ -52,7 +52,7 @@ def status(
     Exits 1 if a part is not well, or a checkpoint does not move while events wait.
     """
     target = project.target()
-    if target.stack is None and observe.hub_host(target.settings) in LOOPBACK and not _answers(target):
+    if target.stack is None and target.settings.eventhub_host() in LOOPBACK and not _answers(target):
         raise CliError("The local stack is not running: start it with `everscore up`.")
     parts, found, numbers = asyncio.run(_gather(target, stuck_after))
     if as_json:

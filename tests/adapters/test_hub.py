@@ -84,3 +84,36 @@ async def test_what_the_hub_does_not_hold_is_none(reader: HubReader) -> None:
     assert await reader.fetch(Source(partition="0", sequence_number=EVENTS)) is None
     older = Source(partition="0", sequence_number=0, enqueued_at="2001-01-01T00:00:00.000Z")
     assert await reader.fetch(older) is None
+
+
+async def test_the_hub_is_asked_no_more_than_needed(reader: HubReader) -> None:
+    """Each question opens a connection: the list of partitions is asked for once, a fetch asks about one partition."""
+    asked: list[str] = []
+    client = reader._client
+    ids, properties = client.get_partition_ids, client.get_partition_properties
+
+    async def counted_ids() -> list[str]:
+        asked.append("ids")
+        return await ids()
+
+    async def counted_properties(partition: str) -> dict[str, object]:
+        asked.append(partition)
+        return await properties(partition)
+
+    client.get_partition_ids = counted_ids
+    client.get_partition_properties = counted_properties
+    await reader.partitions()
+    await reader.partitions()
+    assert asked == ["ids", "0", "0"]
+    asked.clear()
+    assert await reader.fetch(Source(partition="0", sequence_number=1)) is not None
+    assert asked.count("0") == 1
+
+
+async def test_partitions_that_are_gone_are_asked_for_anew(reader: HubReader) -> None:
+    """After a hub was made anew with fewer partitions one answer fails, and the next is right."""
+    await reader.partitions()
+    reader._ids = ["0", "1"]
+    with pytest.raises(Transient, match="hub not read"):
+        await reader.partitions()
+    assert set(await reader.partitions()) == {"0"}
