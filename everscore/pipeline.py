@@ -155,7 +155,7 @@ class Pipeline:
         waiting = [event for event in events if not event.done]
         failed = list(waiting)
         attempt = 0
-        while waiting := await self._place(waiting, first=attempt == 0):
+        while waiting := await self._place(waiting, first=attempt == 0, together=retry.endless):
             if retry.endless or budget.passed:
                 raise self._no_place(waiting, retry)
             logger.critical(
@@ -185,8 +185,14 @@ class Pipeline:
         logger.critical("%s", error)
         return error
 
-    async def _place(self, events: Sequence[Event], *, first: bool) -> list[Event]:
-        """Send each event to the place of its failure's class; returns those that no place took."""
+    async def _place(self, events: Sequence[Event], *, first: bool, together: bool) -> list[Event]:
+        """Send each event to the place of its failure's class; returns those that no place took.
+
+        Args:
+            events: that are not stored.
+            first: this is the first time in this invocation.
+            together: where one is not placed all come again.
+        """
         now = times.now()
         stamp = times.milliseconds_text(now)
         by_item = {id(event.item): event for event in events}
@@ -212,7 +218,7 @@ class Pipeline:
             # One draw for the batch: events of one delay share messages.
             delay = backoff.delay(item.attempts, queued_at=now, now=now, hint=hint, luck=luck)
             delayed.append(Delayed(item, delay))
-        unplaced = await self._placing.enqueue(delayed)
+        unplaced = await self._placing.enqueue(delayed, together=together)
         return [by_item[id(one.item)] for one in unplaced]
 
     async def _pass_on_unread(self, items: Sequence[Item], retry: RetryState, budget: Deadline) -> Summary:
@@ -237,7 +243,7 @@ class Pipeline:
             item.crashes = 1  # of one of them it is true
         waiting = [Delayed(item, 1.0) for item in items]
         attempt = 0
-        while waiting := await self._placing.enqueue(waiting, alone=True):
+        while waiting := await self._placing.enqueue(waiting, alone=True, together=retry.endless):
             if retry.endless or budget.passed:
                 raise self._no_place([Event(one.item) for one in waiting], retry)
             await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))

@@ -41,6 +41,21 @@ class Delayed:
     delay: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """Messages ready to be sent.
+
+    Attributes:
+        messages: with what each holds.
+        whole: by the ``id`` of a pointer, the item that it stands for.
+        unplaced: items that no message holds.
+    """
+
+    messages: list[Packed]
+    whole: dict[int, Item]
+    unplaced: list[Item]
+
+
 class _Asked:
     """What one call has learned of a place: one that is out of reach is not asked for the rest of the call.
 
@@ -73,12 +88,16 @@ class Placing:
         self._blobs = blobs
         self._slots = asyncio.Semaphore(PARALLEL)
 
-    async def enqueue(self, delayed: Sequence[Delayed], *, alone: bool = False) -> list[Delayed]:
+    async def enqueue(
+        self, delayed: Sequence[Delayed], *, alone: bool = False, together: bool = False
+    ) -> list[Delayed]:
         """Send items to the retry queue, many to a message.
 
         Args:
             delayed: items of one delay (in whole seconds) share messages.
             alone: one message an item, so that a message's dequeue count is the item's own.
+            together: nothing is sent where a claim check is refused, since all of them come again then: what
+                was sent would be in the queue once more each time.
 
         Returns:
             What may not be in the queue.
@@ -87,14 +106,16 @@ class Placing:
         for one in delayed:
             groups[round(one.delay)].append(one.item)
         blobs, queue = _Asked(), _Asked()
+        filled = await asyncio.gather(*(self._fill(items, blobs, alone=alone) for items in groups.values()))
+        if together and any(one.unplaced for one in filled):
+            return list(delayed)
         results = await asyncio.gather(
-            *(self._enqueue_group(items, delay, blobs, queue, alone=alone) for delay, items in groups.items())
+            *(self._send_all(one, delay, queue) for delay, one in zip(groups, filled, strict=True))
         )
         return [Delayed(item, delay) for delay, items in zip(groups, results, strict=True) for item in items]
 
-    async def _enqueue_group(
-        self, items: list[Item], delay: int, blobs: _Asked, queue: _Asked, *, alone: bool
-    ) -> list[Item]:
+    async def _fill(self, items: list[Item], blobs: _Asked, *, alone: bool) -> _Filled:
+        """The messages of one delay, with claim checks for what is too large for any."""
         batches = [[item] for item in items] if alone else [items]
         messages: list[Packed] = []
         too_large: list[Item] = []
@@ -110,10 +131,14 @@ class Placing:
             packed, large = pack(batch)
             messages += packed
             unplaced += [whole[id(pointer)] for pointer in large]
-        sent = await asyncio.gather(*(self._send(message, delay, queue) for message in messages))
-        for message, ok in zip(messages, sent, strict=True):
+        return _Filled(messages, whole, unplaced)
+
+    async def _send_all(self, filled: _Filled, delay: int, queue: _Asked) -> list[Item]:
+        sent = await asyncio.gather(*(self._send(message, delay, queue) for message in filled.messages))
+        unplaced = list(filled.unplaced)
+        for message, ok in zip(filled.messages, sent, strict=True):
             if not ok:
-                unplaced += [whole.get(id(item), item) for item in message.items]
+                unplaced += [filled.whole.get(id(item), item) for item in message.items]
         return unplaced
 
     async def _check_in(self, item: Item, blobs: _Asked) -> Item | None:

@@ -186,6 +186,28 @@ async def test_where_no_place_answers_an_endless_policy_gets_the_batch_back(monk
     assert world.sequence_numbers()["stored"] == [4, 5]
 
 
+async def test_a_batch_that_is_handed_back_fills_no_queue_meanwhile() -> None:
+    """While one event has no place the batch comes again, try after try: its others are not queued each time."""
+    world = World()
+    batch = [item_of(1), item_of(2, pad="x" * 60_000), item_of(3)]
+    with world.store.refusing(), world.blobs.refusing():
+        for _ in range(10):
+            with pytest.raises(NoPlaceAnswersError):
+                await world.score(*batch)
+    assert not world.queue.messages
+    with world.store.refusing():
+        await world.score(*batch)
+    assert world.sequence_numbers()["queued"] == [1, 2, 3]
+
+
+async def test_without_a_policy_what_has_a_place_is_placed_at_once() -> None:
+    """Where the batch does not come again, one event without a place keeps no other from the queue."""
+    world = World(budget=0)
+    with world.store.refusing(), world.blobs.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.score(item_of(1), item_of(2, pad="x" * 60_000), item_of(3), retry=NO_POLICY)
+    assert world.sequence_numbers()["queued"] == [1, 3]
+
+
 async def test_a_place_that_fails_in_an_unforeseen_way_has_not_taken_an_event() -> None:
     """An exception that no port promises counts as a refusal of that place; the batch comes again."""
     world = World()
