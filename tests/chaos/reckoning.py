@@ -221,7 +221,8 @@ def same(found: Any, expected: Any) -> bool:
     """Equal; numbers to within a float32, since the last bit depends on how many rows one call scores."""
     if isinstance(found, dict) and isinstance(expected, dict):
         return found.keys() == expected.keys() and all(same(found[name], expected[name]) for name in found)
-    if isinstance(found, float) and isinstance(expected, float):
+    # The store writes 1.0 as 1.
+    if isinstance(found, int | float) and isinstance(expected, float):
         return math.isclose(found, expected, rel_tol=1e-5, abs_tol=1e-6)
     return bool(found == expected)
 
