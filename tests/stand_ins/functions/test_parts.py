@@ -209,18 +209,28 @@ def test_routes():
         ("0 */5 * * * *", "2026-08-22T10:15:00"),
         ("*/5 * * * *", "2026-08-22T10:15:00"),
         ("0 0 3 * * 0", "2026-08-23T03:00:00"),
+        ("0 0 9 1-7 * Mon", "2026-09-07T09:00:00"),
+        ("0 0 9 1 * 1", "2027-02-01T09:00:00"),
+        ("0 0 17-9 * September wed", "2026-09-02T09:00:00"),
+        ("0 5/20 10 * * *", "2026-08-22T10:25:00"),
         ("00:00:30", "2026-08-22T10:11:43"),
     ],
 )
 def test_schedules(schedule, following):
-    """NCRONTAB with seconds first, with five fields, and time spans; always UTC."""
+    """NCRONTAB with seconds first or with five fields, days that match twice, full names; time spans; always UTC."""
     after = datetime(2026, 8, 22, 10, 11, 13, tzinfo=UTC)
     assert parse_schedule(schedule, "f")(after) == datetime.fromisoformat(following).replace(tzinfo=UTC)
 
 
-@pytest.mark.parametrize("schedule", ["", "* * *", "61 * * * * *", "soon", "00:00:00"])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        *("", "* * *", "61 * * * * *", "soon", "00:00:00", ", * * * * *", "0 0 0 31 2 *"),
+        *("0 0 0 L * *", "0 0 0 ? * *", "0 0 0 * * 7", "0 0 0 * * 1#1", "@daily", "H 0 * * *"),
+    ],
+)
 def test_what_is_no_schedule(schedule):
-    """A wrong schedule is refused in a sentence that names the function."""
+    """What the real host would not index, such as forms that only other crons know, is refused in a sentence."""
     with pytest.raises(ConfigurationError, match="The schedule of function f must be"):
         parse_schedule(schedule, "f")
 
@@ -281,8 +291,9 @@ def test_json_batches_rewrite_numbers_and_refuse_what_is_no_json():
     """Unset data type: bodies go through JSON, 1.50 comes out as 1.5, and one that is no JSON fails the batch."""
     trigger = build_many([event(b'{"a": 1.50}'), event(b"[1]")], "e", "", SOURCE)
     assert trigger.inputs[0][1:] == ("json", '[{"a": 1.5},[1]]')
-    with pytest.raises(BindingFailedError, match="event 9 is not JSON"):
-        build_many([event(b"{}"), event(b"no", 9)], "e", "", SOURCE)
+    for body in (b"no", b"[" * 100_000):
+        with pytest.raises(BindingFailedError, match="event 9 is not JSON"):
+            build_many([event(b"{}"), event(body, 9)], "e", "", SOURCE)
 
 
 def test_single_events():
