@@ -37,10 +37,11 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a partition has been processed to, inclusive; one of the two may be missing."""
+    """Where a partition has been processed to, inclusive; one of the two places may be missing."""
 
     offset: str | None
     sequence_number: int | None
+    modified: datetime
 
 
 class CheckpointStore:
@@ -102,13 +103,14 @@ class CheckpointStore:
         """Return the checkpoint of a partition, None where there is none."""
         blob = self._container.get_blob_client(self._checkpoint_name(partition))
         try:
-            metadata = (await blob.get_blob_properties()).metadata
+            found = await blob.get_blob_properties()
         except ResourceNotFoundError:
             return None
+        metadata = found.metadata
         offset = metadata.get("offset")
         number = metadata.get("sequencenumber")
         usable = offset if offset and offset != _NO_OFFSET else None
-        return Checkpoint(usable, int(number) if number else None)
+        return Checkpoint(usable, int(number) if number else None, found.last_modified)
 
     async def update_checkpoint(self, partition: str, offset: str, sequence_number: int, owner: str) -> None:
         """Record that a partition has been processed up to this event."""

@@ -60,9 +60,14 @@ def time_text(milliseconds: int) -> str:
 
 
 def build_many(
-    events: Sequence[ReceivedEvent], name: str, data_type: str, source: PartitionIdentity
+    events: Sequence[ReceivedEvent],
+    name: str,
+    data_type: str,
+    source: PartitionIdentity,
+    *,
+    checkpoints: bool = True,
 ) -> Trigger:
-    """Return the trigger data of a batch, cardinality many.
+    """Return the trigger data of a batch, cardinality many; ``checkpoints``: one follows this invocation.
 
     Raises:
         BindingFailedError: data type unset and a body that is not JSON, or STRING and one that is not UTF-8.
@@ -76,12 +81,14 @@ def build_many(
         ("OffsetArray", "collection_string", [event.offset for event in events if event.offset]),
         # As in the real host null entries are dropped: positions mean nothing here.
         ("PartitionKeyArray", "collection_string", [e.partition_key for e in events if e.partition_key]),
-        ("PartitionContext", "json", _context(source)),
+        ("PartitionContext", "json", _context(source, checkpoints=checkpoints)),
     ]
     return Trigger([(name, *_bodies(events, data_type))], metadata)
 
 
-def build_one(event: ReceivedEvent, name: str, data_type: str, source: PartitionIdentity) -> Trigger:
+def build_one(
+    event: ReceivedEvent, name: str, data_type: str, source: PartitionIdentity, *, checkpoints: bool = True
+) -> Trigger:
     """Return the trigger data of a single event, cardinality one.
 
     Raises:
@@ -94,7 +101,7 @@ def build_one(event: ReceivedEvent, name: str, data_type: str, source: Partition
         ("EnqueuedTimeUtc", "json", f'"{text}"'),
         ("SequenceNumber", "json", str(event.sequence_number)),
         ("Offset", "string", event.offset),
-        ("PartitionContext", "json", _context(source)),
+        ("PartitionContext", "json", _context(source, checkpoints=checkpoints)),
     ]
     if event.partition_key:
         metadata.append(("PartitionKey", "string", event.partition_key))
@@ -120,7 +127,7 @@ def _utf8(event: ReceivedEvent) -> str:
 def _json(event: ReceivedEvent) -> str:
     try:
         return json.dumps(json.loads(event.body))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested by the thousand: Json.NET refuses that too
         raise BindingFailedError(
             f"Exception binding parameter: the body of event {event.sequence_number} is not JSON ({error}), "
             f"and the trigger sets no data_type"
@@ -150,14 +157,14 @@ def _properties(event: ReceivedEvent) -> str:
     return _quote(_plain(event.properties)) if event.properties else "{}"
 
 
-def _context(source: PartitionIdentity) -> str:
+def _context(source: PartitionIdentity, *, checkpoints: bool) -> str:
     return _quote(
         {
             "FullyQualifiedNamespace": source.namespace,
             "EventHubName": source.hub,
             "ConsumerGroup": source.consumer_group,
             "PartitionId": source.partition,
-            "IsCheckpointingAfterInvocation": True,
+            "IsCheckpointingAfterInvocation": checkpoints,
         }
     )
 

@@ -6,7 +6,7 @@ An unreachable hub or storage is waited for; partitions that another host takes 
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +50,9 @@ class EventHubListener:
         self._group = trigger.text("consumerGroup") or "$Default"
         self._name = trigger.name
         self._many = trigger.text("cardinality", "MANY").upper() == "MANY"
+        if not self._many:
+            # The real host receives single events then: one invocation at a time, a checkpoint after each.
+            self._options = replace(options, max_event_batch_size=1, min_event_batch_size=1)
         self._data_type = trigger.text("dataType").upper()
         self._owner = str(uuid.uuid4())
         self._store = CheckpointStore.of_service(storage, namespace, hub, self._group)
@@ -160,38 +163,37 @@ class EventHubListener:
         return pump
 
     async def _invoke(
-        self, events: list[ReceivedEvent], source: PartitionIdentity, cut: asyncio.Event
+        self, events: list[ReceivedEvent], source: PartitionIdentity, cut: asyncio.Event, *, checkpoints: bool
     ) -> Verdict:
-        """Run the function on a batch; with cardinality one on each event, all at once."""
-        if self._many:
-            triggers = [self._trigger(lambda: build_many(events, self._name, self._data_type, source))]
-        else:
-            triggers = [
-                self._trigger(lambda event=event: build_one(event, self._name, self._data_type, source))  # type: ignore[misc]
-                for event in events
-            ]
-        outcomes = await asyncio.gather(
-            *(self._executor.run(self._function, trigger, cut) for trigger in triggers)
-        )
-        verdicts = {outcome.verdict for outcome in outcomes}
-        return next((v for v in (Verdict.ABANDONED, Verdict.FAILED) if v in verdicts), Verdict.SUCCEEDED)
-
-    def _trigger(self, build: Callable[[], Trigger]) -> Trigger:
+        """Run the function on a batch; with cardinality one that is a single event."""
         try:
-            return build()
+            if self._many:
+                trigger = build_many(events, self._name, self._data_type, source, checkpoints=checkpoints)
+            else:
+                (event,) = events
+                trigger = build_one(event, self._name, self._data_type, source, checkpoints=checkpoints)
         except BindingFailedError as error:
-            return Trigger([], [], str(error))
+            trigger = Trigger([], [], str(error))
+        return (await self._executor.run(self._function, trigger, cut)).verdict
 
 
 def _parse(connection: str, hub: str, function: str) -> tuple[str, str]:
-    """Return the names of hub and namespace; the port is no part of the namespace, as in .NET."""
+    """Return the names of hub and namespace; the port is no part of the namespace, as in .NET.
+
+    A hub that the connection string names (EntityPath) wins over the binding's, as on the real host.
+    """
     try:
         properties = parse_connection_string(connection)
     except ValueError as error:
         raise ConfigurationError(
             f"The connection string of the event hub of function {function} is wrong: {error}."
         ) from None
-    name = hub or properties.eventhub_name
+    name = properties.eventhub_name or hub
+    if hub and name != hub:
+        _log.warning(
+            "function %s reads the hub %s that its connection string names (EntityPath), not %s",
+            *(function, name, hub),
+        )
     if not name:
         raise ConfigurationError(f"Function {function} names no event hub.")
     host = urlsplit(properties.endpoint).hostname

@@ -190,7 +190,7 @@ def _event_hubs(section: _Section) -> EventHubsOptions:
         max_wait_time=section.span("maxWaitTime", 60.0, 0.0, 600.0),
         batch_checkpoint_frequency=section.integer("batchCheckpointFrequency", 1, 1),
         enable_checkpointing=section.boolean("enableCheckpointing", default=True),
-        prefetch_count=section.integer("prefetchCount", 300, 1),
+        prefetch_count=section.integer("prefetchCount", 300, 0),
         prefetch_size_in_bytes=section.integer("prefetchSizeInBytes", 0, 0) or None,
         initial_offset=kind,
         initial_enqueued_time=enqueued,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.eventhub import EventData
+from azure.eventhub import EventData, parse_connection_string
 from azure.eventhub.aio import EventHubProducerClient
 from azure.storage.queue.aio import QueueServiceClient
 
@@ -67,7 +67,9 @@ class OutputWriter:
     async def _to_hub(self, function: Function, binding: Binding, items: list[bytes]) -> None:
         used_by = f"the output {binding.name} of function {function.name}"
         connection = self._connection(binding.text("connection"), used_by)
-        key = (connection, binding.text("eventHubName"))
+        # As on the real host the hub that the connection string names, if any, wins.
+        hub = parse_connection_string(connection).eventhub_name or binding.text("eventHubName")
+        key = (connection, hub)
         producer = self._producers.get(key)
         if producer is None:
             producer = EventHubProducerClient.from_connection_string(connection, eventhub_name=key[1])

@@ -7,7 +7,9 @@ lost meanwhile, or it failed while the host stops.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
 
 from azure.core.exceptions import AzureError
 from azure.eventhub.aio import EventHubConsumerClient
@@ -23,7 +25,14 @@ _log = logging.getLogger("Host.EventHubs")
 _IDLE_CHECKPOINT_SECONDS = 600.0
 _RESTART_SECONDS = 1.0
 
-Invoke = Callable[[list[ReceivedEvent], PartitionIdentity, asyncio.Event], Awaitable[Verdict]]
+
+class Invoke(Protocol):
+    """Runs the function on a batch."""
+
+    async def __call__(
+        self, events: list[ReceivedEvent], source: PartitionIdentity, cut: asyncio.Event, *, checkpoints: bool
+    ) -> Verdict:
+        """Run it, retries included; ``checkpoints`` tells the function whether a checkpoint follows."""
 
 
 class PartitionPump:
@@ -52,6 +61,8 @@ class PartitionPump:
         self._cut = asyncio.Event()
         self._pending: ReceivedEvent | None = None
         self._batches = 0
+        # Seconds for which the first batch waits for min_event_batch_size.
+        self._first_wait = 0.0
         self.lost = False
 
     @property
@@ -85,13 +96,17 @@ class PartitionPump:
             position, inclusive = await self._position()
             if self._cut.is_set():
                 return
+            options = self._options
             self._receiver = PartitionReceiver(
                 self._client,
                 self._source,
                 position,
                 inclusive=inclusive,
-                prefetch=self._options.prefetch_count,
-                prefetch_bytes=self._options.prefetch_size_in_bytes,
+                # The real host collects a batch beside what it has prefetched, which may be nothing.
+                prefetch=max(
+                    options.prefetch_count or options.max_event_batch_size, options.min_event_batch_size
+                ),
+                prefetch_bytes=options.prefetch_size_in_bytes,
                 on_stolen=self.lose,
             )
             try:
@@ -116,11 +131,12 @@ class PartitionPump:
 
     async def _pump(self, receiver: PartitionReceiver) -> None:
         options = self._options
+        patience = self._first_wait
         while not self._cut.is_set():
             try:
                 async with asyncio.timeout(_IDLE_CHECKPOINT_SECONDS if self._pending is not None else None):
                     events = await receiver.take(
-                        options.min_event_batch_size, options.max_event_batch_size, options.max_wait_time
+                        options.min_event_batch_size, options.max_event_batch_size, patience
                     )
             except TimeoutError:
                 if self._pending is not None:
@@ -128,7 +144,10 @@ class PartitionPump:
                 continue
             if not events:
                 continue
-            verdict = await self._invoke(events, self._source, self._cut)
+            patience = options.max_wait_time
+            verdict = await self._invoke(
+                events, self._source, self._cut, checkpoints=self._checkpoint_is_due(self._batches + 1)
+            )
             if verdict is Verdict.ABANDONED or self.lost:
                 return
             if self._stopping and verdict is Verdict.FAILED:
@@ -140,8 +159,11 @@ class PartitionPump:
             return
         self._pending = last
         self._batches += 1
-        if self._batches >= self._options.batch_checkpoint_frequency:
+        if self._checkpoint_is_due(self._batches):
             await self._checkpoint(last)
+
+    def _checkpoint_is_due(self, batches: int) -> bool:
+        return self._options.enable_checkpointing and batches >= self._options.batch_checkpoint_frequency
 
     async def _checkpoint(self, event: ReceivedEvent) -> None:
         try:
@@ -162,6 +184,11 @@ class PartitionPump:
     async def _position(self) -> tuple[Position, bool]:
         """Return where to begin and whether that event is included."""
         checkpoint = await self._store.checkpoint(self._source.partition)
+        # As on the real host the wait for the first batch is counted from the last checkpoint, and there is
+        # none where nobody has read the partition yet: small first batches are to be expected.
+        if checkpoint is not None:
+            age = (datetime.now(UTC) - checkpoint.modified).total_seconds()
+            self._first_wait = max(0.0, self._options.max_wait_time - age)
         if checkpoint is not None and checkpoint.offset is not None:
             return checkpoint.offset, False
         if checkpoint is not None and checkpoint.sequence_number is not None:

@@ -75,18 +75,18 @@ def _merged(metadata: dict[str, tuple[str, Any]], text: str) -> dict[str, tuple[
     """Lay the properties of a JSON body over the metadata, ignoring case, as the real host does."""
     try:
         body = json.loads(text)
-    except ValueError:
+        if not isinstance(body, dict):
+            return metadata
+        names = {name.casefold(): name for name in metadata}
+        merged = dict(metadata)
+        properties: dict[str, Any] = body
+        for key, value in properties.items():
+            if isinstance(value, list) or value is None:
+                continue
+            kind = ("string", value) if isinstance(value, str) else ("json", json.dumps(value))
+            merged[names.get(key.casefold(), key)] = kind
+    except (ValueError, RecursionError):  # no JSON, or nested by the thousand
         return metadata
-    if not isinstance(body, dict):
-        return metadata
-    names = {name.casefold(): name for name in metadata}
-    merged = dict(metadata)
-    properties: dict[str, Any] = body
-    for key, value in properties.items():
-        if isinstance(value, list) or value is None:
-            continue
-        kind = ("string", value) if isinstance(value, str) else ("json", json.dumps(value))
-        merged[names.get(key.casefold(), key)] = kind
     return merged
 
 

@@ -176,13 +176,14 @@ class QueueListener:
             return
         trigger = self._function.trigger
         data = build(message, body, trigger.name, trigger.text("dataType").upper())
-        renewal = asyncio.create_task(self._renew(message))
+        done = asyncio.Event()
+        renewal = asyncio.create_task(self._renew(message, done))
         try:
             outcome = await self._executor.run(self._function, data, self._stopping)
         finally:
-            renewal.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await renewal
+            # A renewal that is under way is waited for: only its answer holds the receipt for what follows.
+            done.set()
+            await renewal
         if outcome.verdict is Verdict.SUCCEEDED:
             await _unless_changed(self._queue.delete_message(message))
         elif self._stopping.is_set():
@@ -206,11 +207,15 @@ class QueueListener:
             await poison.send_message(message.content)
         await _unless_changed(self._queue.delete_message(message))
 
-    async def _renew(self, message: QueueMessage) -> None:
+    async def _renew(self, message: QueueMessage, done: asyncio.Event) -> None:
         """Keep the message hidden while it is worked on; after a failed renewal try sooner."""
         pause = self._lease / 2
         while True:
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await done.wait()
+            if done.is_set():
+                return
             try:
                 renewed = await self._queue.update_message(message, visibility_timeout=self._lease)
                 message.pop_receipt = renewed.pop_receipt

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import psutil
 
@@ -180,19 +181,74 @@ def test_an_invocation_past_the_grace_period_is_ended_without_checkpoint(new_hub
     assert hub.checkpoints() == {}
 
 
-def test_small_batches_wait_for_min_and_max_wait_time(new_hub, new_host):
-    """With minEventBatchSize over 1 events are collected until so many are there; with 1 nothing waits."""
-    hub = new_hub()
-    options = {
+def min_batch(largest_wait: str) -> dict:
+    """Return a host.json that asks for batches of four or five events."""
+    return {
         "extensions": {
-            "eventHubs": {"maxEventBatchSize": 5, "minEventBatchSize": 4, "maxWaitTime": "00:00:30"}
+            "eventHubs": {"maxEventBatchSize": 5, "minEventBatchSize": 4, "maxWaitTime": largest_wait}
         }
     }
-    host = new_host(hub=hub, host_json=options)
-    for number in range(4):
-        hub.send(str(number).encode())
+
+
+def test_small_batches_are_waited_for_but_the_first(new_hub, new_host):
+    """As many events as minEventBatchSize says are collected, though the first batch of a partition never read may be smaller."""
+    hub = new_hub()
+    hub.send(b"0")
+    host = new_host(hub=hub, host_json=min_batch("00:05:00"))
     host.wait_seen(1)
-    assert [len(note["bodies"]) for note in host.seen()] == [4]
+    for number in range(1, 5):
+        hub.send(str(number).encode())
+    host.wait_seen(2)
+    assert [len(note["bodies"]) for note in host.seen()] == [1, 4]
+
+
+def test_a_small_batch_comes_after_max_wait_time(new_hub, new_host):
+    """Fewer than minEventBatchSize events are handed over once maxWaitTime has passed, and not before."""
+    hub = new_hub()
+    hub.send(b"0")
+    host = new_host(hub=hub, host_json=min_batch("00:00:02"))
+    host.wait_seen(1)
+    sent = time.time()
+    hub.send(b"1")
+    notes = host.wait_seen(2)
+    assert [len(note["bodies"]) for note in notes] == [1, 1]
+    assert notes[1]["at"] - sent >= 1.9
+
+
+def test_a_prefetch_below_the_batch_fills_it_all_the_same(new_hub, new_host):
+    """A prefetchCount of 0, or one below minEventBatchSize, is allowed and delays nothing."""
+    hub = new_hub()
+    options = min_batch("00:05:00")
+    options["extensions"]["eventHubs"]["prefetchCount"] = 0
+    host = new_host(hub=hub, host_json=options)
+    hub.send(b"0", b"1", b"2", b"3")
+    host.wait(lambda: hub.checkpoints() == {"0": 3}, "the checkpoint")
+    options["extensions"]["eventHubs"]["prefetchCount"] = 2
+    assert host.stop() == 0
+    second = new_host(hub=hub, host_json=options)
+    hub.send(b"4", b"5", b"6", b"7")
+    second.wait(lambda: hub.checkpoints() == {"0": 7}, "the second checkpoint")
+
+
+def test_single_events_run_one_after_the_other(new_hub, new_host):
+    """With cardinality one the next event waits for the one before it, and each has a checkpoint of its own."""
+    hub = new_hub()
+    hub.send(b"first", b"do:hang:1:once", b"third")
+    host = new_host(hub=hub, SINGLE="1", **{"AzureWebJobs.events.Disabled": "true"})
+    host.wait(lambda: hub.checkpoints() == {"0": 0}, "the checkpoint of the first")
+    assert bodies(host.wait_seen(2, "single")) == [b"first", b"do:hang:1:once"]
+    host.kill()
+
+
+def test_the_hub_in_the_connection_string_wins(new_hub, new_host):
+    """As on the real host EntityPath is read whatever eventHubName says, and the log says so."""
+    named, given = new_hub(), new_hub()
+    named.send(b"named")
+    given.send(b"given")
+    host = new_host(hub=named, EVENTHUB=f"{given.connection}EntityPath={given.name};")
+    host.wait(lambda: given.checkpoints() == {"0": 0}, "the checkpoint")
+    assert bodies(host.seen()) == [b"given"]
+    assert f"reads the hub {given.name} that its connection string names" in host.log()
 
 
 def test_checkpoint_frequency_and_the_rest_at_a_graceful_stop(new_hub, new_host):
@@ -201,8 +257,9 @@ def test_checkpoint_frequency_and_the_rest_at_a_graceful_stop(new_hub, new_host)
     options = {"extensions": {"eventHubs": {"maxEventBatchSize": 1, "batchCheckpointFrequency": 3}}}
     hub.send(*(str(number).encode() for number in range(5)))
     host = new_host(hub=hub, host_json=options)
-    host.wait_seen(5)
+    notes = host.wait_seen(5)
     assert hub.checkpoints() == {"0": 2}
+    assert [note["checkpointing"] for note in notes] == [False, False, True, False, False]
     assert host.stop() == 0
     assert hub.checkpoints() == {"0": 4}
 

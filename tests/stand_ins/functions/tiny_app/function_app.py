@@ -75,8 +75,26 @@ async def events(events: typing.List[func.EventHubEvent], context: func.Context)
         zone=[str(event.enqueued_time.tzinfo) for event in events],
         properties=metadata["PropertiesArray"],
         partition=metadata["PartitionContext"]["PartitionId"],
+        checkpointing=metadata["PartitionContext"]["IsCheckpointingAfterInvocation"],
     )
     behave(bodies)
+
+
+if os.environ.get("SINGLE"):
+
+    @app.function_name("single")
+    @app.event_hub_message_trigger(
+        arg_name="event",
+        event_hub_name="%HUB%",
+        connection="EVENTHUB",
+        consumer_group="%GROUP%",
+        cardinality=func.Cardinality.ONE,
+        data_type=func.DataType.BINARY,
+    )
+    def single(event: func.EventHubEvent) -> None:
+        """Note one event, then obey it; in a thread, so that several could run at once."""
+        note(function="single", bodies=[event.get_body().hex()], sequence=[event.sequence_number])
+        behave([event.get_body()])
 
 
 if os.environ.get("EVENTS_RETRY"):
@@ -122,6 +140,15 @@ def messages(message: func.QueueMessage) -> None:
     if body.startswith(b"fail"):
         raise ValueError("asked to fail")
     behave([body])
+
+
+if os.environ.get("TEXTS"):
+
+    @app.function_name("texts")
+    @app.queue_trigger(arg_name="message", queue_name="%QUEUE%", connection="STORAGE")
+    def texts(message: func.QueueMessage) -> None:
+        """Note the size of a message that comes as text."""
+        note(function="texts", size=len(message.get_body()))
 
 
 @app.function_name("ticks")
