@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from everscore.events import Hook, load_hook
 from everscore.failures import Failure
-from everscore.scoring import load_model
-from everscore.stream import load_stream
+from everscore.scoring import Model, load_model
+from everscore.settings import load_settings, setting_names
+from everscore.stream import Stream, load_stream
 from everscore_cli.errors import CliError
 
+# Read by the host or by libraries, which have more names than the app knows.
+_OF_OTHERS = ("AzureWebJobs", "APPLICATIONINSIGHTS_", "OTEL_", "FUNCTIONS_", "WEBSITE_")
+# The share of letters in common from which on a name is taken to be meant for another.
+_ALIKE = 0.85
 
-def check_app(app: Path) -> None:
+
+def check_app(app: Path) -> tuple[Stream, Model]:
     """Load what the app will load: stream.json and its model.
 
     Raises:
@@ -20,9 +30,45 @@ def check_app(app: Path) -> None:
     """
     stream = load_stream(app / "stream.json")
     try:
-        load_model(app / "models" / stream.model)
+        return stream, load_model(app / "models" / stream.model)
     except Failure as failure:
         raise CliError(f"The model {stream.model!r} cannot be used: {failure.detail}") from failure
+
+
+def check_settings(app: Path, variables: Mapping[str, str]) -> None:
+    """Check the settings that the app will have.
+
+    Raises:
+        SettingError: one is missing or wrong; every mistake is told.
+    """
+    load_settings(variables)
+    check_decoder(app, variables)
+
+
+def check_decoder(app: Path, variables: Mapping[str, str]) -> Hook | None:
+    """The own decoder that the settings name, or None.
+
+    Raises:
+        SettingError: there is no such function.
+    """
+    setting = variables.get("DECODER")
+    if not setting:
+        return None
+    if str(app) not in sys.path:
+        sys.path.insert(0, str(app))  # where the app finds it
+    return load_hook(setting)
+
+
+def misspelt(names: Iterable[str]) -> dict[str, str]:
+    """Names that are no setting but nearly one, with the setting that was probably meant."""
+    known = {name.upper(): name for name in setting_names()}
+    found: dict[str, str] = {}
+    for name in names:
+        if name in known.values() or name.startswith(_OF_OTHERS):
+            continue
+        for meant in difflib.get_close_matches(name.upper(), known, 1, _ALIKE):
+            found[name] = known[meant]
+    return found
 
 
 def check_node() -> None:

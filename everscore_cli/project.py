@@ -74,6 +74,16 @@ def local_values(path: Path) -> dict[str, str]:
     return values
 
 
+def local_variables(app: Path) -> dict[str, str]:
+    """The settings as texts, unchecked: those of the file, with environment variables winning.
+
+    Raises:
+        CliError: the file cannot be read.
+    """
+    given = {name: value for name, value in os.environ.items() if value != ""}
+    return {**local_values(app / SETTINGS), **given}
+
+
 def find_stack(state: Path, app: Path) -> Stack | None:
     """The local stack of this state folder, or None: nothing was started there.
 

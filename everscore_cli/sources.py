@@ -133,7 +133,7 @@ def _file_lines(source: str, label: str) -> Iterator[list[bytes]]:
     if not path.name.endswith(_SUFFIXES):
         raise CliError(
             f"{source} has an unknown format ({path.suffix or 'no extension'}): expected JSON lines in a "
-            f"file that ends in {', '.join(_SUFFIXES)}, or - for stdin."
+            f"file that ends in {', '.join(_SUFFIXES)}, or - for stdin (docs/events.md makes them of CSV)."
         )
     try:
         with _open(path) as file:

@@ -65,7 +65,9 @@ def query(
 def documents_table(rows: Sequence[Any]) -> Table:
     """Scored events, one a row."""
     models = sorted({model for row in rows for model in row.get("scores", {})})
-    table = Table("time", "id", "partition key")
+    table = Table("time")
+    for name in ("id", "partition key"):
+        table.add_column(name, overflow="fold")  # whole, to be copied
     for model in models:
         table.add_column(f"{model}: label")
         table.add_column("value", justify="right")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from everscore.settings import parts_of
 from everscore_cli import project, sources
@@ -16,6 +17,8 @@ from everscore_cli.console import bars, err, out, print_json
 from everscore_cli.errors import CliError
 from everscore_cli.keys import KeyOf, key_rule
 from everscore_cli.producer import Outgoing, Pace, sender
+from everscore_cli.sources import Line
+from everscore_cli.trial import Trial
 from everscore_local import interrupts
 
 FLIGHTS_COUNT = 1_000
@@ -42,16 +45,23 @@ def send(
         typer.Option(help="JSON Pointer, may be given more than once. Default: the fields of stream.json."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the first event as it would be sent, and send nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Send nothing: show the first event, score all here, and say which would not be stored.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:
-    """Send events to Event Hubs: real flights, the lines of a file, or what comes in."""
+    """Send events to Event Hubs: real flights, the lines of a file, or what comes in.
+
+    With --dry-run exits 1 if some of them would not be stored.
+    """
     if file is None:
         app = project.app_folder()
         file, count = str(app / sources.FLIGHTS), count or FLIGHTS_COUNT
     if dry_run:
-        _show_first(file, skip, key_rule(project.app_folder(), partition_key or []))
+        _try_out(file, partition_key or [], skip=skip, count=count, as_json=as_json)
         return
     target = project.target()
     key_of = key_rule(target.app, partition_key or [])
@@ -116,20 +126,73 @@ async def _outgoing(file: str, count: int | None, skip: int, key_of: KeyOf) -> A
         err.print("[yellow]note[/] --skip left nothing to send.")
 
 
-def _show_first(file: str, skip: int, key_of: KeyOf) -> None:
-    for chunk in sources.read_chunks(file):
-        if len(chunk) <= skip:
-            skip -= len(chunk)
-            continue
-        line = chunk[skip]
-        key = key_of(line.value)
-        err.print(
-            f"[bold]partition key[/] {escape(key) if key else '(none: the service chooses a partition)'}"
-        )
-        err.print(f"[bold]body[/] ({len(line.body):,} bytes)")
-        typer.echo(line.body)
+def _try_out(file: str, partition_key: list[str], *, skip: int, count: int | None, as_json: bool) -> None:
+    app = project.app_folder()
+    key_of = key_rule(app, partition_key)
+    trial: Trial | None = None
+    shown: dict[str, object] = {}
+    for chunk in _cut(sources.read_chunks(file), skip, count):
+        if trial is None:
+            key = key_of(chunk[0].value)
+            shown = {"partitionKey": key, "body": chunk[0].body.decode()}
+            if not as_json:
+                _show_first(chunk[0], key)
+            # After that: whoever has no model yet has seen the key by then.
+            trial = Trial(app, project.local_variables(app))
+        trial.take(chunk)
+    if trial is None:
+        raise CliError("--skip leaves nothing to send.")
+    if as_json:
+        print_json({**shown, **trial.as_json()})
+    else:
+        _show_trial(trial)
+    if trial.refused:
+        raise typer.Exit(1)
+
+
+def _cut(chunks: Iterator[list[Line]], skip: int, count: int | None) -> Iterator[list[Line]]:
+    """Without the first ``skip`` events, and at most ``count``."""
+    for chunk in chunks:
+        wanted = chunk[skip:] if count is None else chunk[skip : skip + count]
+        skip = max(0, skip - len(chunk))
+        if wanted:
+            yield wanted
+        if count is not None:
+            count -= len(wanted)
+            if count == 0:
+                return
+
+
+def _show_first(line: Line, key: str | None) -> None:
+    err.print(f"[bold]partition key[/] {escape(key) if key else '(none: the service chooses a partition)'}")
+    err.print(f"[bold]body[/] ({len(line.body):,} bytes)")
+    typer.echo(line.body)
+
+
+def _show_trial(trial: Trial) -> None:
+    first = trial.first
+    if first is not None and first.failure is None:
+        item = first.item
+        doc_id = item.id if trial.has_id else "(its place in the hub)"
+        err.print(f"[bold]id[/] {escape(str(doc_id))}, [bold]time[/] {item.time}", soft_wrap=True)
+        for name, score in (item.scores or {}).items():
+            label = "" if score.label is None else f"{score.label}, "
+            err.print(f"[bold]{escape(name)}[/] {escape(label)}{score.value:.6g}", soft_wrap=True)
+    err.print(f"{trial.scored:,} of {trial.events:,} events would be scored and stored.")
+    if not trial.refused:
         return
-    raise CliError("--skip leaves nothing to send.")
+    table = Table("stage", "reason", "field", "how many", "first in line", "what is wrong there")
+    for each in trial.refused:
+        failure = each.failure
+        table.add_row(
+            str(failure.stage),
+            escape(failure.reason),
+            escape(failure.field or ""),
+            f"{each.count:,}",
+            f"{each.line:,}",
+            escape(failure.detail),
+        )
+    err.print("The others would not:", table)
 
 
 def _place(target: project.Target) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from everscore.settings import parts_of
 from everscore_cli import project
-from everscore_cli.checks import check_app, check_node
+from everscore_cli.checks import check_app, check_node, check_settings, misspelt
 from everscore_cli.console import err, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local import interrupts
@@ -57,7 +57,7 @@ def restart(
     if stack is None:
         raise CliError("The local stack is not running: start it with `everscore up`.")
     if part == HOST:  # a broken app leaves the present one running
-        check_app(stack.state.app)
+        _check(stack)
     interrupts.end_like_ctrl_c()
     with steps() as progress:
         progress.add_task(f"restarting {part}")
@@ -109,11 +109,25 @@ def begin(stack: Stack, parts: tuple[str, ...]) -> None:
     """Start what does not run yet, with a word about each step."""
     check_node()
     if HOST in parts:
-        check_app(stack.state.app)
+        _check(stack)
     interrupts.end_like_ctrl_c()
     with steps() as progress:
         task = progress.add_task("starting")
         stack.start(parts, on_step=lambda step: progress.update(task, description=step))
+
+
+def _check(stack: Stack) -> None:
+    """Look at what the host will load, and at its settings, before it is started."""
+    app = stack.state.app
+    own = stack.settings() if stack.state.own_ports else {}
+    check_settings(app, {**project.local_variables(app), **own})
+    for name, meant in misspelt(project.local_values(app / project.SETTINGS)).items():
+        err.print(
+            f"[yellow]note[/] {escape(name)} in {project.SETTINGS} is no setting of the app: "
+            f"is {meant} meant?",
+            soft_wrap=True,
+        )
+    check_app(app)
 
 
 def warn_of_strangers(values: Mapping[str, str], ports: Ports) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from everscore.settings import setting_names
+from everscore_cli.checks import misspelt
 from everscore_cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +100,7 @@ def test_a_hub_that_cannot_be_reached(app, refused, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("events.csv", b"a,b\n", ["events.csv", "unknown format", ".jsonl"]),
+        ("events.csv", b"a,b\n", ["events.csv", "unknown format", ".jsonl", "docs/events.md"]),
         ("events", b"{}\n", ["no extension", ".jsonl"]),
         ("empty.jsonl", b"", ["empty.jsonl is empty"]),
         ("blank.jsonl", b"\n  \n", ["blank.jsonl is empty"]),
@@ -138,16 +140,74 @@ def test_standard_input_without_events(app):
     assert "Traceback" not in result.stderr
 
 
-def test_dry_run_shows_the_first_event(app, capsysbinary):
-    """--dry-run prints the exact bytes and the partition key made of the fields of stream.json."""
-    line = b'{"id": "x", "carrier": "U A", "date": "2013-09-01",   "n": 1.50}'
-    (app / "events.jsonl").write_bytes(b"\n" + line + b"\r\n")
+FLIGHT = {
+    "id": "x",
+    "carrier": "U A",
+    "date": "2013-09-01",
+    "time": "2013-09-01T10:00:00-04:00",
+    "origin": "EWR",
+    "dest": "IAH",
+    "distance": 1400,
+    "hour": 10,
+    "dep_delay": 75,
+    "cancelled": False,
+}
+
+
+def dry_run(*arguments):
+    """The exit code of `send events.jsonl --dry-run`."""
     with pytest.raises(SystemExit) as ended:
-        main(["send", "events.jsonl", "--dry-run"])
-    assert ended.value.code == 0
+        main(["send", "events.jsonl", "--dry-run", *arguments])
+    return ended.value.code
+
+
+def test_dry_run_shows_the_first_event(app, capsysbinary):
+    """--dry-run prints the exact bytes, the partition key and the scores, with no stack running."""
+    line = json.dumps({**FLIGHT, "n": 1.5}).encode().replace(b"1.5", b"1.50")
+    (app / "events.jsonl").write_bytes(b"\n" + line + b"\r\n")
+    assert dry_run() == 0
     said = capsysbinary.readouterr()
     assert said.out == line + b"\n"
     assert b"U~20A|2013-09-01" in said.err
+    assert b"2013-09-01T14:00:00.000000Z" in said.err
+    assert b"flights late, 0." in said.err
+    assert b"1 of 1 events would be scored and stored" in said.err
+
+
+def test_dry_run_tells_what_would_not_be_stored(app, capsys):
+    """Each reason is told with its field, how many events it stops and the line of the first; exit code 1."""
+    wrong = [FLIGHT, {**FLIGHT, "id": None}, {**FLIGHT, "distance": "far"}, {**FLIGHT, "id": None}, [1]]
+    (app / "events.jsonl").write_text("".join(json.dumps(each) + "\n" for each in wrong))
+    assert dry_run("--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["events"], found["scored"], found["partitionKey"]) == (5, 1, "U~20A|2013-09-01")
+    assert found["first"]["scores"]["flights"]["label"] == "late"
+    told = {
+        (each["stage"], each["reason"], each["field"], each["line"]): each["count"]
+        for each in found["refused"]
+    }
+    assert told == {
+        ("validate", "id is null", "/id", 2): 2,
+        ("score", "wrong type of input", "/distance", 3): 1,
+        ("decode", "not an object", None, 5): 1,
+    }
+    assert dry_run("--skip", "1", "--count", "2") == 1
+    assert "0 of 2 events would be scored and stored." in capsys.readouterr().err
+
+
+def test_dry_run_goes_by_the_own_decoder(app, capsys, monkeypatch):
+    """Where DECODER is set it decodes here too; a module that is not there is one sentence."""
+    (app / "own_decoder.py").write_text(
+        "import json\ndef decode(bodies):\n    return [{**json.loads(body), 'id': 'mine'} for body in bodies]\n"
+    )
+    (app / "events.jsonl").write_text(json.dumps({**FLIGHT, "id": None}) + "\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("DECODER", "own_decoder:decode")
+    assert dry_run("--json") == 0
+    assert json.loads(capsys.readouterr().out)["first"]["id"] == "mine"
+    monkeypatch.setenv("DECODER", "own_decoder:dekode")
+    assert dry_run() == 1
+    assert "error DECODER is 'own_decoder:dekode'; expected module:function" in capsys.readouterr().err
 
 
 def test_occupied_port(app, refused):
@@ -179,6 +239,32 @@ def test_wrong_stream(app, refused):
     manifest = {**json.loads((app / "stream.json").read_text()), "unwrap": "rows", "colour": "red"}
     (app / "stream.json").write_text(json.dumps(manifest))
     refused(["up", "--free-ports"], "stream.json", sentences=2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("BATCH_DEADLINE_SECONDS=soon", ["BATCH_DEADLINE_SECONDS is 'soon'", "number"]),
+        ("RETRY_GIVE_UP_DAYS=0", ["RETRY_GIVE_UP_DAYS is '0'", "greater than 0"]),
+        ("DECODER=nowhere:decode", ["DECODER is 'nowhere:decode'", "nowhere"]),
+    ],
+)
+def test_a_wrong_setting(app, refused, monkeypatch, setting, words):
+    """A wrong setting is told before anything is started, since the app would take no event."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv(*setting.split("="))
+    refused(["up", "--free-ports"], *words)
+
+
+def test_misspelt_settings():
+    """A name in the settings file that is nearly a setting is taken for a misspelling, others' names are not."""
+    assert misspelt(["BATCH_DEADLINE_SECOND", "cosmos_database", "EVENTHUB__clientID"]) == {
+        "BATCH_DEADLINE_SECOND": "BATCH_DEADLINE_SECONDS",
+        "cosmos_database": "COSMOS_DATABASE",
+        "EVENTHUB__clientID": "EVENTHUB__clientId",
+    }
+    theirs = ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "AzureWebJobs.score_events.Disabled", "MY_TOKEN"]
+    assert misspelt([*setting_names(), *theirs, "FUNCTIONS_WORKER_RUNTIME"]) == {}
 
 
 def test_settings_that_are_no_json(app, refused):

@@ -1,0 +1,120 @@
+"""What would become of events: decoded and scored by the app's own code; nothing is sent or stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from everscore import times
+from everscore.envelope import Item, Source
+from everscore.events import Decoder, Event
+from everscore.failures import Failure
+from everscore_cli.checks import check_app, check_decoder
+from everscore_cli.sources import Line
+
+# A line of text cannot be compressed, so that this bounds nothing.
+_DECOMPRESSED_LIMIT = 1 << 20
+
+
+@dataclass(slots=True)
+class Refusal:
+    """Events that would fail alike.
+
+    Attributes:
+        failure: of the first of them.
+        line: where the first of them stands.
+        count: how many they are.
+    """
+
+    failure: Failure
+    line: int
+    count: int = 0
+
+
+class Trial:
+    """Takes events as far as their scores, and counts what would become of them."""
+
+    def __init__(self, app: Path, variables: Mapping[str, str]) -> None:
+        """Load what the app would load.
+
+        Args:
+            app: its folder.
+            variables: the settings as texts, of which only the decoder matters here.
+
+        Raises:
+            CliError: the model is missing or unreadable.
+            ManifestError: stream.json or the model's manifest is wrong.
+            SettingError: there is no such decoder.
+        """
+        stream, self._model = check_app(app)
+        hook = check_decoder(app, variables)
+        self._decoder = Decoder(stream, decompressed_limit=_DECOMPRESSED_LIMIT, hook=hook)
+        self._now = times.milliseconds_text(times.now())
+        self.has_id = stream.manifest.id is not None
+        self.events = 0
+        self.scored = 0
+        self.first: Event | None = None
+        self._refused: dict[tuple[str, str, str | None], Refusal] = {}
+
+    @property
+    def refused(self) -> list[Refusal]:
+        """What would not be stored, the most frequent first."""
+        return sorted(self._refused.values(), key=lambda each: -each.count)
+
+    def take(self, lines: Sequence[Line]) -> None:
+        """Try some events."""
+        for line, event in self._scored(lines):
+            self.events += 1
+            self.first = self.first or event
+            if event.failure is None:
+                self.scored += 1
+                continue
+            failure = event.failure
+            key = (str(failure.stage), failure.reason, failure.field)
+            self._refused.setdefault(key, Refusal(failure, line)).count += 1
+
+    def _scored(self, lines: Sequence[Line]) -> Iterable[tuple[int, Event]]:
+        numbered = [(line.number, event) for line in lines for event in self._decode(line)]
+        ready = [event for _, event in numbered if event.failure is None]
+        for event, result in zip(ready, self._model.score([each.payload for each in ready]), strict=True):
+            if isinstance(result, Failure):
+                event.failure = result
+            else:
+                event.item.scores = {self._model.name: result}
+        return numbered
+
+    def _decode(self, line: Line) -> list[Event]:
+        source = Source(partition="0", sequence_number=line.number - 1, enqueued_at=self._now)
+        return self._decoder.decode([Item(body=line.body, source=source)])
+
+    def as_json(self) -> dict[str, Any]:
+        """What was found, for ``--json``."""
+        item = self.first.item if self.first else None
+        return {
+            "events": self.events,
+            "scored": self.scored,
+            "first": None
+            if item is None
+            else {
+                "id": item.id if self.has_id else None,
+                "pk": item.pk,
+                "time": item.time,
+                "scores": {
+                    name: {"label": score.label, "value": score.value, "values": score.values}
+                    for name, score in (item.scores or {}).items()
+                },
+            },
+            "refused": [
+                {
+                    "stage": str(each.failure.stage),
+                    "reason": each.failure.reason,
+                    "field": each.failure.field,
+                    "detail": each.failure.detail,
+                    "line": each.line,
+                    "count": each.count,
+                }
+                for each in self.refused
+            ],
+        }
