@@ -18,7 +18,7 @@ SAME = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A model that passed: how many sample events were scored, and the largest difference."""
+    """A model that passed: how many sample events were scored (0: it has none), the largest difference."""
 
     model: Model
     rows: int
@@ -26,14 +26,16 @@ class Checked:
 
 
 def check(folder: Path) -> Checked:
-    """Loads a model with all checks of production, and scores its sample.
+    """Loads a model with all checks of production, and scores its sample, where it has one.
 
     Raises:
         ManifestError: the manifest is wrong, or disagrees with the files.
         Failure: model.onnx is missing, unreadable, or too new for this onnxruntime.
-        ExportError: the sample is missing, or its scores are others than when the model was exported.
+        ExportError: half of the sample is missing, or its scores are others than when it was exported.
     """
     model = load_model(folder)
+    if not (folder / SAMPLE_FILE).exists() and not (folder / EXPECTED_FILE).exists():
+        return Checked(model, 0, 0.0)  # a model from elsewhere, whose manifest was written by hand
     sample, expected = _read_lines(folder / SAMPLE_FILE), _read_lines(folder / EXPECTED_FILE)
     if len(sample) != len(expected):
         raise ExportError(

@@ -16,7 +16,7 @@ from everscore.failures import EverscoreError
 from everscore.manifest import MANIFEST_FILE, manifest_schema
 from everscore_models.check import check
 from everscore_models.errors import ExportError
-from everscore_models.export import export
+from everscore_models.export import SAMPLE_FILE, export
 from everscore_models.trained import TRAIN_FILE, load_training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,10 +72,14 @@ def check_command(
     """Check that a model's files belong together, load, and still give the scores of their export."""
     for name in names or sorted(path.parent.name for path in models.glob(f"*/{MANIFEST_FILE}")):
         checked = check(_folder(models, name))
+        scores = (
+            f"{checked.rows} sample scores are the same (largest difference {checked.largest:.1g})"
+            if checked.rows
+            else f"no scores were compared, since there is no {SAMPLE_FILE}"
+        )
         typer.echo(
             f"{name} {checked.model.version}: the files belong together, onnxruntime "
-            f"{onnxruntime.__version__} loads them, {checked.rows} sample scores are the same "
-            f"(largest difference {checked.largest:.1g})"
+            f"{onnxruntime.__version__} loads them, {scores}"
         )
 
 

@@ -1,45 +1,209 @@
-"""docs/models.md: what it tells to type works, and its numbers are those of the committed files."""
+"""docs/models.md and docs/events.md: what they tell to type works, and their numbers are those of the files."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from skl2onnx import to_onnx
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from everscore.checked_json import parse_json_model
+from everscore.envelope import Item
+from everscore.events import Decoder, load_hook
 from everscore.scoring import Scores, load_model
+from everscore.stream import StreamManifest, load_stream
+from everscore_cli.main import main as everscore
+from everscore_models import Input, InputType, Trained, apply_features, read_frame
 from everscore_models.cli import main
+from everscore_models.export import export
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+EVENTS = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 
 
-def test_your_own_model_in_ten_minutes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The page's train.py and its commands, just as they stand there, give a model that scores the page's event."""
-    (source,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    (commands,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
-    (event,) = re.findall(r"events like `(\{.*?\})`", TEXT)
-    folder = tmp_path / "pumps"
-    folder.mkdir()
-    (folder / "train.py").write_text(source, encoding="utf-8")
-    for line in commands.splitlines():
-        words = line.split()
-        assert words[:3] == ["python", "-m", "everscore_models"]
-        monkeypatch.setattr("sys.argv", [*words[2:], "--models", str(tmp_path)])
+def blocks(language: str, page: str) -> list[str]:
+    """The code blocks of a page, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+
+
+def run_models(*arguments: str) -> int:
+    """The exit code of `python -m everscore_models`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["everscore_models", *arguments])
         with pytest.raises(SystemExit) as caught:
             main()
-        assert caught.value.code == 0
-    told = capsys.readouterr().out
-    assert "ONNX and scikit-learn agree on" in told
-    assert "20 sample scores are the same" in told
-    (scores,) = load_model(folder).score([json.loads(event)])
+    return int(caught.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the page's model of pumps, made by the page's commands, and the stream.json of events.md."""
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "host.json").write_text("{}")
+    (folder / "models" / "pumps").mkdir(parents=True)
+    train = next(block for block in blocks("python", TEXT) if "def train()" in block)
+    (folder / "models" / "pumps" / "train.py").write_text(train, encoding="utf-8")
+    for line in "\n".join(blocks("sh", TEXT)).splitlines():
+        if line.startswith("python -m everscore_models"):
+            assert run_models(*line.split()[3:], "--models", str(folder / "models")) == 0
+    (stream,) = [block for block in blocks("json", EVENTS) if '"unwrap"' in block]
+    (folder / "stream.json").write_text(stream, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def type_in(
+    app: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], Any]:
+    """Runs an `everscore` command of the page in that folder; what it prints with --json."""
+
+    def run(line: str) -> Any:
+        monkeypatch.chdir(app)
+        with pytest.raises(SystemExit) as ended:
+            everscore([*line.split()[1:], "--json"])
+        said = capsys.readouterr()
+        assert ended.value.code == 0, said
+        return json.loads(said.out)
+
+    return run
+
+
+def test_your_own_model_in_ten_minutes(app: Path, type_in: Callable[[str], Any]) -> None:
+    """The page's train.py, stream.json and commands, as they stand there, score the page's event."""
+    (event,) = re.findall(r"events like `(\{.*?\}\})`", TEXT)
+    assert event in blocks("json", EVENTS)[0]
+    (scores,) = load_model(app / "models" / "pumps").score([json.loads(event)])
     assert isinstance(scores, Scores)
     assert scores.label == "fine"
     assert set(scores.values) == {"fine", "failing"}
+    (line,) = re.findall(r"`(everscore send .*?)`", TEXT)
+    tried = type_in(line)
+    assert (tried["events"], tried["scored"]) == (20, 20)
+    (app / "events.jsonl").write_text(event + "\n")
+    tried = type_in(
+        next(line for line in "\n".join(blocks("sh", EVENTS)).splitlines() if "--dry-run" in line)
+    )
+    assert (tried["first"]["pk"], tried["first"]["scores"]["pumps"]["label"]) == ("P-7", "fine")
+    assert f"(`{tried['first']['id']}`)" in EVENTS
+
+
+def test_events_from_csv(app: Path) -> None:
+    """The page's line makes JSON lines of a CSV file: numbers stay numbers to the last digit, empty cells are null."""
+    folder = app / "csv"
+    folder.mkdir()
+    (folder / "events.csv").write_text('pump,temp,note\nP-7,61.123456789012,"a ""b"""\nP-8,,\n')
+    (line,) = [line for block in blocks("sh", EVENTS) for line in block.splitlines() if "pandas" in line]
+    program, *arguments = shlex.split(line)
+    assert program == "python"
+    subprocess.run([sys.executable, *arguments], cwd=folder, check=True)
+    assert [json.loads(each) for each in (folder / "events.jsonl").read_text().splitlines()] == [
+        {"pump": "P-7", "temp": 61.123456789012, "note": 'a "b"'},
+        {"pump": "P-8", "temp": None, "note": None},
+    ]
+
+
+def test_the_pages_decoder(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's decoder of CSV bodies: a good one becomes an event, a bad one alone fails."""
+    (source,) = blocks("python", EVENTS)
+    ((setting, module),) = re.findall(r"set to `((\w+):\w+)`", EVENTS)
+    (app / f"{module}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(app))
+    decoder = Decoder(load_stream(app / "stream.json"), decompressed_limit=1, hook=load_hook(setting))
+    bodies = (b"P-7,2026-03-01T06:00:00Z,N,61.5,0.2", b"P-7,2026-03-01T06:00:00Z,N,hot,0.2", b"P-7")
+    good, *bad = decoder.decode([Item(body=body) for body in bodies])
+    assert good.failure is None
+    assert good.payload["temp"] == 61.5
+    assert [each.failure.reason for each in bad if each.failure] == ["decoder: ValueError"] * 2
+
+
+def test_the_forms_of_stream_json() -> None:
+    """Each form that the page's table shows is one that stream.json takes."""
+    (block,) = [block for block in blocks("json", EVENTS) if '"unwrap"' in block]
+    whole = json.loads(block)
+    field, forms = "", 0
+    for name, form in re.findall(r"^\| (?:`(\w+)`)? *\| (?:`(.+?)`|left out) \|", EVENTS, re.MULTILINE):
+        field = name or field
+        if field not in whole:
+            continue
+        changed = {key: value for key, value in whole.items() if key != field}
+        if form:
+            changed[field] = json.loads(form)
+        parse_json_model(StreamManifest, json.dumps(changed).encode(), where="stream.json")
+        forms += 1
+    assert forms == 12
+
+
+def test_a_manifest_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page's manifest of an ONNX file from elsewhere loads, scores, and passes the check without a sample."""
+    chance = np.random.default_rng(1)
+    numbers = chance.normal(size=(50, 2))
+    fitted = Ridge().fit(numbers, numbers.sum(axis=1))
+    content = to_onnx(fitted, numbers.astype(np.float32)[:1], target_opset=21).SerializeToString()
+    folder = tmp_path / "wear"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(content)
+    (manifest,) = [block for block in blocks("json", TEXT) if '"inputs"' in block]
+    (folder / "manifest.json").write_text(manifest.replace('"…"', f'"{hashlib.sha256(content).hexdigest()}"'))
+    assert run_models("check", "wear", "--models", str(tmp_path)) == 0
+    assert "no scores were compared, since there is no sample.jsonl" in capsys.readouterr().out
+    (scores,) = load_model(folder).score([{"sensor": {"temp": 1.0, "vibration": 2.0}}])
+    assert isinstance(scores, Scores)
+    assert scores.value == pytest.approx(fitted.predict([[1.0, 2.0]])[0], abs=1e-5)
+
+
+def test_the_pages_features(tmp_path: Path) -> None:
+    """The page's features.py, used as the page says, is trained with and exported."""
+    source = next(block for block in blocks("python", TEXT) if "def features(" in block)
+    (tmp_path / "features.py").write_text(source)
+    inputs = [
+        Input(name=name, pointer=f"/{name}", type=InputType.NUMBER, missing="reject")
+        for name in ("temp", "vibration")
+    ]
+    events = [{"temp": float(n % 7), "vibration": float(n % 5)} for n in range(100)]
+    columns = ["log_vibration", "temp"]
+    frame = apply_features(read_frame(events, inputs), tmp_path, columns)
+    pipeline = make_pipeline(StandardScaler(), Ridge()).fit(frame, frame["log_vibration"])
+    export(
+        Trained(
+            version="1",
+            pipeline=pipeline,
+            inputs=inputs,
+            held_out=events,
+            data="n",
+            rows=100,
+            feature_columns=columns,
+        ),
+        tmp_path,
+    )
+    (scores,) = load_model(tmp_path).score([{"temp": 1.0, "vibration": 3.0}])
+    assert isinstance(scores, Scores)
+    assert scores.value == pytest.approx(np.log(4), abs=0.05)
+
+
+def test_without_the_tools_for_models() -> None:
+    """Where they are not installed, the command is one sentence that says how to get them."""
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['pandas'] = None\n"
+        "runpy.run_module('everscore_models', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The package pandas is missing: `python3 dev.py setup` installs")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_numbers_of_the_page_are_the_models() -> None:

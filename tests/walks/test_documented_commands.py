@@ -29,6 +29,11 @@ THROTTLE = """curl --json '{"rus": 400, "seconds": 20}' http://127.0.0.1:8082/th
 STACK = "tests/walks/test_cli_stack.py::test_a_day_with_the_local_stack"
 HERE = "tests/walks/test_documented_commands.py::test_the_stand_ins_alone"
 OWN_MODEL = "tests/models/test_documentation.py::test_your_own_model_in_ten_minutes"
+OWN_CSV = "tests/models/test_documentation.py::test_events_from_csv"
+CSV = (
+    "python -c \"import pandas; pandas.read_csv('events.csv').to_json('events.jsonl', orient='records', "
+    'lines=True, double_precision=15)"'
+)
 OPERATORS = "tests/walks/test_cli_operators.py::"
 RUN_BY = {
     **dict.fromkeys(("up", "down", "send", "query", "status", "logs", "restart", "reset"), STACK),
@@ -50,6 +55,7 @@ ELSEWHERE = {
     "python3 dev.py setup": "tests/unit/test_setup_files.py::test_every_make_target_is_an_alias",
     "python -m everscore_models train pumps": OWN_MODEL,
     "python -m everscore_models check pumps": OWN_MODEL,
+    CSV: OWN_CSV,
     "make lint": "dev.py::LINT",  # what `make test` begins with
     "make format": "tests/unit/test_setup_files.py::test_every_make_target_is_an_alias",
     ".venv/bin/pytest tests/unit": "dev.py::pytest",  # a part of `make test`
