@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from everscore.failures import EverscoreError
+from everscore.failures import EverscoreError, Failure
 from everscore_local.processes import StackError
 
 
@@ -12,6 +12,10 @@ class CliError(Exception):
 
 def sentence(error: BaseException) -> str | None:
     """What to tell the user about this error, or None: nobody foresaw it, so its trace is worth more."""
+    if isinstance(error, Failure) and error.reason == "no token":
+        from everscore_cli.clients.explain import SIGN_IN  # noqa: PLC0415 - imports SDKs, which is slow
+
+        return SIGN_IN
     if isinstance(error, CliError | EverscoreError | StackError):
         return str(error)
     if type(error).__module__.startswith("azure."):

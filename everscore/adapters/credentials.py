@@ -6,7 +6,21 @@ from types import TracebackType
 from typing import Self
 
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+
+# What azure-identity says where no way to sign in works (azure/identity/aio/_credentials/chained.py).
+_NO_TOKEN = "failed to retrieve a token from the included credentials"  # noqa: S105 - a sentence
+
+
+def is_without_token(error: BaseException) -> bool:
+    """Whether a credential gave no token, so that no service was asked.
+
+    The Event Hubs client wraps what the credential raised into an error of its own, and keeps of it the text.
+    """
+    if isinstance(error, ClientAuthenticationError):
+        return error.status_code is None
+    return _NO_TOKEN in str(error)
 
 
 class Credentials:

@@ -19,7 +19,7 @@ from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
 from everscore import times
-from everscore.adapters.credentials import Credentials
+from everscore.adapters.credentials import Credentials, is_without_token
 from everscore.classification import quote
 from everscore.envelope import Source
 from everscore.failures import Failure, Stage, Transient
@@ -213,6 +213,8 @@ class HubReader:
         )
 
     def _failure(self, error: BaseException) -> Failure:
+        if is_without_token(error):
+            return Transient(Stage.RETRY, "no token", quote(str(error)))
         return Transient(
             Stage.RETRY, "hub not read", f"{self.hub}: {type(error).__name__}: {quote(str(error))}"
         )
