@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 # From this try on a batch is held to kill the worker: each event goes on alone, unread.
 _UNREAD_FROM_TRY = 5
+# How an exception says that it ends such a try: the next is to be unread as well.
+_UNREAD = "unread events"
 
 
 class NoPlaceAnswersError(EverscoreError):
@@ -108,7 +110,7 @@ class Pipeline:
         budget = Deadline.after(self._limits.time_budget)
         if not retry.endless:
             self._status.policy_missing()
-        if retry.count + 1 >= _UNREAD_FROM_TRY and NoPlaceAnswersError.__name__ not in retry.previous:
+        if retry.count + 1 >= _UNREAD_FROM_TRY and not _was_held(retry.previous):
             return await self._pass_on_unread(items, retry, budget)
         processed = await self._processing.run(items, self._limits.batch_deadline)
         events = processed.events
@@ -171,7 +173,9 @@ class Pipeline:
             waiting = [event for event in waiting if not event.done]
         count(summary, events, failed)
 
-    def _no_place(self, waiting: Sequence[Event], retry: RetryState) -> NoPlaceAnswersError:
+    def _no_place(
+        self, waiting: Sequence[Event], retry: RetryState, what: str = "events"
+    ) -> NoPlaceAnswersError:
         sources = [event.item.source for event in waiting]
         numbers = [source.sequence_number for source in sources if source.sequence_number is not None]
         where = (
@@ -181,7 +185,7 @@ class Pipeline:
         )
         self._status.no_place(where)
         kept = "the hub keeps them and the batch comes again" if retry.endless else "THEY MAY BE LOST"
-        error = NoPlaceAnswersError(f"no place takes {len(waiting)} events of {where}; {kept}")
+        error = NoPlaceAnswersError(f"no place takes {len(waiting)} {what} of {where}; {kept}")
         logger.critical("%s", error)
         return error
 
@@ -245,13 +249,18 @@ class Pipeline:
         attempt = 0
         while waiting := await self._placing.enqueue(waiting, alone=True, together=retry.endless):
             if retry.endless or budget.passed:
-                raise self._no_place([Event(one.item) for one in waiting], retry)
+                raise self._no_place([Event(one.item) for one in waiting], retry, _UNREAD)
             await asyncio.sleep(min(backoff.hold(attempt), budget.remaining))
             attempt += 1
         summary = Summary(received=len(items))
         for item in items:
             summary.queue(item)
         return summary
+
+
+def _was_held(previous: str) -> bool:
+    """Whether the try before ended because no place took its events, once they had been read and survived."""
+    return NoPlaceAnswersError.__name__ in previous and _UNREAD not in previous
 
 
 def is_final(event: Event) -> bool:

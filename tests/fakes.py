@@ -371,8 +371,9 @@ class World:
         give_up: timedelta = timedelta(days=7),
         brake: timedelta = timedelta(hours=24),
         telemetry: Telemetry | None = None,
+        linger: float = 0.0,
     ) -> None:
-        self.breaker = State.CLOSED  # what the recorders are told; there is none before this store
+        self.breaker = State.CLOSED  # what the pipeline is told; there is none before this store
         telemetry = telemetry or Telemetry(None)
         recorders = {
             name: telemetry.of(name, breaker=lambda: self.breaker)
@@ -397,7 +398,9 @@ class World:
             )
             for name, recorder in recorders.items()
         }
-        limits = Limits(batch_deadline=batch_deadline, time_budget=budget, brake_minimum=brake_minimum)
+        limits = Limits(
+            batch_deadline=batch_deadline, time_budget=budget, brake_minimum=brake_minimum, linger=linger
+        )
         patience = Patience(give_up=give_up, brake=brake)
         claim_checks = ClaimChecks(self.blobs, self.hub)
         self.pipeline = Pipeline(
@@ -406,6 +409,7 @@ class World:
             status=self.status,
             limits=limits,
             recorder=recorders["score_events"],
+            store_is_out=lambda: self.breaker is not State.CLOSED,
         )
         self.retrying = Retrying(
             processing=processings["retry_events"],

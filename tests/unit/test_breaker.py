@@ -121,6 +121,21 @@ async def test_failed_probes_double_the_pause_up_to_the_longest(clock):
     assert store.asked == 8
 
 
+async def test_what_was_sent_before_it_opened_moves_no_pause(clock):
+    """Requests that were under way when it opened fail late: the pause to the next probe is the first one."""
+    store = Store()
+    breaking = BreakingStore(store, failures=1, longest_pause=60)
+    store.answer, store.gate = OUT, asyncio.Event()
+    late = [asyncio.create_task(breaking.write("k", WRITES)) for _ in range(8)]
+    await asyncio.sleep(0)
+    store.gate.set()
+    await asyncio.gather(*late, return_exceptions=True)
+    assert store.asked == 8
+    clock.now += 1.0
+    store.answer = None
+    assert await breaking.write("k", WRITES) == 1.0
+
+
 @pytest.mark.parametrize(
     "answer",
     [

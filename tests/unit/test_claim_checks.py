@@ -47,8 +47,11 @@ async def test_a_body_comes_from_its_blob(blobs, hub) -> None:
 async def test_a_missing_blob_is_made_good_by_the_hub(blobs, hub) -> None:
     """The hub's event comes back with its properties, and points nowhere any more."""
     hub.events["0", 1] = HubEvent(b"x", {"key": "v"}, source_of(1))
-    item = await ClaimChecks(blobs, hub).redeem(pointer())
+    whole = pointer()
+    whole.unwrapped, whole.record_index = True, 3
+    item = await ClaimChecks(blobs, hub).redeem(whole)
     assert (item.body, item.properties, item.blob) == (b"x", {"key": "v"}, None)
+    assert (item.unwrapped, item.record_index) == (False, None), "it is the whole body, no record"
 
 
 async def test_a_body_that_is_gone_everywhere_is_permanent(blobs, hub) -> None:

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from everscore import backoff
+from everscore.breaker import State
 from everscore.envelope import Item, decode_envelope
 from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient
 from everscore.pipeline import NoPlaceAnswersError, RetryState
@@ -313,6 +314,7 @@ async def test_from_the_fifth_try_events_go_on_unread_and_alone(state, unread) -
     if unread:
         assert len(world.queue.messages) == 3
         assert {item.attempts for item in world.queued} == {0}
+        assert {item.crashes for item in world.queued} == {1}, "each is a suspect"
         assert summary.queued == 3
         assert not world.store.batches
         await world.retry()
@@ -320,14 +322,41 @@ async def test_from_the_fifth_try_events_go_on_unread_and_alone(state, unread) -
 
 
 async def test_unread_events_need_a_place_too(quick) -> None:
-    """Where the queue refuses them, the batch is handed back, and comes unread again."""
+    """Where the queue refuses them, the batch is handed back, and comes unread again: it killed the worker."""
     world = World()
     state = RetryState(7, endless=True, previous="Exit code 137")
-    with world.queue.refusing(), pytest.raises(NoPlaceAnswersError):
-        await world.score(item_of(1), retry=state)
-    assert not world.store.batches
+    with world.queue.refusing():
+        for _ in range(3):
+            with pytest.raises(NoPlaceAnswersError) as raised:
+                await world.score(item_of(1), retry=state)
+            previous = f"Result: Failure\nException: NoPlaceAnswersError: {raised.value}\nStack: …"
+            state = RetryState(state.count + 1, endless=True, previous=previous)
+    assert not world.models.model.calls
     await world.score(item_of(1, pad="y" * 50_000), retry=state)
     assert world.sequence_numbers()["queued"] == [1]
+    assert not world.models.model.calls
+
+
+async def test_an_invocation_lingers_only_while_the_store_is_out_and_events_wait(monkeypatch) -> None:
+    """It waits at its end, so that the next batch is large; a store that answers, or a clean batch, is not held."""
+    world = World(linger=7.5)
+    waits: list[float] = []
+    pause = asyncio.sleep
+
+    async def note_wait(seconds: float) -> None:
+        waits.append(seconds)
+        await pause(0)
+
+    monkeypatch.setattr(asyncio, "sleep", note_wait)
+    with world.store.refusing():
+        await world.score(item_of(1))
+    assert 7.5 not in waits
+    world.breaker = State.OPEN
+    await world.score(item_of(2))
+    assert 7.5 not in waits
+    with world.store.refusing():
+        await world.score(item_of(3))
+    assert waits.count(7.5) == 1
 
 
 async def test_records_of_one_body_have_fates_of_their_own() -> None:

@@ -212,6 +212,8 @@ async def test_a_climbing_dequeue_count_splits_a_message_unread(dequeue_count, m
     queue(world, item_of(1), item_of(2), item_of(3))
     await world.retry(dequeue_count=dequeue_count)
     assert len(world.queue.messages) == messages
+    if messages > 1:
+        assert {item.crashes for item in world.queue.items} == {1}, "each is a suspect"
     assert len(world.stored) == (0 if messages else 3)
     if messages:
         assert not world.models.model.calls
@@ -264,6 +266,15 @@ async def test_who_died_beside_the_guilty_is_stored(dequeue_count) -> None:
     await world.retry(dequeue_count=dequeue_count)
     assert len(world.stored) == 1
     assert not world.blobs.dead_letters
+
+
+async def test_a_suspect_that_the_worker_lived_through_is_none_any_more() -> None:
+    """Where it only could not be stored, it waits like any other, and its next try needs no turn and no mark."""
+    world = World()
+    queue(world, item_of(1), crashes=1)
+    with world.store.refusing():
+        await world.retry()
+    assert [item.crashes for item in world.queue.items] == [0]
 
 
 async def test_suspects_are_tried_one_at_a_time() -> None:
