@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 _EPOCH = "com.microsoft:epoch"
-_SETTLED, _MIXED = 1, 2
+_UNSETTLED, _SETTLED, _MIXED = 0, 1, 2
 _RUNTIME_METRICS = "com.microsoft:enable-receiver-runtime-metric"
 
 
@@ -38,7 +38,10 @@ def attach(session: Session, fields: list[object]) -> None:
     if handle in session.links:
         raise ProtocolError("amqp:session:handle-in-use", f"handle {handle} is in use")
     # What this side sends is settled; a peer that sends does as it likes.
-    settle_mode = _SETTLED if peer_receives else fields[3] if isinstance(fields[3], int) else _MIXED
+    asked = _MIXED if fields[3] is None else fields[3]
+    if not isinstance(asked, int) or not _UNSETTLED <= asked <= _MIXED:
+        raise ProtocolError("amqp:invalid-field", "attach has no such settle mode")
+    settle_mode = _SETTLED if peer_receives else asked
     source, target = _terminus(fields[5], 11), _terminus(fields[6], 7)
 
     def reply(*, is_refused: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import codec, messages
 from .log import Cursor, StorageError
+from .nodes import unreadable
 from .performatives import ACCEPTED, LinkRefusedError, TransferFrames, rejected
 
 if TYPE_CHECKING:
@@ -221,7 +222,8 @@ class Subscriber(OutgoingLink):
         super().on_flow(delivery_count, credit, drain=False)
         while self.send_some():
             pass
-        super().on_flow(self._delivery_count, self._credit, drain=True)
+        if self.session.links.get(self.handle) is self:  # not refused meanwhile
+            super().on_flow(self._delivery_count, self._credit, drain=True)
 
     def on_closed(self) -> None:
         """Give the partition up."""
@@ -233,7 +235,11 @@ class Subscriber(OutgoingLink):
         count = min(self._credit, self.session.deliveries_allowed(_SEND_BYTES), _SEND_COUNT)
         if count <= 0 or self._cursor.is_at_end:
             return False
-        events = self._cursor.read(count, _SEND_BYTES)
+        try:
+            events = self._cursor.read(count, _SEND_BYTES)
+        except OSError as error:  # left alone, the receiver would wait for ever without a word
+            self.refuse(unreadable(self._partition, error))
+            return False
         if self._wants_metrics:
             log = self._partition.log
             section = messages.runtime_metrics(

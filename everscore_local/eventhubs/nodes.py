@@ -1,5 +1,6 @@
 """Addresses of links, and the filter that says where a receiver starts."""
 
+import logging
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +11,8 @@ from .hub import Partition
 from .log import InvalidPositionError
 from .performatives import LinkRefusedError
 from .sas import resource_path
+
+_LOG = logging.getLogger(__name__)
 
 _FILTER = re.compile(
     r"^\s*amqp\.annotation\.(x-opt-offset|x-opt-sequence-number|x-opt-enqueued-time(?:-utc)?)"
@@ -78,7 +81,7 @@ def start_of(filters: object, partition: Partition) -> int:
     """Find the sequence number that a receiver starts at; without a filter, the oldest event.
 
     Raises:
-        LinkRefusedError: the filter is not understood, or names a place never reached.
+        LinkRefusedError: the filter is not understood, names a place never reached, or the disk fails.
     """
     log = partition.log
     selector = None
@@ -102,6 +105,17 @@ def start_of(filters: object, partition: Partition) -> int:
             return log.from_sequence(value, inclusive=inclusive)
         if match[1] == "x-opt-offset":
             return log.from_offset(value, inclusive=inclusive)
+        return log.from_time(value - 1 if inclusive else value)
     except InvalidPositionError as error:
         raise LinkRefusedError("com.microsoft:argument-error", str(error)) from error
-    return log.from_time(value - 1 if inclusive else value)
+    except OSError as error:
+        raise unreadable(partition, error) from error
+
+
+def unreadable(partition: Partition, error: OSError) -> LinkRefusedError:
+    """Give what a receiver is told, and tries again, when its partition's files cannot be read."""
+    _LOG.error("Partition %s cannot be read: %s", partition.identifier, error)
+    return LinkRefusedError(
+        "com.microsoft:server-busy",
+        f"Partition {partition.identifier} cannot be read: {error.strerror}.",
+    )

@@ -60,6 +60,18 @@ _FIELDS = {
     Sasl.INIT: 3,
 }
 
+# Fields that hold a uint or nothing; some go back to the peer, in a form that only a uint has.
+_UINTS: dict[int, tuple[int, ...]] = {
+    Performative.OPEN: (2, 4),
+    Performative.BEGIN: (1, 2, 3, 4),
+    Performative.ATTACH: (1, 9),
+    Performative.FLOW: (0, 1, 2, 3, 4, 5, 6, 7),
+    Performative.TRANSFER: (0, 1, 3),
+    Performative.DISPOSITION: (1, 2),
+    Performative.DETACH: (0,),
+}
+_UINT_LIMIT = 1 << 32
+
 
 class ProtocolError(Exception):
     """The peer broke the protocol: the connection is closed with this error.
@@ -113,7 +125,18 @@ def parse_frame(data: bytes) -> Frame | None:
     match value:
         case codec.Described(descriptor=int(descriptor), value=list(fields)) if descriptor in _FIELDS:
             # Senders may leave out trailing nulls.
-            fields.extend([None] * (_FIELDS[descriptor] - len(fields)))  # type: ignore[index]  # an IntEnum's key is its int
+            missing = _FIELDS[descriptor] - len(fields)  # type: ignore[index]  # an IntEnum's key is its int
+            if missing < 0:
+                raise ProtocolError(
+                    "amqp:decode-error", f"performative 0x{descriptor:02x} has too many fields"
+                )
+            fields.extend([None] * missing)
+            for index in _UINTS.get(descriptor, ()):
+                field = fields[index]
+                if field is not None and not (isinstance(field, int) and 0 <= field < _UINT_LIMIT):
+                    raise ProtocolError(
+                        "amqp:invalid-field", f"field {index} of performative 0x{descriptor:02x} is no uint"
+                    )
             return Frame(int.from_bytes(data[6:8]), descriptor, fields, data[end:])
     raise ProtocolError("amqp:decode-error", "a frame holds no known performative")
 

@@ -4,6 +4,7 @@ A block is written by one call and carries a checksum, so that after a kill it i
 not at all. An event's offset is its place in the log: the segment's base offset plus its place in the file.
 """
 
+import errno
 import logging
 import mmap
 import os
@@ -281,7 +282,11 @@ def _read_blocks(descriptor: int, position: int, size: int) -> Iterator[tuple[Bl
 
 
 def read_some(descriptor: int, position: int, size: int) -> list[tuple[Block, bytes]]:
-    """Read the blocks from a position on: about `READ_SIZE` bytes, at least one block."""
+    """Read the blocks from a position on: about `READ_SIZE` bytes, at least one block.
+
+    Raises:
+        OSError: the file cannot be read, or ends where a block should be.
+    """
     data = os.pread(descriptor, min(READ_SIZE, size - position), position)
     length = int.from_bytes(data[:4]) + _BLOCK.size
     if length > len(data):
@@ -295,4 +300,6 @@ def read_some(descriptor: int, position: int, size: int) -> list[tuple[Block, by
             break
         blocks.append((Block(position + at, position + end, base, count, time), data[start:end]))
         at = end
+    if not blocks:  # somebody else cut the file: without this a reader would go round for ever
+        raise OSError(errno.EIO, "a segment is shorter than it was written")
     return blocks

@@ -186,12 +186,30 @@ def test_a_client_with_an_idle_time_out_gets_heartbeats(server: Server) -> None:
         (frame(0, b"\x00\x53\x99\x45"), "amqp:decode-error"),
         (frame(0, b"\x00\x53\x12\xc0\x7f\x01"), "amqp:decode-error"),
         (frame(0, codec.composite(Performative.ATTACH, codec.NULL)), "amqp:invalid-field"),
+        (frame(1, codec.composite(Performative.BEGIN, *[codec.NULL] * 9)), "amqp:decode-error"),
+        (
+            frame(0, codec.composite(Performative.FLOW, codec.uint(0), codec.int32(-1))),
+            "amqp:invalid-field",
+        ),
+        (
+            frame(0, codec.composite(Performative.TRANSFER, codec.uint(0), codec.ulong(1 << 40))),
+            "amqp:invalid-field",
+        ),
+        (
+            frame(
+                0,
+                codec.composite(
+                    Performative.ATTACH, codec.string("n"), codec.uint(0), codec.FALSE, codec.uint(999)
+                ),
+            ),
+            "amqp:invalid-field",
+        ),
     ],
 )
 def test_a_broken_frame_closes_the_connection_with_a_reason(
     server: Server, data: bytes, condition: str
 ) -> None:
-    """A frame that cannot be read ends its own connection with the fitting error and nobody else's."""
+    """A frame that cannot be read, or that no answer could be made to, ends its own connection with the fitting error."""
     with RawClient(server.port) as client, RawClient(server.port) as other:
         client.open()
         other.open()

@@ -110,6 +110,27 @@ def test_memory_is_bounded_while_the_disk_holds_all(tmp_path: Path) -> None:
     assert int(resident.stdout) < 75_000
 
 
+@pytest.mark.parametrize("position", ["-1", 0])
+def test_a_partition_that_cannot_be_read_is_said_to_be_so(tmp_path: Path, position: str | int) -> None:
+    """A file that is gone, or cut short by somebody else, ends the link with an error; the server lives, and reads it again."""
+    server = Server(tmp_path / "data", hubs=("events:1:everscore",))
+    with server.producer() as producer:
+        for _ in range(12):  # more than memory keeps
+            producer.send_batch([EventData(b"m" * 100_000) for _ in range(10)], partition_id="0")
+    (segment,) = (tmp_path / "data" / "events" / "0").glob("*.log")
+    whole = segment.rename(tmp_path / "aside")
+    for left in (None, whole.read_bytes()[:100]):
+        if left is not None:
+            segment.write_bytes(left)
+        with pytest.raises(EventHubError, match="Partition 0 cannot be read"):
+            server.receive(1, partition_id="0", starting_position=position)
+    whole.replace(segment)
+    received = server.receive(3, partition_id="0", starting_position=position)
+    assert server.stop() == 0
+    first = 0 if position == "-1" else 1
+    assert [event.sequence_number for event in received] == [first, first + 1, first + 2]
+
+
 def _run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     command = [
         sys.executable,
