@@ -65,6 +65,27 @@ def test_the_snapshot_is_current(bicep: Any, case: str):
     assert committed == snapshots.text(json.loads(committed))
 
 
+def test_what_azd_sets_changes_what_is_made(monkeypatch: pytest.MonkeyPatch):
+    """Sizes, names and thresholds of azd's environment reach hub, app and alert; the rest stays as it was."""
+    found = snapshots.find_bicep()
+    if found is None:
+        pytest.skip("Bicep is not on the PATH, and the variable BICEP does not say where it is")
+    given = {"SIZES": {"partitions": 8}, "NAMES": {"hub": "telemetry"}, "ALERT_THRESHOLDS": {"latency": 300}}
+    for name, value in given.items():
+        monkeypatch.setitem(snapshots.ENVIRONMENT, f"EVERSCORE_{name}", json.dumps(value))
+    with snapshots.running(found) as running:
+        made = running.snapshot("main")["predictedResources"]
+    of = {each["name"]: each["properties"] for each in made if "properties" in each}
+    usual = deployment("main").one("Microsoft.EventHub/namespaces/eventhubs")
+    (hub,) = (each for each in made if each["type"] == usual["type"])
+    assert hub["name"].endswith("/telemetry")
+    assert hub["properties"] == {**usual["properties"], "partitionCount": 8}
+    (site,) = (each for each in made if each["type"] == "Microsoft.Web/sites")
+    settings = {pair["name"]: pair["value"] for pair in site["properties"]["siteConfig"]["appSettings"]}
+    assert (settings["EVENTHUB_NAME"], settings["COSMOS_CONTAINER"]) == ("telemetry", "events")
+    assert of["everscore-latency"]["criteria"]["allOf"][0]["threshold"] == 300
+
+
 def test_every_parameter_file_has_a_snapshot():
     """No parameter file was forgotten."""
     files = {str(path.relative_to(INFRA).with_suffix("")) for path in INFRA.rglob("*.bicepparam")}

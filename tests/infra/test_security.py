@@ -102,6 +102,13 @@ def test_each_role_is_where_it_belongs(case: str):
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
+def test_the_smoke_learns_whether_it_may_send(case: str):
+    """The deployment says whether whoever deploys is an operator: another being one does not open anything."""
+    said = deployment(case).outputs["EVERSCORE_DEPLOYER_OPERATES"]
+    assert said is (DEPLOYER in OPERATORS[case])
+
+
+@pytest.mark.parametrize("case", DEPLOYMENTS)
 def test_a_principal_is_said_to_be_what_it_is(case: str):
     """Each assignment has the type of its principal, without which a new identity is not found in time."""
     types = {APP: "ServicePrincipal", DEPLOYER: "User", GROUP: "Group"}
