@@ -135,6 +135,16 @@ class Settings(BaseSettings):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
+    @field_validator("eventhub", "cosmos", "storage", "webjobs_storage")
+    @classmethod
+    def _check_parts(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = value.get_secret_value().split(";") if value is not None else []
+        if any(part.strip() and "=" not in part for part in parts):
+            raise ValueError(
+                "a text with a part that has no '='; expected Key=value;Key=value, as the portal gives it"
+            )
+        return value
+
     @field_validator("eventhub")
     @classmethod
     def _check_eventhub(cls, value: SecretStr | None) -> SecretStr | None:

@@ -113,8 +113,10 @@ async def health_details() -> Report:
     """What the trigger of the same name answers."""
     try:
         runtime = get()
-    except EverscoreError as error:
-        return Report(healthy=False, checks={"settings": Check(ok=False, detail=str(error))})
+    except Exception as error:  # noqa: BLE001 - the report must come, whatever keeps the app from being built
+        known = isinstance(error, EverscoreError)
+        detail = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+        return Report(healthy=False, checks={"settings": Check(ok=False, detail=detail)})
     from function_app.checks import check_all  # noqa: PLC0415 - imports what get() has just built
 
     return await check_all(runtime)

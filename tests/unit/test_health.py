@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 
-from everscore.failures import Configuration, Stage
+import pytest
+
+from everscore.failures import Configuration, SettingError, Stage
 from everscore.health import examine
+from function_app import composition, runtime
 
 
 async def _fine() -> str:
@@ -52,3 +55,22 @@ async def test_parts_are_asked_at_once() -> None:
         return ""
 
     assert (await examine({"one": one, "other": other})).healthy
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (SettingError("COSMOS is not set."), "COSMOS is not set."),
+        (ValueError("malformed"), "unexpected ValueError: malformed"),
+    ],
+)
+async def test_an_app_that_cannot_be_built_says_why(monkeypatch, error, detail) -> None:
+    """Whatever keeps the app from being built is in the report, which is all that an operator sees from outside."""
+
+    def build() -> None:
+        raise error
+
+    monkeypatch.setattr(composition, "build", build)
+    report = await runtime.health_details()
+    assert not report.healthy
+    assert report.checks["settings"].detail == detail
