@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from . import account, rules
+from . import account, planning, rules
 from .engine import Engine
 from .errors import ServiceError
 from .journal import Journal, Line
@@ -30,7 +30,7 @@ class Metadata:
             case "GET", []:
                 return _json(account.describe_account(call.headers.get("host", "")))
             case "POST", [*_, "docs"]:
-                return _json(account.plan_query())
+                return _json(_plan(call))
             case _, ["dbs", *rest]:
                 return self._databases(call, rest)
             case _, ["offers"]:
@@ -126,6 +126,14 @@ class Metadata:
     def _set_container(self, owner: str, definition: dict[str, Any]) -> None:
         self._journal.append(Line(container=definition, owner=owner))
         self._engine.define(self._store.add_container(owner, definition))
+
+
+def _plan(call: Call) -> dict[str, Any]:
+    query = call.body.get("query") if isinstance(call.body, dict) else None
+    if not isinstance(query, str):
+        raise ServiceError(400, "The body of a query needs 'query'.")
+    planning.check_client(query, call.headers.get("x-ms-cosmos-supported-query-features", ""))
+    return account.plan_query()
 
 
 def _json(value: Any, status: int = 200) -> Answer:

@@ -50,7 +50,11 @@ def has_long_number(raw: bytes) -> bool:
 
 
 def round_integers(value: Any, depth: int = 1) -> Any:
-    """Return a value with its integers rounded to what a double holds, as the service stores numbers."""
+    """Return a value with its integers rounded to what a double holds, as the service stores numbers.
+
+    Raises:
+        ServiceError: 400 for one beyond every double.
+    """
     if depth > MAX_NESTING:
         return value  # refused later, by its depth
     if isinstance(value, dict):
@@ -58,9 +62,16 @@ def round_integers(value: Any, depth: int = 1) -> Any:
     if isinstance(value, list):
         return [round_integers(part, depth + 1) for part in value]
     if type(value) is int and abs(value) > SAFE_INTEGER:
-        rounded = int(float(value))
+        rounded = int(_double(value))
         return rounded if -(2**63) <= rounded < 2**64 else float(value)
     return value
+
+
+def _double(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ServiceError(400, "The request payload is invalid: a number is out of range.") from None
 
 
 def check_nesting(value: Any, depth: int = 1) -> None:
@@ -144,7 +155,8 @@ def _check_key_part(part: Any) -> Any:
     if part is None or isinstance(part, bool) or part == UNDEFINED:
         return part
     if isinstance(part, int | float):
-        return int(part) if float(part).is_integer() else part
+        number = _double(part)
+        return int(number) if number.is_integer() and abs(number) < 2**63 else number
     raise ServiceError(400, "The partition key is neither a text, a number, a boolean, null nor undefined.")
 
 

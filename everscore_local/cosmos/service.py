@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from . import charges, rules
+from . import charges, planning, rules
 from .batch import run_atomic, run_each
 from .engine import Engine
 from .errors import ServiceError
@@ -70,7 +70,7 @@ class Service:
         elif call.verb != "POST":
             raise ServiceError(405, f"{call.verb} is not allowed here.")
         elif is_true(headers, "x-ms-cosmos-is-query-plan-request"):
-            call.operation, call.body = "metadata", None
+            call.operation, call.body = "metadata", rules.decode_json(raw)
         elif (
             is_true(headers, "x-ms-documentdb-isquery")
             or headers.get("content-type") == "application/query+json"
@@ -175,6 +175,8 @@ class Service:
                 " x-ms-documentdb-query-enablecrosspartition to true, specify"
                 " x-ms-documentdb-partitionkey, or revise your query to avoid this exception.",
             )
+        if call.key is None and not ranged:
+            planning.check_direct(call.body["query"])
         try:
             max_items = int(headers.get("x-ms-max-item-count", "-1"))
         except ValueError as error:

@@ -117,6 +117,8 @@ async def test_patch(container, pk):
         b'{"id": "a", "pk": "PK", "v": NaN}',
         b'{"id": "a", "pk": "PK", "v": -Infinity}',
         b'{"id": "a", "pk": "PK", "v": 1e999}',
+        b'{"id": "a", "pk": "PK", "v": [-1' + b"0" * 400 + b"]}",
+        b'{"id": "a", "pk": 1' + b"0" * 400 + b"}",
         b'{"id": "a", "pk": "PK"',
         b'{"id": "a", "pk": "PK", "v": "\xff"}',
         b"",

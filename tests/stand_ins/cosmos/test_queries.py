@@ -1,6 +1,7 @@
 """Queries through the SDKs: partitions, pages, order, and what the npm server's grammar lacks."""
 
 import json
+from collections import Counter
 
 import pytest
 from azure.cosmos import PartitionKey
@@ -99,17 +100,44 @@ async def test_counts_and_aggregates(big):
     assert await rows(big, "SELECT VALUE COUNT(1) FROM c", partition_key="p3") == [500]
     assert await rows(big, "SELECT VALUE COUNT(1) FROM c", partition_key="none") == [0]
     assert await rows(big, "SELECT VALUE COUNT(1) FROM c WHERE c.n = 6") == [20_000 // 7]
-    assert await rows(big, "SELECT MIN(c.at) AS low, MAX(c.at) AS high FROM c") == [
-        {"low": "000000", "high": "019999"}
+    assert await rows(big, "SELECT VALUE MAX(c.at) FROM c") == ["019999"]
+    ats = [f"{n * 7919 % 20_000:06}" for n in range(20_000) if n // 100 % PARTITIONS == 3]
+    assert await rows(big, "SELECT MIN(c.at) AS low, MAX(c.at) AS high FROM c", partition_key="p3") == [
+        {"low": min(ats), "high": max(ats)}
     ]
 
 
 async def test_groups_and_distinct(big):
-    """GROUP BY and DISTINCT, which the npm server's grammar lacks, are answered."""
-    groups = await rows(big, "SELECT c.n, COUNT(1) AS many, MAX(c.at) AS high FROM c GROUP BY c.n")
-    assert {group["n"]: group["many"] for group in groups} == {n: len(range(n, 20_000, 7)) for n in range(7)}
-    assert max(group["high"] for group in groups) == "019999"
+    """GROUP BY in one partition and DISTINCT, which the npm server's grammar lacks, are answered."""
+    groups = await rows(
+        big, "SELECT c.n, COUNT(1) AS many, MAX(c.at) AS high FROM c GROUP BY c.n", partition_key="p3"
+    )
+    numbers = [n for n in range(20_000) if n // 100 % PARTITIONS == 3]
+    assert {group["n"]: group["many"] for group in groups} == Counter(n % 7 for n in numbers)
+    assert max(group["high"] for group in groups) == max(f"{n * 7919 % 20_000:06}" for n in numbers)
     assert sorted(await rows(big, "SELECT DISTINCT VALUE c.n FROM c")) == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("query", "features"),
+    [
+        ("SELECT c.n, COUNT(1) AS many FROM c GROUP BY c.n", "GroupBy NonValueAggregate"),
+        ("SELECT DISTINCT c.n FROM c GROUP BY c.n", "GroupBy"),
+        ("SELECT MIN(c.at) AS low, c.value FROM c", "NonValueAggregate"),
+    ],
+)
+async def test_what_the_sdk_cannot_do_over_all_partitions_is_refused(big, query, features):
+    """The Python SDK gets 400 for groups, and aggregates without VALUE, over all partitions, as it does in Azure."""
+    with pytest.raises(CosmosHttpResponseError, match=f"does not support: {features}") as caught:
+        await rows(big, query)
+    assert caught.value.status_code == 400
+
+
+async def test_words_in_texts_names_and_subqueries_group_nothing(big):
+    """What only looks like GROUP BY or an aggregate of the whole query is answered over all partitions."""
+    count = "(SELECT VALUE COUNT(1) FROM x IN c.list)"
+    found = await rows(big, f"SELECT TOP 1 {count} AS n, 'GROUP BY' AS text, c['max ('] AS other FROM c")
+    assert found[0]["text"] == "GROUP BY"
 
 
 async def test_ids_in_one_partition(big):
@@ -169,7 +197,7 @@ async def test_pages_hold_at_most_4_mb(container, pk):
 
 
 def test_the_query_plan_leaves_all_to_the_server(stand_in):
-    """SDKs that plan every query get one range and no rewriting."""
+    """SDKs that plan every query get one range and no rewriting, unless they say that they cannot carry it out."""
     status, _, body = stand_in.http(
         "POST",
         "/dbs/everscore/colls/events/docs",
@@ -179,6 +207,13 @@ def test_the_query_plan_leaves_all_to_the_server(stand_in):
     plan = json.loads(body)
     assert status == 200
     assert plan["queryInfo"]["orderBy"] == []
+    able = {"x-ms-cosmos-supported-query-features": "GroupBy, NonValueAggregate"}
+    query = json.dumps({"query": "SELECT c.x, COUNT(1) AS n FROM c GROUP BY c.x"}).encode()
+    headers = {"x-ms-cosmos-is-query-plan-request": "True", "content-type": "application/json"}
+    path = "/dbs/everscore/colls/events/docs"
+    assert stand_in.http("POST", path, query, {**headers, **able})[0] == 200
+    assert stand_in.http("POST", path, query, headers)[0] == 400
+    assert stand_in.http("POST", path, b"[]", headers)[0] == 400
     assert [(r["min"], r["max"]) for r in plan["queryRanges"]] == [("", "FF")]
 
 
