@@ -151,6 +151,7 @@ class Shared(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     failure_class: str | None = None
     first_failed_at: str | None = None
     traceparent: str | None = None
+    history: tuple[Step, ...] = ()
 
 
 class Envelope(msgspec.Struct, rename="camel"):
@@ -215,10 +216,10 @@ def decode_envelope(message: bytes) -> Envelope:
         raise UnreadableEnvelopeError(str(error)) from error
     if not envelope.items:
         raise UnreadableEnvelopeError("the envelope holds no item")
-    for name, text in _said(envelope.shared):
+    for name, said in _said(envelope.shared):
         for item in envelope.items:
-            if getattr(item, name) is None:
-                setattr(item, name, text)
+            if _said_by(item, name) is None:
+                setattr(item, name, list(said) if isinstance(said, tuple) else said)
     return envelope
 
 
@@ -302,6 +303,9 @@ class Packed(msgspec.Struct, frozen=True):
     items: list[Item]
 
 
+# Left free where there are several messages: tries are counted up, and what was one message is to stay one.
+_GROWTH = 512
+_FRESH = Item()
 _HEAD, _TAIL = b'{"items":[', b'],"schema":%d}' % SCHEMA
 
 
@@ -317,7 +321,10 @@ def pack(items: Sequence[Item], limit: int = _RAW_LIMIT) -> tuple[list[Packed], 
     """
     shared = _shared_by(items)
     tail = b'],"schema":%d,"shared":%b}' % (SCHEMA, _encode(shared)) if shared != Shared() else _TAIL
+    encoded = [encode_item(_without(item, shared)) for item in items]
     room = limit - len(_HEAD) - len(tail)
+    if sum(map(len, encoded)) + len(encoded) > room:
+        room -= _GROWTH
     messages: list[Packed] = []
     too_large: list[Item] = []
     texts: list[bytes] = []
@@ -330,9 +337,8 @@ def pack(items: Sequence[Item], limit: int = _RAW_LIMIT) -> tuple[list[Packed], 
         texts.clear()
         packed.clear()
 
-    for item in items:
-        encoded = encode_item(_without(item, shared))
-        if len(encoded) > room:
+    for item, text in zip(items, encoded, strict=True):
+        if len(text) > room:
             alone = encode_item(item)
             if len(alone) > limit - len(_HEAD) - len(_TAIL):
                 too_large.append(item)
@@ -341,31 +347,36 @@ def pack(items: Sequence[Item], limit: int = _RAW_LIMIT) -> tuple[list[Packed], 
                 messages.append(Packed(_HEAD + alone + _TAIL, [item]))
                 size = 0
             continue
-        if texts and size + len(encoded) + 1 > room:
+        if texts and size + len(text) + 1 > room:
             close()
             size = 0
-        texts.append(encoded)
+        texts.append(text)
         packed.append(item)
-        size += len(encoded) + 1
+        size += len(text) + 1
     close()
     return messages, too_large
 
 
 def _shared_by(items: Sequence[Item]) -> Shared:
     """What several of the items say alike, of the fields of which each item says something."""
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     for name in Shared.__struct_fields__:
-        texts = Counter(getattr(item, name) for item in items)
-        for text, count in texts.most_common(1):
-            if count > 1 and None not in texts:
-                found[name] = text
+        counts = Counter(_said_by(item, name) for item in items)
+        for said, count in counts.most_common(1):
+            if count > 1 and None not in counts:
+                found[name] = said
     return Shared(**found)
 
 
 def _without(item: Item, shared: Shared) -> Item:
-    alike = {name: None for name, text in _said(shared) if getattr(item, name) == text}
+    alike = {name: getattr(_FRESH, name) for name, said in _said(shared) if _said_by(item, name) == said}
     return msgspec.structs.replace(item, **alike) if alike else item
 
 
-def _said(shared: Shared) -> list[tuple[str, str]]:
-    return [(name, text) for name, text in msgspec.structs.asdict(shared).items() if text is not None]
+def _said_by(item: Item, name: str) -> str | tuple[Step, ...] | None:
+    value = getattr(item, name)
+    return tuple(value) or None if isinstance(value, list) else value
+
+
+def _said(shared: Shared) -> list[tuple[str, str | tuple[Step, ...]]]:
+    return [(name, said) for name, said in msgspec.structs.asdict(shared).items() if said not in (None, ())]

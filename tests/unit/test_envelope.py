@@ -97,6 +97,21 @@ def test_what_the_items_of_an_outage_say_alike_is_said_once() -> None:
     assert sum(len(packed.message) for packed in messages) < 0.72 * sum(len(encode_item(i)) for i in items)
 
 
+def test_what_is_one_message_stays_one_however_long_the_outage() -> None:
+    """Events that fail together again and again, now of this and now of that, are as many messages as at first."""
+    messages, _ = pack([_waiting(number) for number in range(256)])
+    for attempt in range(60):
+        for index, packed in enumerate(messages):
+            items = decode_envelope(packed.message).items
+            for item in items:
+                item.attempts += 1
+                _fail(item, f"out {attempt % 3}", at=f"2026-11-25T17:12:{attempt:02d}.504Z")
+            again, too_large = pack(items)
+            assert (len(again), too_large) == (1, [])
+            messages[index] = again[0]
+    assert all(len(item.history) == 4 for packed in messages for item in packed.items)
+
+
 def test_an_item_that_says_something_else_keeps_it() -> None:
     """What differs stays the item's own; a field that one item lacks is shared by none."""
     items = [_waiting(number) for number in range(4)]
