@@ -60,7 +60,14 @@ class HttpServer:
         app.router.add_get("/admin/functions", self._list)
         app.router.add_post("/admin/functions/{name}", self._run)
         app.router.add_route("*", "/{path:.*}", self._dispatch)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            # The real host leaves a body with a Content-Encoding as it is; so the function sees it.
+            auto_decompress=False,
+        )
         await self._runner.setup()
         listener = _bind(port)
         await web.SockSite(self._runner, listener).start()

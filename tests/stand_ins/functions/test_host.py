@@ -1,5 +1,6 @@
 """Functions, settings, HTTP, timers, and what the host says to a user's mistakes."""
 
+import gzip
 import json
 import socket
 import subprocess
@@ -67,6 +68,14 @@ def test_http_routes_settings_and_admin(new_host):
     assert list(listing) == NAMES
     assert [listing[name]["isDisabled"] for name in NAMES] == [True, True, True, False, False]
     assert listing["echo"]["invoke_url_template"].endswith("/api/echo/{word}/{number:int?}")
+
+
+def test_a_compressed_body_arrives_as_it_was_sent(new_host):
+    """The host does not unpack what a Content-Encoding announces, nor refuses what only claims to be packed."""
+    host = new_host()
+    for body in (gzip.compress(b"text" * 100), b"no gzip"):
+        status, _, answer = call(host.url("/api/echo/x"), "POST", body, {"Content-Encoding": "gzip"})
+        assert (status, json.loads(answer)["body"]) == (207, body.hex())
 
 
 def test_a_chunked_body_arrives_empty(new_host):
