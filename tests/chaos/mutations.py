@@ -97,7 +97,7 @@ MECHANISMS: dict[str, Mechanism] = {
         "an item too large for a message is sent as it is",
         _replaced(
             "everscore/envelope.py",
-            "            if len(encoded) > room:\n",
+            "            if len(alone) > limit - len(_HEAD) - len(_TAIL):\n",
             "            if False:\n",
         ),
     ),

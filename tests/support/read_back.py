@@ -68,9 +68,10 @@ def take_messages(services: Services, events: int = 1) -> list[bytes]:
 
 
 def items(messages: list[bytes]) -> list[dict[str, Any]]:
-    """The items of some messages, each with its ``body`` decoded."""
+    """The items of some messages, each with its ``body`` decoded and with what its envelope says of all."""
+    envelopes = [json.loads(message) for message in messages]
     return [
-        {**item, "body": base64.b64decode(item.get("body", ""))}
-        for message in messages
-        for item in json.loads(message)["items"]
+        {**envelope.get("shared", {}), **item, "body": base64.b64decode(item.get("body", ""))}
+        for envelope in envelopes
+        for item in envelope["items"]
     ]
