@@ -25,6 +25,8 @@ from .worker_client import WorkerClient
 
 _log = logging.getLogger("Host")
 _STORAGE = "AzureWebJobsStorage"
+# After the grace period, for what is left to do without the worker: giving partitions and messages back.
+_LAST_SECONDS = 3.0
 
 
 class Listener(Protocol):
@@ -109,8 +111,13 @@ class Host:
                     self._options.grace_seconds,
                 )
                 await self._worker.close()
+                # They may still wait for a storage or a hub that does not answer: with the SDKs, minutes.
+                _done, stuck = await asyncio.wait(late, timeout=_LAST_SECONDS)
+                for stop in stuck:
+                    _log.error("a listener waits for a service that does not answer, and is left")
+                    stop.cancel()
             for failed in await asyncio.gather(*stops, return_exceptions=True):
-                if isinstance(failed, BaseException):
+                if isinstance(failed, Exception):
                     _log.error("a listener did not stop cleanly: %r", failed)
         await self._drain_http()
         await self._worker.close()

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -277,6 +279,25 @@ def new_host(tmp_path: Path, azurite: Any) -> Iterator[Callable[..., HostProcess
         host.kill()
         assert host.process.stdout is not None
         host.process.stdout.close()
+
+
+@contextlib.contextmanager
+def proxy_of(endpoint: str) -> Iterator[tuple[int, Callable[[dict[str, Any]], None]]]:
+    """A proxy before an endpoint: its port, and what sets a fault on it."""
+    command = [sys.executable, "-m", "everscore_local.proxy", "--route", f"way:0:{urlsplit(endpoint).port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            control = f"http://127.0.0.1:{ready['controlPort']}/way"
+
+            def set_fault(fault: dict[str, Any]) -> None:
+                body = json.dumps(fault).encode()
+                urllib.request.urlopen(urllib.request.Request(control, body, method="PUT")).close()
+
+            yield ready["ports"]["way"], set_fault
+        finally:
+            process.terminate()
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 import os
 import signal
 import time
+from urllib.parse import urlsplit
 
 import psutil
+
+from .conftest import proxy_of
 
 
 def alive(pid: int) -> bool:
@@ -179,6 +182,19 @@ def test_an_invocation_past_the_grace_period_is_ended_without_checkpoint(new_hub
     assert host.stop() == 0
     assert not alive(worker)
     assert hub.checkpoints() == {}
+
+
+def test_sigterm_ends_a_host_whose_storage_hangs(new_hub, new_host, azurite):
+    """Blobs that take connections and never answer hold a host up no longer than its grace period and a little more."""
+    hub = new_hub()
+    hub.send(b"one")
+    with proxy_of(azurite.blob_endpoint) as (port, set_fault):
+        storage = azurite.connection_string.replace(f":{urlsplit(azurite.blob_endpoint).port}/", f":{port}/")
+        host = new_host("--grace-seconds", "0.5", hub=hub, AzureWebJobsStorage=storage)
+        host.wait(lambda: hub.checkpoints() == {"0": 0}, "the checkpoint")
+        set_fault({"mode": "hang"})
+        assert host.stop() == 0
+        assert "waits for a service that does not answer" in host.log()
 
 
 def min_batch(largest_wait: str) -> dict:

@@ -1,14 +1,12 @@
 """The queue listener, held to what was measured with the real one."""
 
 import base64
-import json
-import subprocess
-import sys
-import urllib.request
 from itertools import pairwise
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import ResourceNotFoundError
+
+from .conftest import proxy_of
 
 
 def text(body: bytes) -> str:
@@ -95,29 +93,22 @@ def test_a_renewal_under_way_when_the_function_ends_is_waited_for(new_host, new_
     queue = new_queue("work-renewing")
     queue.create_queue()
     queue.send_message(text(b"do:slow:2:a"))
-    port = urlsplit(azurite.queue_endpoint).port
-    command = [sys.executable, "-m", "everscore_local.proxy", "--route", f"queue:0:{port}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy:
-        try:
-            ready = json.loads(proxy.stdout.readline())
-            slow = json.dumps({"mode": "delay", "delaySeconds": 0.8}).encode()
-            control = f"http://127.0.0.1:{ready['controlPort']}/queue"
-            urllib.request.urlopen(urllib.request.Request(control, slow, method="PUT")).close()
-            storage = azurite.connection_string.replace(f":{port}/", f":{ready['ports']['queue']}/")
-            # The renewal goes out after one second, the function ends after 1.2, the answer comes after 1.8.
-            host = new_host(
-                *("--queue-lease-seconds", "2"),
-                enable=("messages",),
-                QUEUE=queue.queue_name,
-                AzureWebJobsStorage=storage,  # which is what the connection STORAGE means, as names ignore case
-                SLOW_SECONDS="1.2",
-            )
-            host.wait_seen(1, "slow")
-            host.wait(lambda: queue.get_queue_properties().approximate_message_count == 0, "an empty queue")
-            assert len(host.seen("messages")) == 1
-            assert host.stop() == 0
-        finally:
-            proxy.terminate()
+    with proxy_of(azurite.queue_endpoint) as (port, set_fault):
+        set_fault({"mode": "delay", "delaySeconds": 0.8})
+        storage = azurite.connection_string.replace(f":{urlsplit(azurite.queue_endpoint).port}/", f":{port}/")
+        # The renewal goes out after one second, the function ends after 1.2, the answer comes after 1.8.
+        host = new_host(
+            *("--queue-lease-seconds", "2"),
+            enable=("messages",),
+            QUEUE=queue.queue_name,
+            # The connection STORAGE means this one too, as names ignore case.
+            AzureWebJobsStorage=storage,
+            SLOW_SECONDS="1.2",
+        )
+        host.wait_seen(1, "slow")
+        host.wait(lambda: queue.get_queue_properties().approximate_message_count == 0, "an empty queue")
+        assert len(host.seen("messages")) == 1
+        assert host.stop() == 0
 
 
 def test_a_json_body_nested_by_the_thousand_is_a_message_like_any_other(new_host, new_queue):
