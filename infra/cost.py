@@ -172,18 +172,13 @@ def storage(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any], 
 def monitoring(found: Deployment, prices: dict[str, Any], assumed: dict[str, Any], rate: float) -> list[Line]:
     """Telemetry and alerts.
 
-    A series of a metric is a row a minute; the host writes some lines for each invocation, and samples them.
+    A series of a metric is a row a minute. Of invocations that go well nothing is logged (host.json).
     """
     capping = found.first("Microsoft.OperationalInsights/workspaces")["properties"]["workspaceCapping"]
     most = int(capping["dailyQuotaGb"]) * HOURS / 24
     kept = assumed["seriesPerPartition"] * partitions(found, assumed) + assumed["seriesOfHousekeeping"]
-    idle = (kept + assumed["logLinesPerInvocation"]) * MINUTES
-    scoring = instances(assumed, rate)
-    lines = min(
-        scoring * assumed["sampledLinesPerSecondPerInstance"],
-        rate / assumed["eventsPerBatch"] * assumed["logLinesPerInvocation"],
-    )
-    busy = idle + scoring * assumed["seriesOfScoring"] * MINUTES + lines * SECONDS
+    idle = kept * MINUTES
+    busy = idle + instances(assumed, rate) * assumed["seriesOfScoring"] * MINUTES
 
     def logs(rows: float) -> float:
         amount = rows * assumed["kilobytesPerRow"] / GB

@@ -185,6 +185,14 @@ async def test_annotation_and_cardinality_agree(
     assert (trigger["cardinality"], annotation.annotation) == ("MANY", typing.List[func.EventHubEvent])  # noqa: UP006
 
 
+async def test_what_each_function_says_of_itself_is_logged(indexed: dict[str, Any]) -> None:
+    """The host's lines for each invocation are left out, and every function has a level for its own."""
+    levels = json.loads((ROOT / "host.json").read_text())["logging"]["logLevel"]
+    assert levels["Function"] == "Warning"
+    own = {name: level for name, level in levels.items() if name.endswith(".User")}
+    assert own == {f"Function.{name}.User": "Information" for name in indexed}
+
+
 def test_the_marker_file_holds_only_its_comment() -> None:
     """Python imports the package beside function_app.py, so code that ends up in the file would never run."""
     lines = (ROOT / "function_app.py").read_text().splitlines()
