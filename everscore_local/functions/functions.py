@@ -91,5 +91,8 @@ def _function(entry: dict[str, Any], settings: AppSettings) -> Function:
             )
     if len(triggers) != 1:
         raise ConfigurationError(f"Function {name} has {len(triggers)} triggers, expected one.")
-    retry = RetryPolicy.from_worker(entry["retry"]) if entry["retry"] else None
+    try:
+        retry = RetryPolicy.from_worker(entry["retry"]) if entry["retry"] else None
+    except ValueError as error:
+        raise ConfigurationError(f"The retry policy of function {name} {error}.") from error
     return Function(entry["id"], name, triggers[0], tuple(outputs), retry, disabled, tuple(raw))

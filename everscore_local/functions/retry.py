@@ -22,16 +22,24 @@ class RetryPolicy:
 
     @classmethod
     def from_worker(cls, options: dict[str, Any]) -> "RetryPolicy":
-        """Build the policy from the retry options of a function."""
+        """Build the policy from the retry options of a function.
+
+        Raises:
+            ValueError: the real host would not load a function with such a policy (Utility.cs,
+                ValidateRetryOptions); the text goes behind "The retry policy of function x".
+        """
+        count = options["max_retry_count"]
+        if count < ENDLESS:
+            raise ValueError(f"must have a max_retry_count of at least {ENDLESS}, found {count}")
         if options["strategy"] == "fixed_delay":
             delay = options["delay"] or 0.0
-            return cls("fixed_delay", options["max_retry_count"], delay, delay)
-        return cls(
-            "exponential_backoff",
-            options["max_retry_count"],
-            options["minimum"] or 0.0,
-            options["maximum"] or 0.0,
-        )
+            return cls("fixed_delay", count, delay, delay)
+        minimum, maximum = options["minimum"] or 0.0, options["maximum"] or 0.0
+        if minimum > maximum:
+            raise ValueError(
+                f"must not have a minimum ({minimum:g} s) greater than its maximum ({maximum:g} s)"
+            )
+        return cls("exponential_backoff", count, minimum, maximum)
 
     def allows(self, retry_count: int) -> bool:
         """Tell whether a failed try with this retry count (0 for the first) is followed by another."""

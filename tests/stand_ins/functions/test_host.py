@@ -110,14 +110,28 @@ def test_a_queue_output_wakes_the_queue_listener(new_host):
 
 def test_retry_options_built_with_protobufs_duration(new_host):
     """Retry options made of google.protobuf's Duration start the app just as well (azure-functions-python-worker#1823)."""
-    host = new_host(EVENTS_RETRY="exponential_backoff,-1,00:00:05", WITH_DURATION="1")
+    host = new_host(EVENTS_RETRY="exponential_backoff,-1,00:00:01", WITH_DURATION="1")
     listing = {f["name"]: f for f in json.loads(call(host.url("/admin/functions"))[2])}
     assert listing["events"]["retry"] == {
         "strategy": "exponential_backoff",
         "maxRetryCount": -1,
-        "minimumSeconds": 5.0,
+        "minimumSeconds": 1.0,
         "maximumSeconds": 1.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ("exponential_backoff,-1,00:00:05", "must not have a minimum (5 s) greater than its maximum (1 s)"),
+        ("fixed_delay,-2,00:00:05", "must have a max_retry_count of at least -1, found -2"),
+    ],
+)
+def test_a_retry_policy_that_the_real_host_refuses_is_named(new_host, policy, said):
+    """A function that would not be loaded in Azure ends the host here, with a sentence that names it."""
+    app = new_host().seen_file.parent / "app"
+    code, text = fails(app, EVENTS_RETRY=policy, **{f"AzureWebJobs.{name}.Disabled": "1" for name in NAMES})
+    assert (code, text) == (2, f"The retry policy of function events {said}.\n")
 
 
 def test_an_occupied_port_is_named(new_host, tmp_path):
