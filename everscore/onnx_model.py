@@ -196,7 +196,7 @@ def load_onnx_model(folder: Path, *, threads: int) -> OnnxModel:
         raise Transient(
             Stage.SCORE,
             "model missing",
-            f"There is no folder {folder}: deploy the model, or correct 'model'.",
+            f"There is no folder {folder}: deploy the model, or correct 'model' in stream.json.",
         )
     manifest = load_manifest(folder)
     path = folder / MODEL_FILE

@@ -229,7 +229,7 @@ def _key_value(value: object, field: str, what: str) -> str | int | float:
         raise Permanent(
             Stage.VALIDATE,
             f"{what} missing",
-            "the event has no such field; the producer must send it",
+            "the event has no such field: the producer must send it, or stream.json name another",
             field=field,
         )
     if value is None:

@@ -16,7 +16,6 @@ import msgspec
 
 from everscore_cli.errors import CliError
 
-FLIGHTS = Path("models/flights/events.jsonl.gz")
 CHUNK_LINES = 2_000
 _SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _STDIN = 0

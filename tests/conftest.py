@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from everscore_cli.flights import is_of_flights
 from everscore_local import processes
 from everscore_local.azurite import connection_string
 from everscore_local.endpoints import Ports
@@ -113,7 +114,7 @@ def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
     ) -> Stack:
         folder = tmp_path_factory.mktemp("stack")
         app = ROOT
-        if host or stream:
+        if host or stream or not is_of_flights(ROOT):
             from tests.support.app import copy_app
 
             app = copy_app(folder / "app", host=host, stream=stream)

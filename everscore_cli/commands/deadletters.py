@@ -92,9 +92,12 @@ def list_(
     if not letters:
         out.print("There are no dead letters of that kind.")
         return
-    table = Table("enqueued", "stage", "reason", "name")
+    table = Table()
+    table.add_column("name", no_wrap=True)  # in one piece, to be copied; it begins with the hour
+    table.add_column("stage")
+    table.add_column("reason")
     for letter in letters[-limit:]:
-        table.add_row(letter.enqueued_at[:19], letter.stage, escape(letter.reason), letter.name)
+        table.add_row(letter.name, letter.stage, escape(letter.reason))
     out.print(table)
     counts = Table("stage", "reason", "how many")
     for (each_stage, each_reason), count in reasons.most_common():

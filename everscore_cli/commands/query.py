@@ -65,7 +65,8 @@ def query(
 def documents_table(rows: Sequence[Any]) -> Table:
     """Scored events, one a row."""
     models = sorted({model for row in rows for model in row.get("scores", {})})
-    table = Table("time")
+    table = Table()
+    table.add_column("time", no_wrap=True, min_width=19)
     for name in ("id", "partition key"):
         table.add_column(name, overflow="fold")  # whole, to be copied
     for model in models:

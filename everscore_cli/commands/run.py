@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from everscore_cli import project, sources
+from everscore_cli import flights, project
 from everscore_cli.checks import check_app, check_node
 from everscore_cli.console import bars, err, out, print_json
 from everscore_cli.demo import report
@@ -41,14 +41,16 @@ def run(
     """Send real flights through the whole chain and account for each: its own stack, its own ports."""
     app = project.app_folder()
     check_node()
-    check_app(app)
     interrupts.end_like_ctrl_c()
     # Half of them at the most at the steady rate, so that a small run has a full-speed phase too.
     steady = min(int(rate * STEADY_SECONDS), events // 2)
-    plan = make_plan(str(app / sources.FLIGHTS), events, steady, key_rule(app, []))
     state = Path(tempfile.mkdtemp(prefix="everscore-run-"))
-    keep_state = True
+    keep_state = keep
     try:
+        source = str(app / flights.EVENTS)
+        app = _app(app, state)
+        plan = make_plan(source, events, steady, key_rule(app, []))
+        keep_state = True
         outcome = _run(app, state, plan, rate)
         keep_state = keep or not outcome.account.adds_up
     except KeyboardInterrupt:
@@ -66,6 +68,18 @@ def run(
         _next()
     if not outcome.account.adds_up:
         raise typer.Exit(1)
+
+
+def _app(app: Path, state: Path) -> Path:
+    found = flights.app_of_flights(app, state / "app")
+    if found != app:
+        err.print(
+            "[yellow]note[/] stream.json is about other events: the flights go through a copy of the app "
+            f"with {flights.STREAM}.",
+            soft_wrap=True,
+        )
+    check_app(found)
+    return found
 
 
 def _run(app: Path, state: Path, plan: Plan, rate: float) -> Outcome:

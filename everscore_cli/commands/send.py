@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from everscore.settings import parts_of
-from everscore_cli import project, sources
+from everscore.stream import load_stream
+from everscore_cli import flights, project, sources
 from everscore_cli.console import bars, err, out, print_json
 from everscore_cli.errors import CliError
 from everscore_cli.keys import KeyOf, key_rule
@@ -59,7 +59,9 @@ def send(
     """
     if file is None:
         app = project.app_folder()
-        file, count = str(app / sources.FLIGHTS), count or FLIGHTS_COUNT
+        if (model := load_stream(app / "stream.json").model) != flights.MODEL:
+            raise CliError(f"stream.json is about events for the model {model}: name a file of such events.")
+        file, count = str(app / flights.EVENTS), count or FLIGHTS_COUNT
     if dry_run:
         _try_out(file, partition_key or [], skip=skip, count=count, as_json=as_json)
         return
@@ -178,21 +180,11 @@ def _show_trial(trial: Trial) -> None:
         for name, score in (item.scores or {}).items():
             label = "" if score.label is None else f"{score.label}, "
             err.print(f"[bold]{escape(name)}[/] {escape(label)}{score.value:.6g}", soft_wrap=True)
-    err.print(f"{trial.scored:,} of {trial.events:,} events would be scored and stored.")
-    if not trial.refused:
-        return
-    table = Table("stage", "reason", "field", "how many", "first in line", "what is wrong there")
+    err.print(f"{trial.scored:,} of {trial.events:,} events would be scored and stored.", highlight=False)
     for each in trial.refused:
-        failure = each.failure
-        table.add_row(
-            str(failure.stage),
-            escape(failure.reason),
-            escape(failure.field or ""),
-            f"{each.count:,}",
-            f"{each.line:,}",
-            escape(failure.detail),
-        )
-    err.print("The others would not:", table)
+        many = "1 event would not be" if each.count == 1 else f"{each.count:,} events would not be"
+        where = f"line {each.line:,}" if each.count == 1 else f"first in line {each.line:,}"
+        err.print(f"[red]{many}[/], {where}: {escape(str(each.failure))}", soft_wrap=True, highlight=False)
 
 
 def _place(target: project.Target) -> str:

@@ -45,8 +45,8 @@ def model() -> Model:
 
 @cache
 def stream(unwrap: str) -> Stream:
-    """The project's stream with another rule of unwrapping."""
-    manifest = json.loads((ROOT / "stream.json").read_bytes())
+    """The flights' stream with another rule of unwrapping."""
+    manifest = json.loads((ROOT / "models" / "flights" / "stream.json").read_bytes())
     manifest.pop("$schema")
     return Stream(StreamManifest.model_validate({**manifest, "unwrap": unwrap}))
 

@@ -65,7 +65,8 @@ def copy_app(
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "function_app", folder / "function_app", ignore=ignore)
     shutil.copy(ROOT / "function_app.py", folder)
-    manifest = {**json.loads((ROOT / "stream.json").read_text()), **(stream or {})}
+    # Not the stream.json of the project, which its user replaces by that of events of their own.
+    manifest = {**json.loads((ROOT / "models" / "flights" / "stream.json").read_text()), **(stream or {})}
     manifest = {name: value for name, value in manifest.items() if value is not None}
     (folder / "stream.json").write_text(json.dumps(manifest))
     settings = json.loads((ROOT / "host.json").read_text())

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from everscore.settings import setting_names
-from everscore_cli.checks import misspelt
+from everscore_cli import flights
+from everscore_cli.checks import check_app, misspelt
 from everscore_cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -265,6 +266,22 @@ def test_misspelt_settings():
     }
     theirs = ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "AzureWebJobs.score_events.Disabled", "MY_TOKEN"]
     assert misspelt([*setting_names(), *theirs, "FUNCTIONS_WORKER_RUNTIME"]) == {}
+
+
+def test_flights_where_the_stream_is_another(app, refused, tmp_path):
+    """With a stream.json of other events the flights are not sent, and a run takes a copy of the app for them."""
+    shutil.copy(ROOT / flights.STREAM, app / flights.STREAM)
+    assert flights.app_of_flights(app, tmp_path / "copy") == app
+    manifest = {**json.loads((app / "stream.json").read_text()), "id": "/at", "model": "pumps"}
+    (app / "stream.json").write_text(json.dumps(manifest))
+    refused(["send"], "stream.json is about events for the model pumps", "name a file")
+    copy = flights.app_of_flights(app, tmp_path / "copy")
+    assert copy != app
+    stream, model = check_app(copy)
+    assert (stream.manifest.id, model.name) == ("/id", "flights")
+    assert (copy / "function_app" / "__init__.py").is_file()
+    (app / flights.STREAM).unlink()
+    refused(["run"], "models/flights is not there any more")
 
 
 def test_settings_that_are_no_json(app, refused):

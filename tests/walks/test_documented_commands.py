@@ -32,7 +32,7 @@ OWN_MODEL = "tests/models/test_documentation.py::test_your_own_model_in_ten_minu
 OWN_CSV = "tests/models/test_documentation.py::test_events_from_csv"
 CSV = (
     "python -c \"import pandas; pandas.read_csv('events.csv').to_json('events.jsonl', orient='records', "
-    'lines=True, double_precision=15)"'
+    'lines=True)"'
 )
 OPERATORS = "tests/walks/test_cli_operators.py::"
 RUN_BY = {
