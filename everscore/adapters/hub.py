@@ -30,6 +30,8 @@ from everscore.settings import Connection, parts_of
 GROUP = "$Default"
 _PAGE = 300
 _WAIT = 2.0
+# Seconds without an event, while the partition holds more, after which a reading is given up.
+_PATIENCE = 30.0
 # Each question to the hub opens a connection of its own, and a hub seldom gets more partitions.
 _IDS_SECONDS = 3600.0
 
@@ -117,7 +119,9 @@ class HubReader:
         if source.partition is None or source.sequence_number is None:
             return None
         if source.partition not in await self._partition_ids():
-            return None
+            self._ids_until = 0.0  # it may be new: what is said to be gone here is given up
+            if source.partition not in await self._partition_ids():
+                return None
         state = await self._state(source.partition)
         if state.is_empty or not state.first <= source.sequence_number <= state.last:
             return None
@@ -150,7 +154,7 @@ class HubReader:
             state: the partition's, where it is known already; asking takes about a second.
 
         Raises:
-            Failure: the hub cannot be read.
+            Failure: the hub cannot be read, or not to the end of the range.
         """
         state = state or await self._state(partition)
         last = state.last if last is None else min(last, state.last)
@@ -176,13 +180,22 @@ class HubReader:
                 prefetch=_PAGE,
             )
         )
+        patience = time.monotonic() + _PATIENCE
         try:
             while True:
                 page = await _next(pages, task)
                 if isinstance(page, BaseException):
                     raise self._failure(page) from page
-                if not page:  # nothing came within the wait: the range has a gap at its end
-                    return
+                if not page:
+                    # The hub is late, for its newest event is beyond the range or in it; or all has expired.
+                    state = await self._state(partition)
+                    if state.is_empty or state.first > last:
+                        return
+                    if time.monotonic() >= patience:
+                        late = TimeoutError(f"no event came for {_PATIENCE:g} seconds, and {last} is there")
+                        raise self._failure(late)
+                    continue
+                patience = time.monotonic() + _PATIENCE
                 events = [self._event(partition, each) for each in page]
                 inside = [each for each in events if (each.source.sequence_number or 0) <= last]
                 if inside:

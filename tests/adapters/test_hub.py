@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from azure.eventhub import EventData, EventHubProducerClient
 
+from everscore.adapters import hub
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.hub import HubReader
 from everscore.envelope import Source
@@ -84,6 +85,46 @@ async def test_what_the_hub_does_not_hold_is_none(reader: HubReader) -> None:
     assert await reader.fetch(Source(partition="0", sequence_number=EVENTS)) is None
     older = Source(partition="0", sequence_number=0, enqueued_at="2001-01-01T00:00:00.000Z")
     assert await reader.fetch(older) is None
+
+
+async def test_a_hub_that_is_late_holds_its_events_still(
+    reader: HubReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK tells of an idle wait as of a page without events: what comes after it is read all the same."""
+    receive = reader._client.receive_batch
+
+    async def late(take, **options):
+        await take(None, [])
+        await receive(take, **options)
+
+    monkeypatch.setattr(reader._client, "receive_batch", late)
+    found = await reader.fetch(Source(partition="0", sequence_number=3))
+    assert found is not None
+    assert found.body == b"event 3"
+    pages = [page async for page in reader.read("0", 0)]
+    assert sum(map(len, pages)) == EVENTS
+
+
+async def test_a_hub_that_gives_nothing_says_nothing_of_its_events(
+    reader: HubReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where events do not come though the partition holds them, that is a failure: none is held to have expired."""
+
+    async def silent(take, **_options):
+        await take(None, [])
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(reader._client, "receive_batch", silent)
+    monkeypatch.setattr(hub, "_PATIENCE", 0.0)
+    with pytest.raises(Transient, match="hub not read"):
+        await reader.fetch(Source(partition="0", sequence_number=3))
+
+
+async def test_a_partition_that_was_added_is_asked_for(reader: HubReader) -> None:
+    """Only a partition that the hub itself does not know is not there."""
+    await reader.partitions()
+    reader._ids = ["7"]
+    assert await reader.fetch(Source(partition="0", sequence_number=3)) is not None
 
 
 async def test_the_hub_is_asked_no_more_than_needed(reader: HubReader) -> None:
