@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from everscore.envelope import Item
 from everscore.events import Decoder, Event, decompress, load_hook, parse_json
 from everscore.failures import Failure, Permanent, SettingError, Stage, Unexpected
-from tests.fakes import body_of, item_of, payload_of, stream_of
+from everscore.scoring import Scores
+from tests.fakes import body_of, item_of, payload_of, source_of, stream_of
 
 
 def decode(*bodies: bytes, hook=None, limit: int = 100_000, **stream) -> list[Event]:
@@ -367,3 +368,17 @@ def test_own_code_that_breaks_on_import_is_a_sentence(tmp_path, monkeypatch) -> 
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SettingError, match="ZeroDivisionError"):
         load_hook("broken_decoder_for_tests:f")
+
+
+def test_records_inherit_no_identity_from_the_item_that_brings_them() -> None:
+    """A claim check that is gone comes back from the hub as the whole body: under one id all but one would vanish."""
+    item = Item(
+        body=b"[" + body_of(1) + b"," + body_of(2) + b"]",
+        source=source_of(7),
+        id="id-9",
+        pk="p",
+        time="t",
+        scores={"toy": Scores("1", "0" * 64, None, 0.5, {})},
+    )
+    events = Decoder(stream_of(unwrap="array"), decompressed_limit=1_000).decode([item])
+    assert [(event.item.id, event.item.scores) for event in events] == [("id-1", None), ("id-2", None)]

@@ -171,3 +171,9 @@ def test_the_order_is_by_time_then_enqueued_then_place() -> None:
     ]
     assert ascending == sorted(ascending)
     assert len(set(ascending)) == len(ascending)
+
+
+def test_an_id_of_exactly_the_limit_is_readable() -> None:
+    """900 bytes are an id as they are, 901 a hash: whoever reads by id has to know which."""
+    assert identity.encode_id("a" * 900) == "a" * 900
+    assert identity.encode_id("a" * 901) == "~h" + hashlib.sha256(b"a" * 901).hexdigest()

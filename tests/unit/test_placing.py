@@ -278,3 +278,12 @@ async def test_dead_letters_hold_what_was_made_of_an_event() -> None:
     [letter] = world.blobs.letters
     assert letter.item == item
     assert decode_item(b"{}") == Item()
+
+
+async def test_a_dead_letter_points_nowhere() -> None:
+    """Its body is inline, so that it outlives the claim check that the body once lay in."""
+    world = World()
+    item = Item(body=b"x", blob="items/x.json", dead_letter=True, source=source_of(1))
+    assert await world.placing.dead_letter([item]) == []
+    [letter] = world.blobs.letters
+    assert (letter.item.body, letter.item.blob, letter.item.dead_letter) == (b"x", None, False)

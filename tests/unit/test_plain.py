@@ -109,3 +109,20 @@ def test_depth_is_bounded(levels) -> None:
         return
     with pytest.raises(Permanent, match="nesting too deep"):
         plain.clean(payload)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (2**53, 2**53),
+        (-(2**53), -(2**53)),
+        (2**53 + 1, "9007199254740993"),
+        (-(2**53) - 1, "-9007199254740993"),
+        (10**30, "1" + "0" * 30),
+    ],
+)
+def test_every_integer_beyond_a_doubles_becomes_a_text(value, stored) -> None:
+    """The largest that a double counts up to stays a number; from the next on digits would be lost."""
+    cleaned, text_numbers = plain.clean({"a": [value]})
+    assert cleaned == {"a": [stored]}
+    assert text_numbers == ([] if value == stored else ["/a/0"])

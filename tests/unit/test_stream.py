@@ -168,3 +168,12 @@ def test_without_a_time_the_enqueued_time_counts() -> None:
     known = identify(payload, source=Source(enqueued_at="2026-11-25T10:00:00.123Z"), time=None)
     assert known.time == "2026-11-25T10:00:00.123000Z"
     assert identify(payload, time=None).time < known.time
+
+
+def test_a_large_integer_in_a_key_is_a_number_still() -> None:
+    """That the payload holds it as a text, lest digits be lost, is no reason to take it for the text's event."""
+    payload = {"id": "9007199254740993", "pk": "9007199254740993", "time": "2026-11-25T10:00:00Z"}
+    found = stream_of().identify(payload, Source(), None, b"", ["/id", "/pk"])
+    assert (found.id, found.pk) == ("~n9007199254740993", "~n9007199254740993")
+    as_text = stream_of().identify(payload, Source(), None, b"")
+    assert (as_text.id, as_text.pk) == ("9007199254740993", "9007199254740993")

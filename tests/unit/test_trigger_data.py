@@ -164,3 +164,12 @@ def test_the_exception_of_the_try_before_is_read() -> None:
     retry = SimpleNamespace(retry_count=7, max_retry_count=-1, rpc_exception=error)
     state = retry_state_of(SimpleNamespace(retry_context=retry))  # type: ignore[arg-type]
     assert "NoPlaceAnswersError" in state.previous
+
+
+@pytest.mark.parametrize(("number", "expected"), [(5, 5), (None, 7), (True, 7), ("5", 7)])
+def test_a_sequence_number_is_taken_from_where_it_is_one(number, expected) -> None:
+    """The batch's metadata count first, then the event's own; what is no whole number is none."""
+    metadata = {"SystemPropertiesArray": [{"SequenceNumber": number}]}
+    event = SimpleNamespace(metadata=metadata, sequence_number=7, get_body=lambda: b"{}")
+    [item] = items_of([event], "events", None)  # type: ignore[list-item]
+    assert item.source.sequence_number == expected

@@ -69,3 +69,10 @@ def test_any_bytes_are_split_or_refused(body, wrapped) -> None:
 def test_bytes_that_are_no_utf8_harm_their_record_alone() -> None:
     """A record that is no UTF-8 is handed on, so that it fails by itself."""
     assert split(b'["\xff", 1]', wrapped=False) == [b'"\xff"', b"1"]
+
+
+@pytest.mark.parametrize("between", [b"1", b"NaN"], ids=["read fast", "read slowly"])
+def test_of_records_that_stand_twice_the_last_count(between) -> None:
+    """As for every other member that a JSON text holds twice, and by both ways of reading alike."""
+    body = b'{"records":[{"n":1}],"x":' + between + b',"records":[{"n":2},{"n":3}]}'
+    assert split(body, wrapped=True) == [b'{"n":2}', b'{"n":3}']
