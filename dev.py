@@ -186,7 +186,7 @@ def main(arguments: Sequence[str]) -> int:
     if target is None:
         raise Stop(f"There is no target {name!r}; there are: {', '.join(TARGETS)}.")
     if target.files:
-        set_up(target.files, target.node)
+        set_up(target.files, target.node, target.files == DEVELOPING)
     if target.action is None:
         everscore(name, *rest)
     return target.action(rest)

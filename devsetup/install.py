@@ -129,10 +129,14 @@ def install_python(files: Sequence[str], lock: int) -> None:
     write_stamp(VENV_STAMP, {**stamp, "pyproject.toml": project})
 
 
-def install_node(node: str, lock: int) -> None:
-    """Brings `node_modules` to what package-lock.json pins, with the npm that belongs to `node`."""
+def install_node(node: str, lock: int, developing: bool) -> None:
+    """Brings `node_modules` to what package-lock.json pins, with the npm that belongs to `node`.
+
+    What only tests need is left out where nobody develops, and stays where it is already.
+    """
     wanted = digest("package.json", "package-lock.json")
-    if (read_stamp(NODE_STAMP) or {}).get("package-lock.json") == wanted:
+    stamp = read_stamp(NODE_STAMP) or {}
+    if stamp.get("package-lock.json") == wanted and ("developing" in stamp or not developing):
         return
     with open(os.path.join(ROOT, "package-lock.json"), encoding="utf-8") as file:
         total = len(json.load(file)["packages"])
@@ -146,8 +150,9 @@ def install_node(node: str, lock: int) -> None:
     beside = os.path.join(node, "npm")
     npm = beside if os.path.exists(beside) else "npm"
     # No package of ours needs its install script (protobufjs's only warns about versions).
-    step("Node packages", [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], share, lock)
-    write_stamp(NODE_STAMP, {"package-lock.json": wanted})
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", *([] if developing else ["--omit=dev"])]
+    step("Node packages", [npm, "ci", *options], share, lock)
+    write_stamp(NODE_STAMP, {"package-lock.json": wanted, **({"developing": "yes"} if developing else {})})
 
 
 @contextlib.contextmanager
@@ -165,8 +170,11 @@ def only_one() -> Iterator[int]:
         yield file.fileno()
 
 
-def set_up(files: Sequence[str], with_node: bool) -> None:
-    """Installs what is not there yet, and puts Node first on the PATH of what is started from here."""
+def set_up(files: Sequence[str], with_node: bool, developing: bool) -> None:
+    """Installs what is not there yet, for running alone or for developing too.
+
+    Node comes first on the PATH of what is started from here.
+    """
     with only_one() as lock:
         if with_node:
             node = find_node()
@@ -174,4 +182,4 @@ def set_up(files: Sequence[str], with_node: bool) -> None:
                 os.environ["PATH"] = node + os.pathsep + os.environ.get("PATH", os.defpath)
         install_python(files, lock)
         if with_node:
-            install_node(node, lock)
+            install_node(node, lock, developing)

@@ -228,7 +228,10 @@ class Project:
             """,
         )
         script(self.bin / "node", "echo v20.1.0\n")
-        script(self.bin / "npm", f'echo "npm $1" >> {self.calls}; rm -rf node_modules; mkdir node_modules\n')
+        script(
+            self.bin / "npm",
+            f'echo "npm $1 $5" | sed "s/ *$//" >> {self.calls}; rm -rf node_modules; mkdir node_modules\n',
+        )
 
     def environment(self) -> dict[str, str]:
         return {
@@ -262,13 +265,14 @@ def project(tmp_path: Path) -> Project:
 
 RUNNING = "pip -r requirements.txt -r requirements-local.txt"
 DEVELOPING = f"{RUNNING} -r requirements-dev.txt -r models/requirements.txt"
+NODE_RUNNING, NODE_DEVELOPING = "npm ci --omit=dev", "npm ci"
 
 
 def test_the_first_time_everything_is_installed_and_the_program_gets_its_arguments(project: Project):
     """The first `run` installs what running needs, hands its arguments on and the exit code back."""
     done = project.dev("run", "--rate", "5 0")
     assert (done.returncode, done.stdout) == (7, "everscore run --rate 5 0\n")
-    assert project.done() == ["venv", RUNNING, "project", "npm ci"]
+    assert project.done() == ["venv", RUNNING, "project", NODE_RUNNING]
 
 
 def test_the_second_time_nothing_is_installed(project: Project):
@@ -284,7 +288,7 @@ def test_developing_adds_to_what_running_needs(project: Project):
     project.dev("run")
     project.done()
     assert project.dev("setup").returncode == 0
-    assert project.done() == [DEVELOPING, "project"]
+    assert project.done() == [DEVELOPING, "project", NODE_DEVELOPING]
     project.dev("run")
     assert project.done() == []
 
@@ -294,7 +298,7 @@ def test_developing_adds_to_what_running_needs(project: Project):
     [
         ("requirements-local.txt", [RUNNING, "project"]),
         ("pyproject.toml", ["project"]),
-        ("package-lock.json", ["npm ci"]),
+        ("package-lock.json", [NODE_RUNNING]),
         ("requirements-dev.txt", []),
     ],
 )
@@ -319,7 +323,7 @@ def test_a_failed_installation_is_shown_and_made_anew(project: Project):
     project.broken.unlink()
     project.done()
     assert project.dev("run").returncode == 7
-    assert project.done() == ["venv", RUNNING, "project", "npm ci"]
+    assert project.done() == ["venv", RUNNING, "project", NODE_RUNNING]
 
 
 def test_a_moved_folder_gets_a_new_environment(project: Project):
@@ -391,7 +395,7 @@ def test_after_a_kill_in_mid_installation_all_is_made_anew(project: Project):
             assert project.done() == []
         with following:
             assert following.wait(60) == 7
-    assert project.done() == ["venv", RUNNING, "project", "npm ci"]
+    assert project.done() == ["venv", RUNNING, "project", NODE_RUNNING]
 
 
 def test_an_unknown_target_is_one_sentence(project: Project):
