@@ -28,6 +28,9 @@ SERVICES = ("eventhubs", "cosmos", "azurite")
 HOST = "functions"
 PARTS = (*SERVICES, HOST)
 
+# As in Azure (infra/modules/cosmos.bicep): sorting by anything else fails there, so it fails here too.
+INDEXED = ("/pk/?", "/time/?", "/scores/*")
+
 # The host ends what it has begun before it stops; the services then write their state.
 HOST_STOP_SECONDS = 40.0
 SERVICE_STOP_SECONDS = 20.0
@@ -266,7 +269,14 @@ class Stack:
                 return ["--port", str(ports["eventhubs"]), "--hub", hub, *data]
             case "cosmos":
                 listen = ["--port", str(ports["cosmos"]), "--control-port", str(ports["cosmos_control"])]
-                return [*listen, "--database", names.database, "--container", names.container, *data]
+                container = ["--database", names.database, "--container", names.container]
+                return [
+                    *listen,
+                    *container,
+                    *(f"--index={path}" for path in INDEXED),
+                    "--default-ttl=-1",
+                    *data,
+                ]
             case "azurite":
                 return ["--blob-port", str(ports["blob"]), "--queue-port", str(ports["queue"]), *data]
             case _:

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -39,6 +40,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--container", help="container to create in it")
     parser.add_argument("--partition-key", default="/pk", help="its partition key path (default /pk)")
     parser.add_argument(
+        "--index",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a path that is indexed, like /time/?, and no other then is; may be given again (default: all)",
+    )
+    parser.add_argument(
+        "--default-ttl",
+        type=int,
+        help="seconds that an item lives; -1: for ever unless it says otherwise (default: none expires)",
+    )
+    parser.add_argument(
         "--rus", type=float, help="RU/s granted to each container; without it there is no limit"
     )
     parser.add_argument("--key", default=EMULATOR_KEY, help="account key (default: the emulator's)")
@@ -50,6 +63,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.container and not options.database:
         parser.error("--container needs --database")
+    if options.default_ttl is not None and (options.default_ttl < -1 or options.default_ttl == 0):
+        parser.error("--default-ttl must be -1 or above 0")
+    if not all(path.startswith("/") and path.endswith(("/?", "/*")) for path in options.index):
+        parser.error("--index must be a path that ends in /? or /*, like /time/?")
     if options.rus is not None and options.rus <= 0:
         parser.error("--rus must be above 0")
     return options
@@ -74,14 +91,21 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def ensure(service: Service, database: str | None, container: str | None, partition_key: str) -> None:
+def ensure(service: Service, options: argparse.Namespace) -> None:
     """Create the database and the container where they are missing.
 
     Raises:
         UserError: Where the container exists with another partition key, or a name is not allowed.
     """
+    database, container, partition_key = options.database, options.container, options.partition_key
     if database is None:
         return
+    wanted: dict[str, Any] = {}
+    if options.index:
+        paths = {"includedPaths": options.index, "excludedPaths": ["/*"]}
+        wanted["indexingPolicy"] = {name: [{"path": path} for path in given] for name, given in paths.items()}
+    if options.default_ttl is not None:
+        wanted["defaultTtl"] = options.default_ttl
     try:
         if database not in service.store.databases:
             service.metadata.create_database({"id": database})
@@ -90,16 +114,18 @@ def ensure(service: Service, database: str | None, container: str | None, partit
         known = service.store.databases[database].containers.get(container)
         if known is None:
             key = {"paths": [partition_key], "kind": "Hash", "version": 2}
-            service.metadata.create_container(database, {"id": container, "partitionKey": key})
+            service.metadata.create_container(database, {"id": container, "partitionKey": key, **wanted})
+            return
+        paths = known.definition["partitionKey"]["paths"]
+        if paths == [partition_key]:
+            service.metadata.change_container(database, container, wanted)
             return
     except ServiceError as error:
         raise UserError(f"Cannot create {database}/{container}: {error.message}") from error
-    paths = known.definition["partitionKey"]["paths"]
-    if paths != [partition_key]:
-        raise UserError(
-            f"The container {container} exists with the partition key {', '.join(paths)}, not"
-            f" {partition_key}; empty the data folder or give that key."
-        )
+    raise UserError(
+        f"The container {container} exists with the partition key {', '.join(paths)}, not"
+        f" {partition_key}; empty the data folder or give that key."
+    )
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -124,7 +150,7 @@ async def serve(options: argparse.Namespace) -> None:
         journal.load(store)
         await engine.start()
         service = Service(store, journal, engine)
-        ensure(service, options.database, options.container, options.partition_key)
+        ensure(service, options)
         gateway = Gateway(service, signatures, Throttle(options.rus), Faults())
         control = Control(gateway, engine)
         for listener, handler in zip(listeners, (gateway.handle, control.handle), strict=True):

@@ -73,7 +73,7 @@ function evaluate({ c, pk, query, parameters }) {
   const everything = pk === null;
   return sql.evaluate(query, {
     parameters,
-    compositeIndexes: (container.definition.indexingPolicy || {}).compositeIndexes || [],
+    indexingPolicy: container.definition.indexingPolicy,
     count: everything ? container.count : partition ? partition.size : 0,
     documents: () => {
       if (!everything) return partition ? partition.values() : [];

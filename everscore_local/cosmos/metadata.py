@@ -110,6 +110,19 @@ class Metadata:
         self._set_container(owner.definition["_rid"], definition)
         return definition
 
+    def change_container(self, database: str, name: str, changes: dict[str, Any]) -> None:
+        """Change parts of a container's definition, where they differ.
+
+        Raises:
+            ServiceError: 400 or 404.
+        """
+        old = self._store.container(database, name).definition
+        new = {**old, **changes}
+        if "indexingPolicy" in changes:
+            new["indexingPolicy"] = {**old["indexingPolicy"], **changes["indexingPolicy"]}
+        if new != old:
+            self._replace_container(database, name, new)
+
     def _replace_container(self, database: str, name: str, body: Any) -> dict[str, Any]:
         container = self._store.container(database, name)
         old = container.definition

@@ -138,7 +138,7 @@ class Service:
 
         This is not journaled: after a restart they are as expired as before.
         """
-        if container.default_ttl is None:
+        if not container.can_expire:
             return
         now = time.time()
         expired = [

@@ -51,6 +51,37 @@ function nameOf({ property, alias }, position) {
   return property.computed ? String(property.property.value) : property.property.name;
 }
 
+// The property paths that a query sorts by; of joins and expressions nothing is known.
+function sortedPaths({ from, orderBy }) {
+  if (!orderBy || !from || from.joins.length) return [];
+  const paths = [];
+  for (let { expression: node } of orderBy.expressions) {
+    const names = [];
+    while (node.type === "scalar_member_expression") {
+      names.unshift(node.computed ? String(node.property.value) : node.property.name);
+      node = node.object;
+    }
+    if (node.type === "identifier" && names.length) paths.push(names);
+  }
+  return paths;
+}
+
+// How closely a path of an indexing policy, such as /a/?, /"a b"/[]/? or /*, names a property; 0 where it does not.
+function closeness(path, names) {
+  const parts = path.split("/").slice(1).map(part => part.replace(/^"(.*)"$/, "$1"));
+  const end = parts.pop();
+  if (end === "?" ? parts.length !== names.length : parts.length > names.length) return 0;
+  if (parts.some((part, i) => part !== names[i] && !(part === "[]" && /^\d+$/.test(names[i])))) return 0;
+  return 2 * parts.length + (end === "?" ? 2 : 1);
+}
+
+// `id` and `_ts` are indexed whatever the policy says.
+function isIndexed(names, { includedPaths, excludedPaths }) {
+  if (names.length === 1 && (names[0] === "id" || names[0] === "_ts")) return true;
+  const best = paths => Math.max(0, ...(paths || []).map(({ path }) => closeness(path, names)));
+  return best(includedPaths) > best(excludedPaths);
+}
+
 // `load` is a require() that finds the npm server's own dependencies.
 exports.makeSql = load => {
   const { default: parse, SyntaxError: QuerySyntaxError } = load("@zeit/cosmosdb-query");
@@ -105,6 +136,7 @@ exports.makeSql = load => {
       });
     if (keys) plan.groups = planGroups(text, keys);
     else plan.query = parse(text);
+    plan.sortedPaths = plan.query ? sortedPaths(plan.query.ast.body) : [];
     plan.countsAll = !keys && /^SELECT\s+VALUE\s+COUNT\s*\(\s*1\s*\)\s+FROM\s+\w+$/i.test(text);
     return plan;
   }
@@ -145,9 +177,12 @@ exports.makeSql = load => {
   }
 
   // Returns the whole result. `documents` is called only where they are needed; `count` is how many there are.
-  function evaluate(sql, { parameters, compositeIndexes, documents, count }) {
+  function evaluate(sql, { parameters, indexingPolicy, documents, count }) {
     const plan = planOf(sql);
-    const options = { parameters, udf: {}, compositeIndexes };
+    if (!plan.sortedPaths.every(names => isIndexed(names, indexingPolicy))) {
+      throw new BadQuery("The index path corresponding to the specified order-by item is excluded.");
+    }
+    const options = { parameters, udf: {}, compositeIndexes: indexingPolicy.compositeIndexes || [] };
     let result;
     if (plan.countsAll) result = [count];
     else if (plan.groups) result = group(plan.groups, rowsOf(documents()), options);

@@ -68,6 +68,8 @@ class Container:
     gone: dict[tuple[str, str], int] = field(default_factory=dict)
     count: int = 0
     lsn: int = 0
+    # Whether an item with a ttl of its own was ever here.
+    has_own_ttl: bool = False
 
     def __post_init__(self) -> None:
         self.rid: str = self.definition["_rid"]
@@ -92,6 +94,8 @@ class Container:
         partition = self.partitions.setdefault(key, {})
         if item_id not in partition:
             self.count += 1
+        if stored.ttl is not None:
+            self.has_own_ttl = True
         partition[item_id] = stored
 
     def remove(self, key: str, item_id: str) -> Stored | None:
@@ -112,6 +116,11 @@ class Container:
             return False
         ttl = self.default_ttl if stored.ttl is None else stored.ttl
         return ttl > 0 and stored.ts + ttl <= now
+
+    @property
+    def can_expire(self) -> bool:
+        """Tell whether any item may have a time to live."""
+        return self.default_ttl is not None and (self.default_ttl > 0 or self.has_own_ttl)
 
     def items(self) -> Iterator[tuple[str, str, Stored]]:
         """Yield (partition key, id, item)."""
@@ -257,6 +266,7 @@ class Store:
                 old.count,
                 old.lsn,
             )
+            container.has_own_ttl = old.has_own_ttl
         database.containers[container.id] = container
         self.by_rid[container.rid] = container
         return container

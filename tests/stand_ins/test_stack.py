@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from everscore_local.azurite import main as azurite_main
 from everscore_local.endpoints import Names, Ports
 from everscore_local.processes import Running, StackError
 from everscore_local.provision import provision_storage
-from everscore_local.stack import SERVICES, Stack, StackOptions
+from everscore_local.stack import INDEXED, SERVICES, Stack, StackOptions
 from everscore_local.state import locked, read_state
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,14 @@ def state(tmp_path):
     yield folder
     if (stack := Stack.find(folder)) is not None:
         stack.stop()
+
+
+def test_the_container_is_indexed_as_in_azure():
+    """The paths that the local container indexes are those of the template, so that the same queries sort."""
+    template = (ROOT / "infra" / "modules" / "cosmos.bicep").read_text()
+    (included,) = re.findall(r"includedPaths: \[(.*)\]", template)
+    assert re.findall(r"path: '([^']+)'", included) == list(INDEXED)
+    assert "excludedPaths: [{ path: '/*' }]" in template
 
 
 def foreground(state: Path) -> subprocess.Popen[str]:

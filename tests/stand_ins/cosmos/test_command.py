@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from azure.cosmos.aio import CosmosClient
 
 from everscore_local.cosmos.__main__ import parse_arguments, serve
 from everscore_local.cosmos.errors import UserError
+
+from .conftest import KEY
 
 PORTS = ("--port", "0", "--control-port", "0")
 
@@ -58,9 +61,19 @@ async def test_wrong_folders_keys_and_names_are_said(tmp_path):
     assert "a/b" in await refusal(*PORTS, "--data", tmp_path / "b", "--database", "a/b")
 
 
-@pytest.mark.parametrize("options", [("--container", "c"), ("--rus", "0"), ("--rus", "many")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--container", "c"),
+        ("--rus", "0"),
+        ("--rus", "many"),
+        ("--index", "/time"),
+        ("--index", "time/?"),
+        ("--default-ttl", "0"),
+    ],
+)
 def test_options_that_do_not_go_together(options, capsys):
-    """A container without a database and a rate that is none end with the usage and exit code 2."""
+    """A container without a database, a rate, a path and a time that are none end with the usage and exit code 2."""
     with pytest.raises(SystemExit) as caught:
         parse_arguments([*PORTS, "--data", "x", *options])
     assert caught.value.code == 2
@@ -83,3 +96,23 @@ async def test_a_data_folder_serves_one_stand_in_and_its_container_one_key(start
     with (stand_in.data / "journal.jsonl").open("ab") as journal:
         journal.write(b"nonsense\n")
     assert "damaged" in await refusal(*options)
+
+
+async def test_index_and_time_to_live_are_those_of_the_last_start(start):
+    """A container made by an earlier version or with other options gets the present ones; its items stay."""
+    first = start()
+    async with CosmosClient(first.url, KEY) as client:
+        events = client.get_database_client("everscore").get_container_client("events")
+        await events.create_item({"id": "a", "pk": "p", "ttl": 1})
+        await events.create_item({"id": "b", "pk": "p"})
+        assert "defaultTtl" not in await events.read()
+    assert first.stop() == 0
+    second = start("--index", "/time/?", "--default-ttl", "-1", data=first.data)
+    async with CosmosClient(second.url, KEY) as client:
+        events = client.get_database_client("everscore").get_container_client("events")
+        definition = await events.read()
+        assert definition["defaultTtl"] == -1
+        assert definition["indexingPolicy"]["includedPaths"] == [{"path": "/time/?"}]
+        assert definition["indexingPolicy"]["excludedPaths"] == [{"path": "/*"}]
+        while [row async for row in events.query_items("SELECT VALUE c.id FROM c")] != ["b"]:
+            pass

@@ -224,3 +224,23 @@ def test_a_query_over_all_partitions_has_to_be_asked_for(stand_in):
     status, _, body = stand_in.http("POST", "/dbs/everscore/colls/events/docs", query, headers)
     assert status == 400
     assert "enablecrosspartition" in json.loads(body)["message"]
+
+
+async def test_sorting_by_what_is_not_indexed_is_refused(start):
+    """ORDER BY on a path that the indexing policy excludes is 400 as in the service; what it includes, id and _ts sort."""
+    running = start("--index", "/pk/?", "--index", "/scores/*")
+    async with CosmosClient(running.url, KEY) as client:
+        container = client.get_database_client("everscore").get_container_client("events")
+        for n in (2, 1):
+            await container.create_item(
+                {"id": str(n), "pk": "a", "scores": {"m": {"value": n}}, "event": {"x": n}}
+            )
+        for path in ("c.scores.m['value']", "c['scores']['m']['value']", "c.id", "c._ts", "c.pk"):
+            assert len(await rows(container, f"SELECT * FROM c ORDER BY {path}")) == 2
+        assert await rows(
+            container, "SELECT VALUE c.id FROM c WHERE c.event.x = 2 ORDER BY c.scores.m['value']"
+        ) == ["2"]
+        for path in ("c.event.x", "c.event", "c.pk.deeper"):
+            with pytest.raises(CosmosHttpResponseError, match="order-by item is excluded") as caught:
+                await rows(container, f"SELECT * FROM c ORDER BY {path}", partition_key="a")
+            assert caught.value.status_code == 400
