@@ -8,6 +8,7 @@ import hashlib
 import json
 import sys
 import types
+import zlib
 
 import pytest
 from hypothesis import example, given, settings
@@ -382,3 +383,26 @@ def test_records_inherit_no_identity_from_the_item_that_brings_them() -> None:
     )
     events = Decoder(stream_of(unwrap="array"), decompressed_limit=1_000).decode([item])
     assert [(event.item.id, event.item.scores) for event in events] == [("id-1", None), ("id-2", None)]
+
+
+def test_many_small_gzip_members_cost_what_their_bytes_do(monkeypatch) -> None:
+    """However many members a body has, zlib gets each byte of it a few times at most, not once a member."""
+    given_bytes = 0
+
+    class Counted:
+        def __init__(self, wbits: int) -> None:
+            self._real = decompressobj(wbits=wbits)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._real, name)
+
+        def decompress(self, piece: bytes, limit: int) -> bytes:
+            nonlocal given_bytes
+            given_bytes += len(piece)
+            return self._real.decompress(piece, limit)
+
+    decompressobj = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", Counted)
+    body = gzip.compress(b"") * 5_000 + gzip.compress(b"end")
+    assert decompress(body, 1_000) == b"end"
+    assert given_bytes < 30 * len(body)
