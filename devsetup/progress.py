@@ -13,6 +13,9 @@ from typing import Callable, Sequence
 from devsetup import ROOT
 from devsetup.stop import Stop
 
+# A step that was interrupted is made anew whatever it leaves behind, so it need not end in order.
+STOP_SECONDS = 3.0
+
 
 class Progress:
     """One line for a step that takes a while: a bar on a terminal, elsewhere a line when it is done."""
@@ -75,7 +78,11 @@ def step(title: str, command: Sequence[str], share: Callable[[str], float], lock
                     code = child.wait(timeout=0.3 if progress.live else None)
         except BaseException:
             child.terminate()
-            child.wait()
+            try:
+                child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:  # npm goes on until it is done
+                child.kill()
+                child.wait()
             progress.end("interrupted")
             raise
         progress.end("failed" if code else "done")

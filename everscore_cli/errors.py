@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from everscore.failures import EverscoreError, Failure
+from everscore.failures import EverscoreError, Failure, Transient
 from everscore_local.processes import StackError
 
 
@@ -16,10 +16,20 @@ def sentence(error: BaseException) -> str | None:
         from everscore_cli.clients.explain import SIGN_IN  # noqa: PLC0415 - imports SDKs, which is slow
 
         return SIGN_IN
+    cause = error.__cause__
+    if isinstance(error, Transient) and cause is not None and _is_of_sdk(cause):
+        from everscore_cli.clients.explain import explain  # noqa: PLC0415 - imports SDKs, which is slow
+
+        # The pipeline would try again; a person has to be told what helps.
+        return explain(cause) or str(error)
     if isinstance(error, CliError | EverscoreError | StackError):
         return str(error)
-    if type(error).__module__.startswith("azure."):
+    if _is_of_sdk(error):
         from everscore_cli.clients.explain import explain  # noqa: PLC0415 - imports SDKs, which is slow
 
         return explain(error)
     return None
+
+
+def _is_of_sdk(error: BaseException) -> bool:
+    return type(error).__module__.startswith("azure.")

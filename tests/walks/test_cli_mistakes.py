@@ -19,6 +19,7 @@ from everscore.settings import setting_names
 from everscore_cli import flights
 from everscore_cli.checks import check_app, misspelt
 from everscore_cli.main import main
+from everscore_local import azurite
 
 ROOT = Path(__file__).resolve().parents[2]
 HUB = (
@@ -64,7 +65,7 @@ def refused(capsys):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nonsense", ["EVENTHUB", "sb://"]),
+        ("nonsense", ["EVENTHUB", "Key=value"]),
         ("Endpoint=sb://example.servicebus.windows.net/", ["EVENTHUB", "SharedAccessKey"]),
         (HUB.format(port=9092), ["EVENTHUB", "9092", "5672"]),
         ("Endpoint=sb://example.net;UseDevelopmentEmulator=true;", ["EVENTHUB", "example.net"]),
@@ -96,6 +97,17 @@ def test_a_hub_that_cannot_be_reached(app, refused, monkeypatch):
     events = app / "events.jsonl"
     events.write_text('{"id": 1}\n')
     refused(["send", str(events)], "cannot be reached", "everscore up")
+    refused(["replay", "--dry-run"], "cannot be reached", "everscore up")
+    refused(["partition", "skip", "0", "--to", "1", "--yes"], "cannot be reached", "everscore up")
+
+
+def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch):
+    """Where no Azurite answers the user of dead letters is told what to start."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("STORAGE", azurite.connection_string(port, port))
+    refused(["deadletters", "list"], "cannot be reached", "everscore up")
 
 
 @pytest.mark.parametrize(
