@@ -21,6 +21,10 @@ KEY = "SAS_KEY_VALUE"
 """Name and value of the key that Microsoft's emulator has too: nothing secret."""
 
 
+_LAST_WORDS_SECONDS = 1.0
+"""How long a client may take to read what is on its way when the server stops."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a server is made of.
@@ -92,7 +96,12 @@ class Server:
         for connection in list(self._connections):
             connection.shut(stopping)
         if self._server is not None:
-            await self._server.wait_closed()
+            try:
+                async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                    await self._server.wait_closed()
+            except TimeoutError:  # somebody does not read what it has asked for
+                self._server.abort_clients()
+                await self._server.wait_closed()
         self._release()
 
     def _connect(self, container: str) -> Connection:
