@@ -69,8 +69,10 @@ def local_values(path: Path) -> dict[str, str]:
     except ValueError as error:
         raise CliError(f"{path} is not JSON: {error}.") from error
     values = content.get("Values", {}) if isinstance(content, dict) else None
-    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise CliError(f'{path} has no "Values" object whose values are all texts.')
+    if not isinstance(values, dict):
+        raise CliError(f'{path} has no object "Values", which the settings stand in.')
+    if others := [name for name, value in values.items() if not isinstance(value, str)]:
+        raise CliError(f'{path}: a setting is a text, as in "5"; {", ".join(others)} is none.')
     return values
 
 

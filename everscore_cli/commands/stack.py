@@ -120,13 +120,13 @@ def _check(stack: Stack) -> None:
     """Look at what the host will load, and at its settings, before it is started."""
     app = stack.state.app
     own = stack.settings() if stack.state.own_ports else {}
-    check_settings(app, {**project.local_variables(app), **own})
     for name, meant in misspelt(project.local_values(app / project.SETTINGS)).items():
         err.print(
             f"[yellow]note[/] {escape(name)} in {project.SETTINGS} is no setting of the app: "
             f"is {meant} meant?",
             soft_wrap=True,
         )
+    check_settings(app, {**project.local_variables(app), **own})
     check_app(app)
 
 

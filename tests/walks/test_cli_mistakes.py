@@ -301,6 +301,10 @@ def test_settings_that_are_no_json(app, refused):
     (app / "local.settings.json").write_text("{")
     refused(["status"], "local.settings.json is not JSON")
     assert (app / "local.settings.json").read_text() == "{"
+    (app / "local.settings.json").write_text('{"Values": []}')
+    refused(["status"], 'has no object "Values"')
+    (app / "local.settings.json").write_text('{"Values": {"BRAKE_HOURS": 5, "COSMOS_DATABASE": "x"}}')
+    refused(["status"], 'a setting is a text, as in "5"; BRAKE_HOURS is none')
 
 
 def test_commands_that_need_a_running_stack(app, refused):
