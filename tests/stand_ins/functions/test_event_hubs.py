@@ -236,14 +236,16 @@ def test_a_prefetch_below_the_batch_fills_it_all_the_same(new_hub, new_host):
     hub = new_hub()
     options = min_batch("00:05:00")
     options["extensions"]["eventHubs"]["prefetchCount"] = 0
+    hub.send(b"0")
     host = new_host(hub=hub, host_json=options)
-    hub.send(b"0", b"1", b"2", b"3")
-    host.wait(lambda: hub.checkpoints() == {"0": 3}, "the checkpoint")
-    options["extensions"]["eventHubs"]["prefetchCount"] = 2
+    host.wait(lambda: hub.checkpoints() == {"0": 0}, "the checkpoint of the first")
+    hub.send(b"1", b"2", b"3", b"4")
+    host.wait(lambda: hub.checkpoints() == {"0": 4}, "the checkpoint of four more")
     assert host.stop() == 0
+    options["extensions"]["eventHubs"]["prefetchCount"] = 2
     second = new_host(hub=hub, host_json=options)
-    hub.send(b"4", b"5", b"6", b"7")
-    second.wait(lambda: hub.checkpoints() == {"0": 7}, "the second checkpoint")
+    hub.send(b"5", b"6", b"7", b"8")
+    second.wait(lambda: hub.checkpoints() == {"0": 8}, "the checkpoint of the last four")
 
 
 def test_single_events_run_one_after_the_other(new_hub, new_host):

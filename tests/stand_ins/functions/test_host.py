@@ -175,17 +175,19 @@ def test_missing_settings_are_named(new_host, tmp_path):
     code, text = fails(app, HUB="h", GROUP="g", QUEUE="queue", SCHEDULE="* * * * *")
     assert code == 2
     assert "The setting EVENTHUB is missing or empty" in text
-    code, text = fails(
-        app,
-        HUB="h",
-        GROUP="g",
-        QUEUE="queue",
-        SCHEDULE="* * * * *",
-        EVENTHUB="nonsense",
-        AzureWebJobsStorage="x",
-    )
+    given = {"HUB": "h", "GROUP": "g", "QUEUE": "queue", "SCHEDULE": "* * * * *"}
+    storage = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+    code, text = fails(app, EVENTHUB="nonsense", **given, **storage)
+    assert code == 2
+    assert "The connection string of the event hub of function events is wrong" in text
+    code, text = fails(app, EVENTHUB="Endpoint=sb://h/;SharedAccessKeyName=n;SharedAccessKey=k", **given)
     assert code == 2
     assert (
-        "connection string of the event hub of function events is wrong" in text
-        or "AzureWebJobsStorage" in text
+        "The setting AzureWebJobsStorage is missing or empty: the eventHubTrigger of function events" in text
+    )
+    code, text = fails(app, EVENTHUB="nonsense", AzureWebJobsStorage="x", **given)
+    assert code == 2
+    assert (
+        "The setting AzureWebJobsStorage, used by the eventHubTrigger of function events, is no storage"
+        in text
     )
