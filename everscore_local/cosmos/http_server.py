@@ -29,6 +29,7 @@ async def start_server(listener: socket.socket, handler: Handler) -> web.ServerR
         max_field_size=_MAX_LINE_BYTES,
         access_log=None,
         keepalive_timeout=300,
+        auto_decompress=False,  # no SDK compresses; what only claims to be is then no JSON, 400
     )
     runner = web.ServerRunner(server)
     await runner.setup()
