@@ -24,6 +24,8 @@ def sentence(error: BaseException) -> str | None:
         return explain(cause) or str(error)
     if isinstance(error, CliError | EverscoreError | StackError):
         return str(error)
+    if isinstance(error, OSError) and error.filename is not None:  # no right to write there, say
+        return f"{error.filename} cannot be used: {(error.strerror or str(error)).lower()}."
     if _is_of_sdk(error):
         from everscore_cli.clients.explain import explain  # noqa: PLC0415 - imports SDKs, which is slow
 

@@ -154,4 +154,5 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:].rstrip(".")
+    first = text[:1] if text[:2].isupper() else text[:1].lower()  # "JSON" stays as it is
+    return first + text[1:].rstrip(".")

@@ -118,6 +118,7 @@ def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch):
         ("empty.jsonl", b"", ["empty.jsonl is empty"]),
         ("blank.jsonl", b"\n  \n", ["blank.jsonl is empty"]),
         ("wrong.jsonl", b'{"id": 1}\n\n{"id": 2\n', ["wrong.jsonl, line 3 is not JSON"]),
+        ("words.jsonl", b"hello\n", ["words.jsonl, line 1 is not JSON: JSON is malformed"]),
         ("latin.jsonl", '{"id": "é"}'.encode("latin-1"), ["latin.jsonl, line 1 is not JSON"]),
         (
             "cut.jsonl.gz",
@@ -233,6 +234,13 @@ def test_occupied_port(app, refused):
         except OSError:
             pass  # a stack runs on this machine: the port is occupied all the same
         refused(["up"], "5672 (eventhubs)", "in use by another program", "--free-ports")
+
+
+def test_a_state_folder_that_cannot_be_made(app, refused, monkeypatch):
+    """Where the state folder cannot be made the user is told its name and why."""
+    (app / "file").write_text("")
+    monkeypatch.setenv("EVERSCORE_STATE", str(app / "file" / "state"))
+    refused(["up", "--free-ports"], "cannot be used: not a directory", str(app / "file"))
 
 
 def test_missing_node(app, refused, monkeypatch, tmp_path):
