@@ -5,12 +5,15 @@ Names are case-insensitive, as on the real host.
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError
+
+_log = logging.getLogger("Host")
 
 LOCAL_SETTINGS = "local.settings.json"
 _PLACEHOLDER = re.compile(r"%([^%]+)%")
@@ -23,6 +26,7 @@ class AppSettings(Mapping[str, str]):
 
     def __init__(self, values: Mapping[str, str], environment: Mapping[str, str]) -> None:
         self._merged = {**values, **environment}
+        self._told: set[str] = set()
         taken = {name.casefold() for name in environment}
         self._by_folded = {name.casefold(): value for name, value in environment.items()}
         for name, value in values.items():
@@ -92,9 +96,16 @@ class AppSettings(Mapping[str, str]):
         Raises:
             ConfigurationError: there is none, or only one by identity, which has no local meaning.
         """
-        for candidate in (f"AzureWebJobs{name}", name):
-            if value := self.get(candidate):
-                return value
+        prefixed, plain = self.get(f"AzureWebJobs{name}"), self.get(name)
+        if prefixed and plain and prefixed != plain and name not in self._told:
+            self._told.add(name)
+            _log.warning(
+                "%s uses the setting AzureWebJobs%s (names ignore case) and not %s, which differs: "
+                "so it is in Azure too",
+                *(used_by, name, name),
+            )
+        if value := prefixed or plain:
+            return value
         prefix = f"{name}__".casefold()
         found = next((key for key in self._merged if key.casefold().startswith(prefix)), None)
         if found is not None:

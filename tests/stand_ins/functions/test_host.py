@@ -108,6 +108,19 @@ def test_a_queue_output_wakes_the_queue_listener(new_host):
     assert bytes.fromhex(note["body"]) == b"\x00relayed"
 
 
+def test_a_connection_that_means_another_setting_is_told(new_host, azurite):
+    """The connection STORAGE is AzureWebJobsStorage where both are set, as in Azure: said where the two differ."""
+    same = new_host(enable=("messages",))
+    assert "which differs" not in same.log()
+    other = new_host(
+        enable=("messages",), STORAGE=f"{azurite.connection_string}QueueEndpoint=http://127.0.0.1:1/x;"
+    )
+    said = "the queueTrigger of function messages uses the setting AzureWebJobsSTORAGE (names ignore case) and not"
+    assert f"{said} STORAGE, which differs" in other.log()
+    assert call(other.url("/api/relay"), "POST", b"there")[0] == 200
+    assert bytes.fromhex(other.wait_seen(1, "messages")[0]["body"]) == b"there"
+
+
 def test_retry_options_built_with_protobufs_duration(new_host):
     """Retry options made of google.protobuf's Duration start the app just as well (azure-functions-python-worker#1823)."""
     host = new_host(EVENTS_RETRY="exponential_backoff,-1,00:00:01", WITH_DURATION="1")
