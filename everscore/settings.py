@@ -83,10 +83,14 @@ class Settings(BaseSettings):
     storage_queue_uri: str | None = Field(None, validation_alias="STORAGE__queueServiceUri")
     storage_client_id: str | None = Field(None, validation_alias="STORAGE__clientId")
 
-    # The host's own storage, of which the app reads the checkpoints, for metrics alone.
+    # The host's own storage. The app reads the checkpoints there, for metrics alone; the host reads the retry
+    # queue there (see _check_one_queue).
     webjobs_storage: SecretStr | None = Field(None, validation_alias="AzureWebJobsStorage")
     webjobs_storage_account: str | None = Field(None, validation_alias="AzureWebJobsStorage__accountName")
     webjobs_storage_blob_uri: str | None = Field(None, validation_alias="AzureWebJobsStorage__blobServiceUri")
+    webjobs_storage_queue_uri: str | None = Field(
+        None, validation_alias="AzureWebJobsStorage__queueServiceUri"
+    )
     webjobs_storage_client_id: str | None = Field(None, validation_alias="AzureWebJobsStorage__clientId")
 
     # Where metrics go. A wrong one is logged, and keeps no event from being scored.
@@ -192,7 +196,13 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("cosmos_endpoint", "storage_blob_uri", "storage_queue_uri", "webjobs_storage_blob_uri")
+    @field_validator(
+        "cosmos_endpoint",
+        "storage_blob_uri",
+        "storage_queue_uri",
+        "webjobs_storage_blob_uri",
+        "webjobs_storage_queue_uri",
+    )
     @classmethod
     def _check_endpoint(cls, value: str | None) -> str | None:
         if value is not None:
@@ -235,6 +245,29 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"BATCH_DEADLINE_SECONDS is {self.batch_deadline_seconds:g}; expected less than "
                 f"TIME_BUDGET_SECONDS, which is {self.time_budget_seconds:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_one_queue(self) -> Settings:
+        """The retry queue's messages go where its trigger looks for them.
+
+        For a connection X the Functions host looks for the setting AzureWebJobsX first, and its settings know
+        no case: the trigger's connection STORAGE is AzureWebJobsStorage wherever that is set. Source:
+        GetWebJobsConnectionStringSection in azure-webjobs-sdk, IConfigurationExtensions.cs.
+        """
+        own = _queues(self.storage, self.storage_account, self.storage_queue_uri)
+        host = _queues(self.webjobs_storage, self.webjobs_storage_account, self.webjobs_storage_queue_uri)
+        if own and not host and self.webjobs_storage_blob_uri:
+            raise ValueError(
+                "AzureWebJobsStorage__queueServiceUri is not set; expected the address of the retry queue, "
+                f"{_shown(own)}: the Functions host reads its trigger's connection STORAGE from there"
+            )
+        if own and host and own != host:
+            raise ValueError(
+                f"AzureWebJobsStorage leads to the queues of {_shown(host)}, STORAGE to those of "
+                f"{_shown(own)}; expected one account: the Functions host reads the connection STORAGE of "
+                "the retry queue's trigger from AzureWebJobsStorage, and would take up no message"
             )
         return self
 
@@ -322,6 +355,16 @@ def _spelt_out(secret: SecretStr | None) -> SecretStr | None:
             f"QueueEndpoint=http://127.0.0.1:10001/{AZURITE_ACCOUNT};"
         )
     return secret
+
+
+def _queues(secret: SecretStr | None, account: str | None, uri: str | None) -> str:
+    """Address of the queues that a connection leads to; empty where it leads to none."""
+    spelt_out = _spelt_out(secret)
+    parts = parts_of(spelt_out.get_secret_value()) if spelt_out else {}
+    suffix = parts.get("endpointsuffix", "core.windows.net")
+    account = parts.get("accountname") or account
+    found = parts.get("queueendpoint") or uri or (account and f"https://{account}.queue.{suffix}") or ""
+    return found.lower().rstrip("/")
 
 
 def _connection(

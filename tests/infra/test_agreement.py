@@ -72,9 +72,9 @@ def test_every_other_setting_keeps_its_default():
     addresses = {"EVENTHUB__fullyQualifiedNamespace", "COSMOS__accountEndpoint"}
     addresses |= {"STORAGE__blobServiceUri", "STORAGE__queueServiceUri"}
     identities = {"EVENTHUB__clientId", "COSMOS__clientId", "STORAGE__clientId"}
-    metrics = {"AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__clientId"}
-    metrics |= {"APPLICATIONINSIGHTS_CONNECTION_STRING"}
-    assert set_here == required | addresses | identities | metrics | {"RETRY_GIVE_UP_DAYS"}
+    host = {f"AzureWebJobsStorage__{each}" for each in ("blobServiceUri", "queueServiceUri", "clientId")}
+    metrics = {"APPLICATIONINSIGHTS_CONNECTION_STRING"}
+    assert set_here == required | addresses | identities | host | metrics | {"RETRY_GIVE_UP_DAYS"}
 
 
 def test_a_changed_setting_arrives():

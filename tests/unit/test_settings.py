@@ -192,6 +192,7 @@ def test_no_message_shows_a_secret(name, data) -> None:
         "STORAGE__queueServiceUri",
         "AzureWebJobsStorage__accountName",
         "AzureWebJobsStorage__blobServiceUri",
+        "AzureWebJobsStorage__queueServiceUri",
     ],
 )
 @pytest.mark.parametrize("text", [EVENTHUB, COSMOS, STORAGE, f"https://acc/?sig={SECRET}", SECRET * 5])
@@ -255,8 +256,50 @@ def test_emulators_on_this_machine_may_be_plain() -> None:
                 "COSMOS__accountEndpoint": f"http://{host}:8081",
                 "STORAGE__blobServiceUri": f"http://{host}:10000/devstoreaccount1",
                 "AzureWebJobsStorage__blobServiceUri": f"http://{host}:10000/devstoreaccount1",
+                "AzureWebJobsStorage__queueServiceUri": f"http://{host}:2/a",
             }
         )
+
+
+ONE = "https://one.queue.core.windows.net"
+OTHER = "AccountName=other;AccountKey=secret"
+BY_IDENTITY = {name: value for name, value in GOOD.items() if name != "STORAGE"}
+
+
+@pytest.mark.parametrize(
+    ("own", "host"),
+    [
+        ({"STORAGE": "UseDevelopmentStorage=true"}, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}),
+        ({"STORAGE": "AccountName=one;AccountKey=k"}, {"AzureWebJobsStorage": "AccountKey=k;AccountName=one"}),
+        ({"STORAGE__accountName": "one"}, {"AzureWebJobsStorage__queueServiceUri": ONE + "/"}),
+        ({"STORAGE__blobServiceUri": "https://b/", "STORAGE__queueServiceUri": ONE}, {"AzureWebJobsStorage__accountName": "one"}),
+        ({"STORAGE": f"AccountName=x;AccountKey=k;QueueEndpoint={ONE};BlobEndpoint=https://b"}, {}),
+        ({}, {"AzureWebJobsStorage": OTHER}),
+    ],
+)  # fmt: skip
+def test_two_names_of_one_account_are_one_queue(own, host) -> None:
+    """However they are written; and where one of the two is not set there is nothing to compare."""
+    load_settings(BY_IDENTITY | own | host)
+
+
+@pytest.mark.parametrize(
+    ("own", "host", "found"),
+    [
+        ({"STORAGE__accountName": "one"}, {"AzureWebJobsStorage": OTHER}, "https://other.queue.core.windows.net"),
+        ({"STORAGE": OTHER}, {"AzureWebJobsStorage__accountName": "one"}, ONE),
+        ({"STORAGE": OTHER}, {"AzureWebJobsStorage": OTHER + ";EndpointSuffix=core.chinacloudapi.cn"}, "other.queue.core.chinacloudapi.cn"),
+        ({"STORAGE": OTHER}, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}, "http://127.0.0.1:10001/devstoreaccount1"),
+        ({"STORAGE__accountName": "one"}, {"AzureWebJobsStorage__blobServiceUri": "https://one.blob.core.windows.net"}, f"AzureWebJobsStorage__queueServiceUri is not set; expected the address of the retry queue, {ONE}"),
+    ],
+)  # fmt: skip
+def test_the_retry_queue_is_where_its_trigger_listens(own, host, found) -> None:
+    """The host reads the connection STORAGE from AzureWebJobsStorage: a queue in another account is refused."""
+    with pytest.raises(SettingError) as caught:
+        load_settings(BY_IDENTITY | own | host)
+    said = str(caught.value)
+    assert found in said
+    assert "AzureWebJobsStorage" in said
+    assert "secret" not in said
 
 
 def test_every_setting_has_one_name() -> None:
