@@ -89,6 +89,16 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzuriteProcess
         processes.end(processes.marked(mark), 20)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def app_of_flights(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where stream.json is of somebody's own events, the app that tests run in this process is one of flights."""
+    if not is_of_flights(ROOT):
+        from function_app import composition
+        from tests.support.app import copy_app
+
+        composition.ROOT = copy_app(tmp_path_factory.mktemp("flights") / "app")
+
+
 @pytest.fixture
 def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
     """Starts stacks of a test's own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,16 +58,16 @@ def send(
 
     With --dry-run exits 1 if some of them would not be stored.
     """
+    target = None if dry_run else project.target()
+    app = project.app_folder()
     if file is None:
-        app = project.app_folder()
         if (model := load_stream(app / "stream.json").model) != flights.MODEL:
             raise CliError(f"stream.json is about events for the model {model}: name a file of such events.")
         file, count = str(app / flights.EVENTS), count or FLIGHTS_COUNT
-    if dry_run:
-        _try_out(file, partition_key or [], skip=skip, count=count, as_json=as_json)
+    if target is None:
+        _try_out(app, file, partition_key or [], skip=skip, count=count, as_json=as_json)
         return
-    target = project.target()
-    key_of = key_rule(target.app, partition_key or [])
+    key_of = key_rule(app, partition_key or [])
     interrupts.end_like_ctrl_c()
     sent, seconds = asyncio.run(_send(target, file, key_of, count=count, skip=skip, rate=rate))
     speed = sent / seconds if seconds else 0.0
@@ -128,8 +129,9 @@ async def _outgoing(file: str, count: int | None, skip: int, key_of: KeyOf) -> A
         err.print("[yellow]note[/] --skip left nothing to send.")
 
 
-def _try_out(file: str, partition_key: list[str], *, skip: int, count: int | None, as_json: bool) -> None:
-    app = project.app_folder()
+def _try_out(
+    app: Path, file: str, partition_key: list[str], *, skip: int, count: int | None, as_json: bool
+) -> None:
     key_of = key_rule(app, partition_key)
     trial: Trial | None = None
     shown: dict[str, object] = {}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pathspec
 import pytest
 
+from everscore.stream import load_stream
 from everscore_local.stack import SERVICES
 from tests.support.services import ROOT, part
 
@@ -102,4 +103,6 @@ def test_the_package_runs_by_itself(tmp_path: Path, start_stack, capsys: pytest.
             check=False,
         )
     assert smoke.returncode == 0, smoke.stderr
-    assert smoke.stderr == "51 events came through; the app is well.\n"
+    sample = ROOT / "models" / load_stream(ROOT / "stream.json").model / "sample.jsonl"
+    count = len(sample.read_text(encoding="utf-8").splitlines())
+    assert smoke.stderr == f"{count} events came through; the app is well.\n"

@@ -70,7 +70,7 @@ def test_the_app_loads_without_settings_network_or_model(tmp_path: Path, without
     assert [name for name in loaded for each in heavy if name == each or name.startswith(each + ".")] == []
 
 
-def test_scoring_loads_neither_onnx_nor_protobuf(services: Services) -> None:
+def test_scoring_loads_neither_onnx_nor_protobuf(tmp_path: Path, services: Services) -> None:
     """What the app needs to score and store an event brings in onnxruntime, but nothing of the converter (R38)."""
     script = """
 import asyncio, json, sys
@@ -90,7 +90,7 @@ asyncio.run(main())
 print(json.dumps(sorted(sys.modules)))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(ROOT), bodies(1)[0].decode()],
+        [sys.executable, "-c", script, str(copy_app(tmp_path / "app")), bodies(1)[0].decode()],
         env={**plain_environment(), **services.settings()},
         check=True,
         capture_output=True,

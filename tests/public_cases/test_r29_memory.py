@@ -12,9 +12,10 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
-from tests.support.app import plain_environment
+from tests.support.app import copy_app, plain_environment
 from tests.support.read_back import dead_letters, documents, queued
 from tests.support.services import ROOT, Services
 
@@ -55,10 +56,10 @@ asyncio.run(main())
 """
 
 
-def run(services: Services, how: str) -> subprocess.CompletedProcess[str]:
+def run(app: Path, services: Services, how: str) -> subprocess.CompletedProcess[str]:
     """The script with the app's settings."""
     return subprocess.run(
-        [sys.executable, "-c", _SCRIPT, str(ROOT), how],
+        [sys.executable, "-c", _SCRIPT, str(app), how],
         cwd=ROOT,
         env={**plain_environment(), **services.settings()},
         capture_output=True,
@@ -67,13 +68,16 @@ def run(services: Services, how: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_killed_in_mid_stream_it_stays_within_its_memory_and_repeats_nothing(services: Services) -> None:
+def test_killed_in_mid_stream_it_stays_within_its_memory_and_repeats_nothing(
+    tmp_path: Path, services: Services
+) -> None:
     """After a SIGKILL (137) the same events come again: none is stored twice, and memory stays within what is stated."""
-    killed = run(services, "killed")
+    app = copy_app(tmp_path / "app")
+    killed = run(app, services, "killed")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     before = {each["id"]: each["_etag"] for each in documents(services)}
     assert len(before) == 500
-    again = run(services, "whole")
+    again = run(app, services, "whole")
     assert again.returncode == 0, again.stderr
     found: dict[str, Any] = json.loads(again.stdout)
     assert (found["stored"], found["superseded"]) == (500, 500)
