@@ -106,7 +106,8 @@ def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch):
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    monkeypatch.setenv("STORAGE", azurite.connection_string(port, port))
+    for name in ("STORAGE", "AzureWebJobsStorage"):
+        monkeypatch.setenv(name, azurite.connection_string(port, port))
     refused(["deadletters", "list"], "cannot be reached", "everscore up")
 
 
