@@ -25,7 +25,7 @@ async def versions(run: Run) -> None:
     await run.start_host()
     oracle = Oracle(run.app)
     run.know(oracle)
-    share = run.events // 7
+    share = -(-run.events // 42) * 6  # in pairs, and in threes
     # First of all in partition 0, so that dead letters stand where those of the new hub will stand.
     bad = _bad_first(run, "a hub made anew")
     await run.send(bad)
