@@ -9,9 +9,11 @@ from typing import Annotated
 
 import onnxruntime
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from everscore.checked_json import HIDDEN_STEP
 from everscore.failures import EverscoreError
 from everscore.manifest import MANIFEST_FILE, manifest_schema
 from everscore_models.check import check
@@ -104,4 +106,10 @@ def main() -> None:
         app(prog_name="python -m everscore_models")
     except EverscoreError as error:
         typer.echo(str(error), err=True)
+        sys.exit(1)
+    except ValidationError as error:  # of an Input or Default in somebody's train.py
+        for each in error.errors(include_url=False):
+            field = ".".join(str(step) for step in each["loc"] if not str(step).startswith(HIDDEN_STEP))
+            message = str(each["msg"]).removeprefix("Value error, ")
+            typer.echo(f"{TRAIN_FILE}, {error.title}: {field + ': ' if field else ''}{message}.", err=True)
         sys.exit(1)

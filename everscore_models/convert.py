@@ -89,6 +89,8 @@ def convert(
         )
     except Exception as error:
         raise ExportError(blame(pipeline, error)) from error
+    if kind is Kind.REGRESSOR:
+        _refuse_several_numbers(pipeline, model)
     model.ir_version = TARGET_IR
     # The converter keeps them in a set, so that their order, and the file's hash, would differ between runs.
     opsets = sorted(model.opset_import, key=lambda each: each.domain)
@@ -106,6 +108,16 @@ def convert(
         tensors={name: names for name, names in zip(made, taken, strict=True) if names != [name]},
         outputs=_outputs(kind, pipeline, [each.name for each in model.graph.output], labels, positive),
     )
+
+
+def _refuse_several_numbers(pipeline: Any, model: ModelProto) -> None:
+    dimensions = model.graph.output[0].type.tensor_type.shape.dim
+    if len(dimensions) == 2 and dimensions[1].dim_value > 1:
+        last = pipeline.steps[-1][1] if isinstance(pipeline, Pipeline) else pipeline
+        raise ExportError(
+            f"The last step ({type(last).__name__}) predicts {dimensions[1].dim_value} numbers at once: "
+            "export one model for each."
+        )
 
 
 def _inputs(

@@ -61,7 +61,7 @@ def load_training(folder: Path) -> Callable[[], Trained]:
     """The function ``train() -> Trained`` of the model's ``train.py``.
 
     Raises:
-        ExportError: there is no such file or function.
+        ExportError: there is no such file or function, or, when it is called, it returns something else.
     """
     path = folder / TRAIN_FILE
     if not path.is_file():
@@ -76,5 +76,13 @@ def load_training(folder: Path) -> Callable[[], Trained]:
     train = getattr(module, "train", None)
     if not callable(train):
         raise ExportError(f"{path} has no function 'train' that returns everscore_models.Trained.")
-    checked: Callable[[], Trained] = train
+
+    def checked() -> Trained:
+        made = train()
+        if not isinstance(made, Trained):
+            raise ExportError(
+                f"'train' of {path} returned {type(made).__name__}: it must return everscore_models.Trained."
+            )
+        return made
+
     return checked

@@ -230,6 +230,8 @@ def test_the_page_is_right_about_time_stamps() -> None:
         (["train", "none"], "There is no folder"),
         (["train", "empty"], "a model's folder holds a train.py with a function 'train'"),
         (["train", "hollow"], "has no function 'train'"),
+        (["train", "pointer"], "train.py, Input: pointer: the JSON Pointer 'rpm' must start with '/'"),
+        (["train", "five"], "returned int: it must return everscore_models.Trained"),
         (["check", "empty"], "manifest.json: cannot be read"),
     ],
 )
@@ -244,6 +246,12 @@ def test_mistakes_are_one_sentence(
     (tmp_path / "empty").mkdir()
     (tmp_path / "hollow").mkdir()
     (tmp_path / "hollow" / "train.py").write_text("x = 1\n")
+    (tmp_path / "pointer").mkdir()
+    (tmp_path / "pointer" / "train.py").write_text(
+        "from everscore_models import Input\nInput(name='rpm', pointer='rpm', type='integer')\n"
+    )
+    (tmp_path / "five").mkdir()
+    (tmp_path / "five" / "train.py").write_text("def train():\n    return 5\n")
     monkeypatch.setattr("sys.argv", ["everscore_models", *arguments, "--models", str(tmp_path)])
     with pytest.raises(SystemExit) as caught:
         main()

@@ -262,6 +262,10 @@ def test_what_cannot_be_exported_is_refused_with_the_remedy(folder: Path) -> Non
     assert "several outputs" in refusal(
         trained(prepared(MultiOutputClassifier(LogisticRegression())), two), folder
     )
+    numbers = np.column_stack([target(), target()])
+    assert "(Ridge) predicts 2 numbers at once: export one model for each" in refusal(
+        trained(prepared(Ridge()), numbers), folder
+    )
     assert "KMeans" in refusal(trained(prepared(KMeans(2, n_init=1))), folder)
     assert "Shy" in refusal(trained(prepared(Shy())), folder)
 
