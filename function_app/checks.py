@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 from everscore import times
 from everscore.failures import Configuration, Stage
 from everscore.health import Report, examine
 from everscore.status import decode_status
-from function_app.composition import Runtime
+from function_app.composition import ROOT, Runtime
+from function_app.host_file import check_time_budget
 
 
 async def check_all(runtime: Runtime) -> Report:
     """Ask everything that the app depends on."""
 
     async def settings() -> str:
+        check_time_budget(runtime.settings.time_budget_seconds, ROOT / "host.json", os.environ)
         return f"valid; dates of events are read the {'short' if runtime.fast_dates else 'long'} way"
 
     async def cosmos() -> str:

@@ -1,0 +1,55 @@
+"""What host.json says, as far as the app's settings must agree with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from everscore.failures import SettingError
+
+# The host takes any value of host.json from a setting of this prefix instead.
+_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
+_ENDLESS = "-1"
+# .NET writes days before a dot: 1.02:00:00.
+_DAYS = re.compile(r"^(\d+)\.(?=\d+:)")
+_timespan = TypeAdapter(timedelta)
+
+
+def function_timeout(host_json: Path, environment: Mapping[str, str]) -> timedelta | None:
+    """The time after which the host ends an invocation, and its worker with it.
+
+    Returns:
+        None where host.json sets none: then it depends on the plan, or there is none.
+
+    Raises:
+        SettingError: it is no duration such as 00:10:00.
+    """
+    text = environment.get(_OVERRIDE) or json.loads(host_json.read_text("utf-8")).get("functionTimeout")
+    if text is None or text == _ENDLESS:
+        return None
+    try:
+        return _timespan.validate_python(_DAYS.sub(r"\1d,", str(text)))
+    except ValidationError:
+        raise SettingError(
+            f"functionTimeout in host.json is {text!r}; expected hours, minutes and seconds: 00:10:00."
+        ) from None
+
+
+def check_time_budget(seconds: float, host_json: Path, environment: Mapping[str, str]) -> None:
+    """Whether the app ends its invocations before the host does.
+
+    Raises:
+        SettingError: TIME_BUDGET_SECONDS is not less than functionTimeout: the host would end the worker
+            while it holds a batch, and count that as a crash.
+    """
+    timeout = function_timeout(host_json, environment)
+    if timeout is not None and seconds >= timeout.total_seconds():
+        raise SettingError(
+            f"TIME_BUDGET_SECONDS is {seconds:g}; expected less than functionTimeout in host.json, which is "
+            f"{timeout.total_seconds():g} seconds."
+        )

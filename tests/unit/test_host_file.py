@@ -1,0 +1,52 @@
+"""What the app's settings and host.json must agree on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from everscore.failures import SettingError
+from everscore.settings import Settings
+from function_app.host_file import check_time_budget, function_timeout
+
+ROOT = Path(__file__).resolve().parents[2]
+OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
+
+
+def host_json(folder: Path, text: str) -> Path:
+    """A host.json with this content."""
+    path = folder / "host.json"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "environment", "expected"),
+    [
+        ('{"functionTimeout": "00:10:00"}', {}, timedelta(minutes=10)),
+        ('{"functionTimeout": "1.02:00:00"}', {}, timedelta(days=1, hours=2)),
+        ('{"functionTimeout": "00:10:00"}', {OVERRIDE: "00:05:00"}, timedelta(minutes=5)),
+        ('{"functionTimeout": "-1"}', {}, None),
+        ("{}", {}, None),
+    ],
+)
+def test_the_time_out_is_read_as_the_host_reads_it(tmp_path, content, environment, expected) -> None:
+    """From host.json or the setting in its place; endless or left out is None."""
+    assert function_timeout(host_json(tmp_path, content), environment) == expected
+
+
+def test_a_budget_that_the_host_cuts_off_is_named(tmp_path) -> None:
+    """Both values are in the sentence; one that is no duration is named too."""
+    path = host_json(tmp_path, '{"functionTimeout": "00:05:00"}')
+    check_time_budget(299, path, {})
+    with pytest.raises(SettingError, match=r"TIME_BUDGET_SECONDS is 540; expected less than .* 300 seconds"):
+        check_time_budget(540, path, {})
+    with pytest.raises(SettingError, match=r"functionTimeout in host.json is 'soon'; expected hours"):
+        check_time_budget(540, path, {OVERRIDE: "soon"})
+
+
+def test_the_default_budget_fits_this_projects_host_json() -> None:
+    """The app as it is shipped ends its invocations itself."""
+    check_time_budget(Settings.model_fields["time_budget_seconds"].default, ROOT / "host.json", {})
