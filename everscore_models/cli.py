@@ -19,7 +19,7 @@ from everscore.manifest import MANIFEST_FILE, manifest_schema
 from everscore_models.check import check
 from everscore_models.errors import ExportError
 from everscore_models.export import SAMPLE_FILE, export
-from everscore_models.trained import TRAIN_FILE, load_training
+from everscore_models.trained import TRAIN_FILE, Trained, load_training
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA_PATH = ROOT / "everscore" / "schemas" / "model.schema.json"
@@ -53,7 +53,13 @@ def train_command(
         def advance(stage: str) -> None:
             progress.update(task, advance=1, description=f"{name}: {stage}")
 
-        manifest = export(load_training(folder)(), folder, advance)
+        trained = load_training(folder)()
+        if not isinstance(trained, Trained):
+            raise ExportError(
+                f"'train' of {folder / TRAIN_FILE} returned {type(trained).__name__}: it must return "
+                "everscore_models.Trained."
+            )
+        manifest = export(trained, folder, advance)
         progress.update(task, completed=_STAGES, description=f"{name}: written")
     for metric, value in (manifest.training.metrics if manifest.training else {}).items():
         typer.echo(f"{metric}: {value:g}")
