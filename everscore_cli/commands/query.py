@@ -74,7 +74,9 @@ def documents_table(rows: Sequence[Any]) -> Table:
         table.add_column("value", justify="right")
     table.add_column("attempts", justify="right")
     for row in rows:
-        cells = [str(row.get("time") or "")[:19], str(row["id"]), str(row["pk"])]
+        # As the producer wrote it, where it did: easier to read, and `query ID` takes it.
+        shown = row.get("key", {}).get("id", row["id"])
+        cells = [str(row.get("time") or "")[:19], str(shown), str(row["pk"])]
         for model in models:
             score = row.get("scores", {}).get(model, {})
             cells += [str(score.get("label", "")), _decimal(score.get("value"))]

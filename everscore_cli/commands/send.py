@@ -74,7 +74,8 @@ def send(
     if as_json:
         print_json({"sent": sent, "seconds": round(seconds, 3), "eventsPerSecond": round(speed, 1)})
     else:
-        out.print(f"Sent {sent:,} events in {seconds:.1f} s: {speed:,.0f} events/s.")
+        what = "event" if sent == 1 else "events"
+        out.print(f"Sent {sent:,} {what} in {seconds:.1f} s: {speed:,.0f} events/s.")
 
 
 async def _send(
