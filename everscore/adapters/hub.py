@@ -158,7 +158,7 @@ class HubReader:
         """
         state = state or await self._state(partition)
         last = state.last if last is None else min(last, state.last)
-        if state.is_empty or (isinstance(start, int) and start > last):
+        if state.is_empty or (start > last if isinstance(start, int) else start > state.last_enqueued_at):
             return
         pages: asyncio.Queue[list[EventData] | BaseException] = asyncio.Queue(maxsize=4)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,17 @@ async def test_a_hub_that_gives_nothing_says_nothing_of_its_events(
     monkeypatch.setattr(hub, "_PATIENCE", 0.0)
     with pytest.raises(Transient, match="hub not read"):
         await reader.fetch(Source(partition="0", sequence_number=3))
+
+
+async def test_a_range_that_begins_after_the_newest_event_is_empty(
+    reader: HubReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition into which nothing came since a time is no late one; from its newest event's time on it is read."""
+    monkeypatch.setattr(hub, "_PATIENCE", 0.0)
+    newest = (await reader.partitions())["0"].last_enqueued_at
+    assert [page async for page in reader.read("0", newest + timedelta(milliseconds=1))] == []
+    pages = [page async for page in reader.read("0", newest)]
+    assert pages[-1][-1].source.sequence_number == EVENTS - 1
 
 
 async def test_a_partition_that_was_added_is_asked_for(reader: HubReader) -> None:
