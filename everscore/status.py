@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
 from everscore import times
+from everscore.failures import Configuration, Stage
 from everscore.ports import Blobs
 from everscore.summary import Summary
 
@@ -19,6 +22,9 @@ _NEWS = (
     ("braked_at", "brake_reason"),
     ("no_place_at", "no_place"),
 )
+# For how long what is over may still be held against a function: it says when a brake is on, never that it is
+# off again.
+_RECENT = timedelta(hours=1)
 
 
 class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -60,8 +66,51 @@ def decode_status(data: bytes) -> StatusReport:
     return msgspec.json.decode(data, type=StatusReport)
 
 
+class StatusBlobs(Protocol):
+    """Where the reports are."""
+
+    async def get_status(self, name: str) -> bytes | None:
+        """See everscore.ports.Blobs."""
+        ...
+
+
+async def read_status(blobs: StatusBlobs, function: str) -> StatusReport | None:
+    """What a function last said of itself; None: nothing yet.
+
+    Raises:
+        Failure: its report is out of reach, or none that this release can read.
+    """
+    data = await blobs.get_status(function)
+    try:
+        return None if data is None else decode_status(data)
+    except msgspec.DecodeError as error:
+        raise Configuration(
+            Stage.RETRY, "status unreadable", f"{function} writes it anew with its next batch: {error}"
+        ) from error
+
+
+def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
+    """What a report shows to be wrong, the worst first; a brake or a held batch counts for an hour."""
+    found: list[Configuration] = []
+    since = times.milliseconds_text(now - _RECENT)
+    if report.retry_policy is False:
+        detail = (
+            "score_events runs without its endless retry policy: restore @app.retry with max_retry_count -1"
+        )
+        found.append(Configuration(Stage.RETRY, "retry policy missing", detail))
+    if report.braked_at and report.braked_at > since:
+        detail = f"on at {report.braked_at}, since most of a batch failed: {report.brake_reason}"
+        found.append(Configuration(Stage.VALIDATE, "brake", detail))
+    if report.no_place_at and report.no_place_at > since:
+        detail = f"at {report.no_place_at} for {report.no_place}; the batch was held"
+        found.append(Configuration(Stage.RETRY, "no place answered", detail))
+    return found
+
+
 class Status:
-    """Gathers one function's status and writes it, at most once in an interval.
+    """Gathers one function's status and writes it, at most once in an interval, but for news.
+
+    The first failure, brake or held batch in an interval is written at once: there may be no next batch.
 
     Args:
         function: its name.
@@ -75,6 +124,8 @@ class Status:
         self._blobs = blobs
         self._interval = interval
         self._written_at: float | None = None
+        self._untold: set[str] = set()
+        self._told_at: dict[str, float] = {}
 
     def scored(self, summary: Summary) -> None:
         """Add a batch's counts."""
@@ -87,6 +138,7 @@ class Status:
         if summary.reasons:
             report.last_failure = summary.reasons.most_common(1)[0][0]
             report.last_failure_at = _stamp()
+            self._untold.add("last_failure")
 
     def policy_missing(self) -> None:
         """No endless retry policy is in force: a batch that raises would be lost."""
@@ -100,17 +152,23 @@ class Status:
     def braked(self, reason: str) -> None:
         """The brake was on."""
         self._report.braked_at, self._report.brake_reason = _stamp(), reason
+        self._untold.add("brake_reason")
 
     def no_place(self, where: str) -> None:
         """No place answered."""
         self._report.no_place_at, self._report.no_place = _stamp(), where
+        self._untold.add("no_place")
 
     async def write(self) -> None:
         """Write the blob, unless that was done within the interval; a failure to is logged, nothing more."""
         now = time.monotonic()
-        if self._written_at is not None and now - self._written_at < self._interval:
+        due = now - self._interval
+        is_new = any(self._told_at.get(what, due) <= due for what in self._untold)
+        if not is_new and self._written_at is not None and self._written_at > due:
             return
         self._written_at = now
+        self._told_at.update(dict.fromkeys(self._untold, now))
+        self._untold.clear()
         try:
             await self._take_over()
             self._report.at = _stamp()

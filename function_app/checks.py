@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 
 from everscore import times
-from everscore.failures import Configuration, Stage
 from everscore.health import Report, examine
-from everscore.status import decode_status
+from everscore.status import problems_of, read_status
 from function_app.composition import ROOT, Runtime
 from function_app.host_file import check_time_budget
 
@@ -56,29 +54,11 @@ async def check_all(runtime: Runtime) -> Report:
 
 async def _reported(runtime: Runtime, function: str) -> str:
     """What a function says of itself; it may run on other instances, so its status blob is asked."""
-    data = await runtime.blobs.get_status(function)
-    if data is None:
+    report = await read_status(runtime.blobs, function)
+    if report is None:
         return "has not run yet"
-    report = decode_status(data)
-    if report.retry_policy is False:
-        raise Configuration(
-            Stage.RETRY,
-            "retry policy missing",
-            "score_events runs without its endless retry policy: restore @app.retry with max_retry_count -1",
-        )
-    hour_ago = times.milliseconds_text(times.now() - timedelta(hours=1))
-    if report.braked_at and report.braked_at > hour_ago:
-        raise Configuration(
-            Stage.VALIDATE,
-            "brake",
-            f"on at {report.braked_at}, since most of a batch failed: {report.brake_reason}",
-        )
-    if report.no_place_at and report.no_place_at > hour_ago:
-        raise Configuration(
-            Stage.RETRY,
-            "no place answered",
-            f"at {report.no_place_at} for {report.no_place}; the batch was held",
-        )
+    for problem in problems_of(report, times.now()):
+        raise problem
     counts = (
         f"{report.received} events, {report.stored} stored, {report.superseded} superseded, "
         f"{report.queued} to retry, {report.dead_lettered} dead-lettered since its instance started"

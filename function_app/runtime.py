@@ -87,12 +87,14 @@ async def retry_events(message: func.QueueMessage) -> None:
         await asyncio.sleep(_budget_without_settings())
         raise
     runtime.exporting.telemetry.begin("retry_events")
-    summary = await runtime.retrying.retry_events(
-        message.get_body(), dequeue_count=message.dequeue_count or 1, message_id=message.id or ""
-    )
+    try:
+        summary = await runtime.retrying.retry_events(
+            message.get_body(), dequeue_count=message.dequeue_count or 1, message_id=message.id or ""
+        )
+    finally:
+        await runtime.retry_status.write()  # above all when no place took the events
     level = logging.WARNING if summary.dead_lettered else logging.DEBUG
     logger.log(level, "%s", summary)
-    await runtime.retry_status.write()
 
 
 async def housekeeping() -> None:

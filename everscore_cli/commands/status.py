@@ -19,6 +19,7 @@ from everscore_cli.clients import hub, storage, store
 from everscore_cli.console import out, print_json
 from everscore_cli.errors import CliError, sentence
 from everscore_cli.health import PartHealth, check
+from everscore_cli.reported import Reports, read_reports, reports_json, reports_table, sentences
 from everscore_cli.standing_still import StandingStill, standing_still
 
 
@@ -37,6 +38,24 @@ class _Hub:
     still: dict[str, StandingStill]
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """All that is shown."""
+
+    parts: list[PartHealth]
+    hub: _Hub | _Unknown
+    numbers: dict[str, int | _Unknown]
+    reports: Reports | _Unknown
+
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for each thing that is wrong or unknown, but for the health of parts."""
+        values = (self.hub, *self.numbers.values(), self.reports)
+        why = [value.why for value in values if isinstance(value, _Unknown)]
+        stuck = [] if isinstance(self.hub, _Unknown) else _stuck(self.hub)
+        return why + stuck + ([] if isinstance(self.reports, _Unknown) else sentences(self.reports))
+
+
 def status(
     *,
     stuck_after: Annotated[
@@ -47,27 +66,24 @@ def status(
         bool, typer.Option("--json", help="Print one JSON document instead of tables.")
     ] = False,
 ) -> None:
-    """Show lag, queues, dead letters, documents and the health of each part.
+    """Show lag, queues, dead letters, documents, what the app says and the health of each part.
 
-    Exits 1 if a part is not well, or a checkpoint does not move while events wait.
+    Exits 1 if a part is not well, if a checkpoint does not move while events wait, or if within an hour the
+    brake was on or no place took a batch.
     """
     target = project.target()
     if target.stack is None and target.settings.eventhub_host() in LOOPBACK and not _answers(target):
         raise CliError("The local stack is not running: start it with `everscore up`.")
-    parts, found, numbers = asyncio.run(_gather(target, stuck_after))
+    seen = asyncio.run(_gather(target, stuck_after))
     if as_json:
-        print_json(_json(parts, found, numbers))
+        print_json(_json(seen))
     else:
-        _print(parts, found, numbers)
-    unwell = [part for part in parts if not part.healthy]
-    unknown = [value for value in (found, *numbers.values()) if isinstance(value, _Unknown)]
-    if unwell or unknown or (isinstance(found, _Hub) and found.still):
+        _print(seen)
+    if seen.problems or not all(part.healthy for part in seen.parts):
         raise typer.Exit(1)
 
 
-async def _gather(
-    target: project.Target, stuck_after: float
-) -> tuple[list[PartHealth], _Hub | _Unknown, dict[str, int | _Unknown]]:
+async def _gather(target: project.Target, stuck_after: float) -> _Seen:
     settings = target.settings
 
     async def partitions() -> _Hub:
@@ -99,16 +115,17 @@ async def _gather(
     async def parts() -> list[PartHealth]:
         return await check(target.stack) if target.stack else []
 
-    healths, found, *rest = await asyncio.gather(
-        parts(),
-        _or_why(partitions()),
+    depths = asyncio.gather(
         _or_why(depth(settings.retry_queue)),
         _or_why(depth(f"{settings.retry_queue}-poison")),
         _or_why(dead_letters()),
         _or_why(documents()),
     )
+    healths, found, reports, numbers = await asyncio.gather(
+        parts(), _or_why(partitions()), _or_why(read_reports(settings)), depths
+    )
     names = ("retryQueueMessages", "poisonQueueMessages", "deadLetters", "documents")
-    return healths, found, dict(zip(names, rest, strict=True))
+    return _Seen(healths, found, dict(zip(names, numbers, strict=True)), reports)
 
 
 async def _or_why[T](work: Awaitable[T]) -> T | _Unknown:
@@ -132,19 +149,15 @@ def _answers(target: project.Target) -> bool:
         return False
 
 
-def _json(
-    parts: list[PartHealth],
-    found: _Hub | _Unknown,
-    numbers: dict[str, int | _Unknown],
-) -> dict[str, object]:
-    problems = [value.why for value in (found, *numbers.values()) if isinstance(value, _Unknown)]
-    known = None if isinstance(found, _Unknown) else found
+def _json(seen: _Seen) -> dict[str, object]:
+    known = None if isinstance(seen.hub, _Unknown) else seen.hub
     return {
-        "parts": [asdict(part) for part in parts],
+        "parts": [asdict(part) for part in seen.parts],
         "partitions": None if known is None else [_partition_json(one, known) for one in known.partitions],
         "lag": None if known is None else sum(partition.lag for partition in known.partitions),
-        **{name: None if isinstance(value, _Unknown) else value for name, value in numbers.items()},
-        "problems": problems + ([] if known is None else _stuck(known)),
+        **{name: None if isinstance(value, _Unknown) else value for name, value in seen.numbers.items()},
+        "reported": None if isinstance(seen.reports, _Unknown) else reports_json(seen.reports),
+        "problems": seen.problems,
     }
 
 
@@ -171,19 +184,16 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
 
 
-def _print(
-    parts: list[PartHealth],
-    found: _Hub | _Unknown,
-    numbers: dict[str, int | _Unknown],
-) -> None:
-    if parts:
+def _print(seen: _Seen) -> None:
+    if seen.parts:
         table = Table("part", "health", "up", "memory", "pid", title="Local stack", title_justify="left")
-        for part in parts:
+        for part in seen.parts:
             colour = "green" if part.healthy else "red"
             up = "" if part.uptime_seconds is None else f"{part.uptime_seconds:,.0f} s"
             memory = "" if part.memory_mb is None else f"{part.memory_mb:,.0f} MB"
             table.add_row(part.part, f"[{colour}]{escape(part.detail)}[/]", up, memory, str(part.pid or ""))
         out.print(table)
+    found = seen.hub
     if isinstance(found, _Unknown):
         out.print(f"[red]partitions unknown[/] {escape(found.why)}", soft_wrap=True)
     else:
@@ -200,9 +210,15 @@ def _print(
     table = Table("what", title="Elsewhere", title_justify="left")
     table.add_column("how many", justify="right")
     labels = ("messages in the retry queue", "messages in its poison queue", "dead letters", "documents")
-    for label, value in zip(labels, numbers.values(), strict=True):
+    for label, value in zip(labels, seen.numbers.values(), strict=True):
         table.add_row(label, f"[red]{escape(value.why)}[/]" if isinstance(value, _Unknown) else f"{value:,}")
     out.print(table)
+    if isinstance(seen.reports, _Unknown):
+        out.print(f"[red]what the app says is unknown[/] {escape(seen.reports.why)}", soft_wrap=True)
+        return
+    out.print(reports_table(seen.reports))
+    for sentence_ in sentences(seen.reports):
+        out.print(f"[red]{escape(sentence_)}[/]", soft_wrap=True)
 
 
 def _number(value: int | None) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from everscore.status import Status, decode_status
+from everscore import times
+from everscore.failures import Configuration
+from everscore.pipeline import NoPlaceAnswersError
+from everscore.status import Status, StatusReport, decode_status, problems_of, read_status
 from everscore.summary import Summary
+from function_app import runtime
 from tests.fakes import OUT, FakeBlobs
 
 
@@ -65,6 +71,73 @@ async def test_it_is_written_at_most_once_in_an_interval() -> None:
     assert (await report_of(eager, blobs)).received == 1
 
 
+async def test_news_are_written_at_once_and_then_once_in_an_interval() -> None:
+    """The first brake, held batch or failure does not wait for a batch that may never come; more of them do."""
+    blobs = FakeBlobs()
+    status = Status("score_events", blobs, interval=60, has_policy=True)
+    await status.write()
+    status.scored(Summary(received=1, queued=1, reasons=Counter({"store: a": 1})))
+    assert (await report_of(status, blobs)).last_failure == "store: a"
+    status.braked("decode: not JSON")
+    assert (await report_of(status, blobs)).brake_reason == "decode: not JSON"
+    status.no_place("partition 1")
+    assert (await report_of(status, blobs)).no_place == "partition 1"
+    status.no_place("partition 2")
+    status.scored(Summary(received=1, queued=1, reasons=Counter({"store: b": 1})))
+    report = await report_of(status, blobs)
+    assert (report.no_place, report.last_failure) == ("partition 1", "store: a")
+
+
+async def test_a_held_retry_message_is_reported(monkeypatch) -> None:
+    """What retry_events could not place stands in its report, though the invocation raises."""
+    blobs = FakeBlobs()
+    status = Status("retry_events", blobs, interval=60, has_policy=False)
+
+    async def held(*_: object, **__: object) -> None:
+        status.no_place("the retry queue")
+        raise NoPlaceAnswersError("it stays")
+
+    parts = {
+        "exporting": SimpleNamespace(telemetry=SimpleNamespace(begin=lambda _: None)),
+        "retrying": SimpleNamespace(retry_events=held),
+        "retry_status": status,
+    }
+    monkeypatch.setattr(runtime, "get", lambda: SimpleNamespace(**parts))
+    message = SimpleNamespace(get_body=lambda: b"", dequeue_count=1, id="m")
+    with pytest.raises(NoPlaceAnswersError):
+        await runtime.retry_events(message)
+    report = await read_status(blobs, "retry_events")
+    assert report is not None
+    assert report.no_place == "the retry queue"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasons"),
+    [
+        ({}, []),
+        ({"retry_policy": True, "last_failure": "store: a", "last_failure_at": "59"}, []),
+        ({"retry_policy": False}, ["retry policy missing"]),
+        ({"braked_at": "59", "brake_reason": "decode: a"}, ["brake"]),
+        ({"no_place_at": "59", "no_place": "partition 1"}, ["no place answered"]),
+        ({"braked_at": "61", "no_place_at": "61"}, []),
+        (
+            {"retry_policy": False, "braked_at": "1", "no_place_at": "1"},
+            ["retry policy missing", "brake", "no place answered"],
+        ),
+    ],
+)
+def test_what_a_report_shows_to_be_wrong(fields, reasons) -> None:
+    """A missing policy, and a brake or a held batch of the last hour (times here are minutes ago); a failure is none."""
+    now = times.now()
+    ago = {
+        name: times.milliseconds_text(now - timedelta(minutes=int(value)))
+        for name, value in fields.items()
+        if name.endswith("_at")
+    }
+    report = StatusReport("score_events", **{**fields, **ago})
+    assert [problem.reason for problem in problems_of(report, now)] == reasons
+
+
 async def test_what_one_instance_says_is_not_wiped_out_by_another() -> None:
     """The health check sees a brake, whichever instance was the last to write, and the later of two."""
     blobs = FakeBlobs()
@@ -97,10 +170,15 @@ async def test_a_report_that_cannot_be_written_stops_nothing(error, caplog) -> N
     assert "could not be written" in caplog.text
 
 
-def test_what_is_no_report_is_refused() -> None:
-    """Other bytes raise the decoder's own error."""
+async def test_what_is_no_report_is_refused() -> None:
+    """Other bytes raise the decoder's own error, and where they lie in the blob a failure that names the function."""
     with pytest.raises(msgspec.DecodeError):
         decode_status(b"words")
+    blobs = FakeBlobs()
+    assert await read_status(blobs, "score_events") is None
+    blobs.status["score_events"] = b"words"
+    with pytest.raises(Configuration, match="score_events"):
+        await read_status(blobs, "score_events")
 
 
 def test_a_summary_is_one_line() -> None:

@@ -24,7 +24,16 @@ def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
         cli.run("up", "--free-ports")
         cli.run("send", "--count", "12")
         cli.run("send", "-", stdin='{"id": "x", "carrier": "ZZ", "date": "2013-12-31"}\n')
-        cli.settled(deadLetters=13)
+        status = cli.settled(deadLetters=13)
+        assert status["problems"] == []  # a failure is none: what failed is a dead letter
+        said = status["reported"]["score_events"]
+        assert (said["lastFailure"], said["brakedAt"]) == ("validate: time missing", None)
+        assert said["lastFailureAt"] <= said["at"]
+        assert status["reported"]["retry_events"] is None
+        table = cli.run("status")
+        assert "What the app says" in table
+        assert said["lastFailureAt"][:19].replace("T", " ") in table
+        assert "nothing yet" in table
 
         listing = cli.json("deadletters", "list", "--since", "1h")
         assert listing["reasons"] == [{"stage": "validate", "reason": "time missing", "count": 13}]
@@ -65,6 +74,25 @@ def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
         assert cli.json("deadletters", "purge", "--settled", "--yes") == {"found": 0, "deleted": 0}
         assert cli.json("deadletters", "purge", "--yes") == {"found": 1, "deleted": 1}
         assert cli.json("deadletters", "list")["total"] == 0
+
+        # The same mistake again, where it stops most of a batch: the brake is on, and status says so.
+        (cli.app / "stream.json").write_text(json.dumps({**manifest, "time": "/when"}))
+        values = json.loads((cli.app / "local.settings.json").read_text())
+        values["Values"]["BRAKE_MINIMUM_EVENTS"] = "1"
+        (cli.app / "local.settings.json").write_text(json.dumps(values))
+        cli.run("restart")
+        cli.run("send", "--count", "1", "--skip", "12")
+        deadline = time.monotonic() + 30
+        while (status := cli.json("status", code=None))["problems"] == []:
+            assert time.monotonic() < deadline, json.dumps(status)
+            time.sleep(0.2)
+        said = status["reported"]["score_events"]
+        assert said["brakeReason"] == "validate: time missing"
+        (sentence,) = status["problems"]
+        assert sentence.startswith(f"score_events: brake: on at {said['brakedAt']}")
+        assert sentence.endswith("validate: time missing.")
+        assert status["retryQueueMessages"] == 1
+        assert sentence.partition(", since")[0] in cli.run("status", code=1)
 
 
 def test_a_range_of_the_hub_is_replayed_and_changes_nothing(tmp_path):
