@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AliasGenerator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -249,6 +249,23 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_one_hub(self) -> Settings:
+        """The trigger reads the hub that everything else means.
+
+        Where the connection string names a hub, the Functions host reads that one, whatever the trigger says;
+        the SDKs take the name that they are given. Source: learn.microsoft.com/azure/azure-functions/
+        functions-bindings-event-hubs-trigger, ``eventHubName``.
+        """
+        parts = parts_of(self.eventhub.get_secret_value()) if self.eventhub else {}
+        named = parts.get("entitypath", "")
+        if named and named.lower() != self.eventhub_name.lower():
+            raise ValueError(
+                f"EVENTHUB names the hub {_shown(named)} by its EntityPath, EVENTHUB_NAME another; expected "
+                "one: the Functions host reads the first, and the app looks for its events in the second"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_one_queue(self) -> Settings:
         """The retry queue's messages go where its trigger looks for them.
 
@@ -364,7 +381,21 @@ def _queues(secret: SecretStr | None, account: str | None, uri: str | None) -> s
     suffix = parts.get("endpointsuffix", "core.windows.net")
     account = parts.get("accountname") or account
     found = parts.get("queueendpoint") or uri or (account and f"https://{account}.queue.{suffix}") or ""
-    return found.lower().rstrip("/")
+    return _normal(found)
+
+
+def _normal(address: str) -> str:
+    """An address in the one form that all its spellings have."""
+    try:
+        url = urlsplit(address.lower())
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        return address.lower().rstrip("/")
+    if host in LOOPBACK:
+        host = "127.0.0.1"
+    standard = port in (None, {"http": 80, "https": 443}.get(url.scheme))
+    netloc = host if standard else f"{host}:{port}"
+    return urlunsplit((url.scheme, netloc, url.path.rstrip("/"), "", ""))
 
 
 def _connection(

@@ -275,6 +275,8 @@ BY_IDENTITY = {name: value for name, value in GOOD.items() if name != "STORAGE"}
         ({"STORAGE__blobServiceUri": "https://b/", "STORAGE__queueServiceUri": ONE}, {"AzureWebJobsStorage__accountName": "one"}),
         ({"STORAGE": f"AccountName=x;AccountKey=k;QueueEndpoint={ONE};BlobEndpoint=https://b"}, {}),
         ({}, {"AzureWebJobsStorage": OTHER}),
+        ({"STORAGE__accountName": "one"}, {"AzureWebJobsStorage__queueServiceUri": "https://ONE.queue.core.windows.net:443"}),
+        ({"STORAGE": "UseDevelopmentStorage=true"}, {"AzureWebJobsStorage__queueServiceUri": "http://localhost:10001/devstoreaccount1/"}),
     ],
 )  # fmt: skip
 def test_two_names_of_one_account_are_one_queue(own, host) -> None:
@@ -300,6 +302,21 @@ def test_the_retry_queue_is_where_its_trigger_listens(own, host, found) -> None:
     assert found in said
     assert "AzureWebJobsStorage" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize("path", ["", "events", "EVENTS"])
+def test_a_hub_that_is_named_twice_is_one(path) -> None:
+    """The name of a hub knows no case; most connection strings name none."""
+    load_settings(GOOD | {"EVENTHUB": f"{EVENTHUB};EntityPath={path}"})
+
+
+def test_the_connection_string_names_no_other_hub() -> None:
+    """Else the trigger would read one hub, while claim checks, checkpoints and replays mean another."""
+    said = refusal(EVENTHUB=f"{EVENTHUB};EntityPath=flights")
+    assert said.startswith(
+        "EVENTHUB names the hub flights by its EntityPath, EVENTHUB_NAME another; expected"
+    )
+    assert SECRET not in said
 
 
 def test_every_setting_has_one_name() -> None:
