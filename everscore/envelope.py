@@ -142,7 +142,7 @@ class Shared(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What most items of an envelope would say alike: it holds for each that says nothing of its own.
 
     In an outage this is a third of an item. Only what a reader can do without is here, since one that is
-    older does not know of it: nothing of identity, age or counts.
+    older does not know of it: nothing of identity, age or counts, and nothing of a waiting dead letter.
     """
 
     stage: str | None = None
@@ -369,6 +369,8 @@ def _shared_by(items: Sequence[Item]) -> Shared:
 
 
 def _without(item: Item, shared: Shared) -> Item:
+    if item.dead_letter:  # it is not tried again, so that an older release would have no reason to write
+        return item
     alike = {name: getattr(_FRESH, name) for name, said in _said(shared) if _said_by(item, name) == said}
     return msgspec.structs.replace(item, **alike) if alike else item
 

@@ -133,6 +133,17 @@ def test_a_release_that_knows_nothing_of_sharing_reads_the_items() -> None:
         assert (whole.attempts, whole.queued_at, whole.scores) == (3, "q", _waiting(1).scores)
 
 
+def test_a_waiting_dead_letter_says_all_of_itself() -> None:
+    """It is not tried again: a release that knows nothing of sharing writes it with its stage and reason."""
+    items = [_waiting(number) for number in range(3)]
+    items[1].dead_letter = True
+    [packed], _ = pack(items)
+    first, letter, _ = msgspec.json.decode(packed.message)["items"]
+    assert msgspec.convert(letter, Item, strict=False) == items[1]
+    assert "reason" not in first
+    assert decode_envelope(packed.message).items == items
+
+
 def test_an_item_alone_is_written_as_ever() -> None:
     """One item shares nothing: its message is what it was."""
     item = _waiting(1)
