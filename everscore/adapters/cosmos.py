@@ -72,15 +72,23 @@ class CosmosStore:
             else ("replace", (write.document["id"], write.document), {"if_match_etag": write.etag})
             for write in writes
         ]
+        answers: list[object] = []
         try:
             container = await self._connect()
-            result = await container.execute_item_batch(operations, pk, timeout=self._timeout)
+            result = await container.execute_item_batch(
+                operations, pk, timeout=self._timeout, raw_response_hook=answers.append
+            )
         except CosmosBatchOperationError as error:
             raise WriteRefusedError(_operation_failure(error), error.error_index) from error
         except AzureError as error:
             raise WriteRefusedError(failure_of(error), None) from error
         except Failure as failure:
             raise WriteRefusedError(failure, None) from failure
+        except _MALFORMED as error:
+            if not answers:  # of a document that cannot be sent: its own fault, to be bisected
+                raise
+            detail = f"{type(error).__name__}: {quote(str(error))}"
+            raise WriteRefusedError(unreadable_answer(detail), None) from error
         # The SDK takes any JSON for a success, and an event that only seems to be stored would be lost.
         if len(result) != len(operations):
             detail = f"{len(result)} results for {len(operations)} operations"

@@ -259,8 +259,16 @@ async def answering(status: int, text: str, *, connects: bool) -> AsyncIterator[
 
 @pytest.mark.parametrize(
     ("status", "text"),
-    [(200, "<html>maintenance</html>"), (200, "{}"), (200, "[]"), (200, '[{"statusCode":201}]')],
-    ids=["html", "object", "no results", "fewer results"],
+    [
+        (200, "<html>maintenance</html>"),
+        (200, "{}"),
+        (200, '{"message":"maintenance"}'),
+        (200, "null"),
+        (200, "[]"),
+        (200, '[{"statusCode":201}]'),
+        (200, '[{"ok":true},{"ok":true}]'),
+    ],
+    ids=["html", "empty", "object", "null", "no results", "fewer results", "other results"],
 )
 async def test_a_success_that_is_none_stores_nothing(make: Make, pk: str, status: int, text: str) -> None:
     """A batch whose answer does not speak of each operation was not stored, as far as anybody knows."""
@@ -271,6 +279,14 @@ async def test_a_success_that_is_none_stores_nothing(make: Make, pk: str, status
         assert refused.failure.reason == "answer not readable"
         assert refused.index is None
         await store.close()
+
+
+async def test_a_document_that_cannot_be_sent_is_no_answer(make: Make, pk: str) -> None:
+    """What stops a batch before anything was asked is some document's own fault, whoever answers otherwise."""
+    store = make()
+    with pytest.raises(TypeError):
+        await store.write(pk, [Write(document(pk, "a")), Write(document(pk, "b", odd=object()))])
+    assert await store.read(pk, ["a", "b"]) == {}
 
 
 @pytest.mark.parametrize(
