@@ -26,6 +26,14 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def readable(body: bytes) -> str:
+    """A body as text; of one that is no UTF-8 the bytes, as ``hex:…``."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return f"hex:{body.hex()}"
+
+
 def steps() -> Progress:
     """A line with a spinner, for work of unknown length; nothing where there is no terminal."""
     return Progress(

@@ -6,7 +6,7 @@ import asyncio
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from everscore.settings import Settings
 from everscore_cli.clients.hub import producer
 from everscore_cli.errors import CliError
+from everscore_cli.properties import Value
 
 # A client sends one batch after the other and waits for each answer; a few of them fill the wire.
 CONNECTIONS = 4
@@ -33,7 +34,7 @@ class Outgoing:
 
     body: bytes
     key: str | None
-    properties: dict[str, str] = field(default_factory=dict)
+    properties: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Sender:

@@ -1,4 +1,7 @@
-"""Where the events to send come from: JSON lines of a file or of stdin; the flights are such a file."""
+"""Where the events to send come from: JSON lines of a file or of stdin; the flights are such a file.
+
+Bodies that are no JSON are taken as they are: the lines of a file, or files as a whole.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import contextlib
 import gzip
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -21,15 +25,23 @@ _SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _STDIN = 0
 _READ_BYTES = 1 << 20
 _CHUNKS_AHEAD = 4
+_FILES_AT_ONCE = 100
+
+
+class Raw(StrEnum):
+    """What is one body, where bodies are not looked into."""
+
+    LINES = "lines"
+    FILES = "files"
 
 
 class Line(NamedTuple):
     """One event as its source has it.
 
     Attributes:
-        number: its line, from 1.
+        number: its line, from 1; of whole files, the how-manieth it is.
         body: the exact bytes, without the line's end.
-        value: what they say.
+        value: what they say; None where they are not looked into.
     """
 
     number: int
@@ -48,7 +60,7 @@ def read_chunks(source: str) -> Iterator[list[Line]]:
     """
     label = "stdin" if source == "-" else source
     empty = True
-    for first, bodies in _bodies(source, label):
+    for first, bodies in _bodies(source, label, _open_json):
         chunk: list[Line] = []
         for number, line in enumerate(bodies, first):
             body = line.strip()
@@ -67,11 +79,51 @@ def read_chunks(source: str) -> Iterator[list[Line]]:
         raise CliError(f"{label} is empty: expected one JSON value a line.")
 
 
-async def chunks(source: str) -> AsyncIterator[list[Line]]:
-    """`read_chunks` in a thread, a few chunks ahead.
+def read_raw_lines(source: str) -> Iterator[list[Line]]:
+    """The lines of a file of whatever name (.gz is unpacked), or of stdin for ``-``, as they are.
+
+    Empty lines are left out.
 
     Raises:
-        CliError: see `read_chunks`.
+        CliError: no such file, or no line at all.
+    """
+    label = "stdin" if source == "-" else source
+    empty = True
+    for first, bodies in _bodies(source, label, _open_any):
+        lines = (line.removesuffix(b"\n").removesuffix(b"\r") for line in bodies)
+        if chunk := [Line(number, body, None) for number, body in enumerate(lines, first) if body]:
+            empty = False
+            yield chunk
+    if empty:
+        raise CliError(f"{label} is empty: expected one event a line.")
+
+
+def read_raw_files(files: Sequence[str]) -> Iterator[list[Line]]:
+    """Each file's bytes, or those of stdin for ``-``, as the body of one event.
+
+    Raises:
+        CliError: a file cannot be read, or is empty.
+    """
+    for begin in range(0, len(files), _FILES_AT_ONCE):
+        some = files[begin : begin + _FILES_AT_ONCE]
+        yield [Line(number, _whole(name), None) for number, name in enumerate(some, begin + 1)]
+
+
+def _whole(name: str) -> bytes:
+    try:
+        body = b"".join(_stdin_pieces()) if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise CliError(f"{name} cannot be read: {_lower(error.strerror or str(error))}.") from error
+    if not body:
+        raise CliError(f"{'stdin' if name == '-' else name} is empty: expected the body of an event.")
+    return body
+
+
+async def chunks(reading: Iterator[list[Line]]) -> AsyncIterator[list[Line]]:
+    """What one of these readers gives, read in a thread, a few chunks ahead.
+
+    Raises:
+        CliError: as the reader says.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[list[Line] | Exception | None] = asyncio.Queue(_CHUNKS_AHEAD)
@@ -85,7 +137,7 @@ async def chunks(source: str) -> AsyncIterator[list[Line]]:
             raise concurrent.futures.CancelledError from error
 
     # A daemon: nothing waits for it when it waits for a terminal.
-    threading.Thread(target=_produce, args=(source, hand_over), daemon=True).start()
+    threading.Thread(target=_produce, args=(reading, hand_over), daemon=True).start()
     while True:
         item = await queue.get()
         if item is None:
@@ -95,9 +147,11 @@ async def chunks(source: str) -> AsyncIterator[list[Line]]:
         yield item
 
 
-def _produce(source: str, hand_over: Callable[[list[Line] | Exception | None], None]) -> None:
+def _produce(
+    reading: Iterator[list[Line]], hand_over: Callable[[list[Line] | Exception | None], None]
+) -> None:
     try:
-        for chunk in read_chunks(source):
+        for chunk in reading:
             hand_over(chunk)
         hand_over(None)
     except CliError as error:
@@ -107,19 +161,24 @@ def _produce(source: str, hand_over: Callable[[list[Line] | Exception | None], N
         return  # enough was read
 
 
-def _bodies(source: str, label: str) -> Iterator[tuple[int, list[bytes]]]:
+def _bodies(source: str, label: str, open_: Callable[[str], IO[bytes]]) -> Iterator[tuple[int, list[bytes]]]:
     """Lines, some at a time, with the number of the first."""
     number = 1
-    lines = _stdin_lines() if source == "-" else _file_lines(source, label)
+    lines = _stdin_lines() if source == "-" else _file_lines(source, label, open_)
     for some in lines:
         yield number, some
         number += len(some)
 
 
-def _stdin_lines() -> Iterator[list[bytes]]:
-    rest = b""
+def _stdin_pieces() -> Iterator[bytes]:
     # The descriptor itself: a buffered reader waits until its buffer is full, and holds a lock at exit.
     while data := os.read(_STDIN, _READ_BYTES):
+        yield data
+
+
+def _stdin_lines() -> Iterator[list[bytes]]:
+    rest = b""
+    for data in _stdin_pieces():
         *whole, rest = (rest + data).split(b"\n")
         for begin in range(0, len(whole), CHUNK_LINES):
             yield whole[begin : begin + CHUNK_LINES]
@@ -127,15 +186,9 @@ def _stdin_lines() -> Iterator[list[bytes]]:
         yield [rest]
 
 
-def _file_lines(source: str, label: str) -> Iterator[list[bytes]]:
-    path = Path(source)
-    if not path.name.endswith(_SUFFIXES):
-        raise CliError(
-            f"{source} has an unknown format ({path.suffix or 'no extension'}): expected JSON lines in a "
-            f"file that ends in {', '.join(_SUFFIXES)}, or - for stdin (docs/events.md makes them of CSV)."
-        )
+def _file_lines(source: str, label: str, open_: Callable[[str], IO[bytes]]) -> Iterator[list[bytes]]:
     try:
-        with _open(path) as file:
+        with open_(source) as file:
             some: list[bytes] = []
             for line in file:
                 some.append(line)
@@ -149,7 +202,19 @@ def _file_lines(source: str, label: str) -> Iterator[list[bytes]]:
         raise CliError(f"{label} cannot be read: {_lower(error.strerror or str(error))}.") from error
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open_json(source: str) -> IO[bytes]:
+    path = Path(source)
+    if not path.name.endswith(_SUFFIXES):
+        raise CliError(
+            f"{source} has an unknown format ({path.suffix or 'no extension'}): expected JSON lines in a "
+            f"file that ends in {', '.join(_SUFFIXES)}, or - for stdin (docs/events.md makes them of CSV "
+            "and sends what is no JSON)."
+        )
+    return _open_any(source)
+
+
+def _open_any(source: str) -> IO[bytes]:
+    path = Path(source)
     return cast("IO[bytes]", gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb"))
 
 

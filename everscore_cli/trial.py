@@ -11,11 +11,12 @@ from everscore import times
 from everscore.envelope import Item, Source
 from everscore.events import Decoder, Event
 from everscore.failures import Failure
+from everscore.settings import Settings
 from everscore_cli.checks import check_app, check_decoder
+from everscore_cli.properties import PropertiesOf
 from everscore_cli.sources import Line
 
-# A line of text cannot be compressed, so that this bounds nothing.
-_DECOMPRESSED_LIMIT = 1 << 20
+_LIMIT = "decompressed_limit_mib"
 
 
 @dataclass(slots=True)
@@ -36,12 +37,15 @@ class Refusal:
 class Trial:
     """Takes events as far as their scores, and counts what would become of them."""
 
-    def __init__(self, app: Path, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, app: Path, variables: Mapping[str, str], properties_of: PropertiesOf | None = None
+    ) -> None:
         """Load what the app would load.
 
         Args:
             app: its folder.
-            variables: the settings as texts, of which only the decoder matters here.
+            variables: the settings as texts, of which only decoder and decompressed limit matter here.
+            properties_of: gives the application properties of a payload.
 
         Raises:
             CliError: the model is missing or unreadable.
@@ -50,7 +54,10 @@ class Trial:
         """
         stream, self._model = check_app(app)
         hook = check_decoder(app, variables)
-        self._decoder = Decoder(stream, decompressed_limit=_DECOMPRESSED_LIMIT, hook=hook)
+        given = variables.get(_LIMIT.upper(), "")
+        mib = int(given) if given.isdecimal() else Settings.model_fields[_LIMIT].default
+        self._decoder = Decoder(stream, decompressed_limit=mib << 20, hook=hook)
+        self._properties_of = properties_of
         self._now = times.milliseconds_text(times.now())
         self.has_id = stream.manifest.id is not None
         self.events = 0
@@ -87,7 +94,8 @@ class Trial:
 
     def _decode(self, line: Line) -> list[Event]:
         source = Source(partition="0", sequence_number=line.number - 1, enqueued_at=self._now)
-        return self._decoder.decode([Item(body=line.body, source=source)])
+        properties = self._properties_of(line.value) if self._properties_of else None
+        return self._decoder.decode([Item(body=line.body, source=source, properties=properties)])
 
     def as_json(self) -> dict[str, Any]:
         """What was found, for ``--json``."""

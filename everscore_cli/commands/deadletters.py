@@ -35,7 +35,7 @@ from everscore.stream import load_stream
 from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.clients.places import Places, places
-from everscore_cli.console import bars, err, out, print_json
+from everscore_cli.console import bars, err, out, print_json, readable
 from everscore_cli.errors import CliError
 from everscore_cli.letters import Wanted, find, parse_moment
 
@@ -120,16 +120,9 @@ def show(name: Annotated[str, typer.Argument(help="The letter's name, as the lis
     letter = decode_dead_letter(data)
     content = json.loads(data)
     body = letter.item.body
-    content["item"]["body"] = _readable(body)
+    content["item"]["body"] = readable(body)
     content["item"]["bodyBytes"] = len(body)
     print_json(content)
-
-
-def _readable(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return f"hex:{body.hex()}"
 
 
 @app.command()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,22 +16,32 @@ from rich.markup import escape
 from everscore.settings import parts_of
 from everscore.stream import load_stream
 from everscore_cli import flights, project, sources
-from everscore_cli.console import bars, err, out, print_json
+from everscore_cli.console import bars, err, out, print_json, readable
 from everscore_cli.errors import CliError
 from everscore_cli.keys import KeyOf, key_rule
 from everscore_cli.producer import Outgoing, Pace, sender
-from everscore_cli.sources import Line
+from everscore_cli.properties import PropertiesOf, property_rule
+from everscore_cli.sources import Line, Raw
 from everscore_cli.trial import Trial
 from everscore_local import interrupts
 
 FLIGHTS_COUNT = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What goes with a body."""
+
+    key_of: KeyOf
+    properties_of: PropertiesOf | None
+
+
 def send(
-    file: Annotated[
-        str | None,
+    files: Annotated[
+        list[str] | None,
         typer.Argument(
-            help="JSON lines: a .jsonl or .ndjson file, also .gz, or - for stdin. Default: flights."
+            metavar="FILE",
+            help="JSON lines: a .jsonl or .ndjson file, also .gz, or - for stdin. Default: flights.",
         ),
     ] = None,
     *,
@@ -44,6 +56,22 @@ def send(
     partition_key: Annotated[
         list[str] | None,
         typer.Option(help="JSON Pointer, may be given more than once. Default: the fields of stream.json."),
+    ] = None,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            metavar="NAME=VALUE",
+            help="Application property of each event: a text, or by NAME=/pointer a field of the event, left "
+            "out where it is no text, number or boolean. May be given more than once.",
+        ),
+    ] = None,
+    raw: Annotated[
+        Raw | None,
+        typer.Option(
+            help="Send what is no JSON as it is, for a decoder of your own: each of the lines of FILE is a "
+            "body, or the files are, as many as are given. Without a partition key."
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -60,16 +88,17 @@ def send(
     """
     target = None if dry_run else project.target()
     app = project.app_folder()
-    if file is None:
+    if not files and raw is None:
         if (model := load_stream(app / "stream.json").model) != flights.MODEL:
             raise CliError(f"stream.json is about events for the model {model}: name a file of such events.")
-        file, count = str(app / flights.EVENTS), count or FLIGHTS_COUNT
+        files, count = [str(app / flights.EVENTS)], count or FLIGHTS_COUNT
+    reading = _reading(files or [], raw)
+    rules = _rules(app, partition_key or [], properties or [], raw)
     if target is None:
-        _try_out(app, file, partition_key or [], skip=skip, count=count, as_json=as_json)
+        _try_out(app, _cut(reading, skip, count), rules, raw, as_json=as_json)
         return
-    key_of = key_rule(app, partition_key or [])
     interrupts.end_like_ctrl_c()
-    sent, seconds = asyncio.run(_send(target, file, key_of, count=count, skip=skip, rate=rate))
+    sent, seconds = asyncio.run(_send(target, reading, rules, count=count, skip=skip, rate=rate))
     speed = sent / seconds if seconds else 0.0
     if as_json:
         print_json({"sent": sent, "seconds": round(seconds, 3), "eventsPerSecond": round(speed, 1)})
@@ -78,17 +107,37 @@ def send(
         out.print(f"Sent {sent:,} {what} in {seconds:.1f} s: {speed:,.0f} events/s.")
 
 
+def _reading(files: list[str], raw: Raw | None) -> Iterator[list[Line]]:
+    if raw is Raw.FILES:
+        if not files:
+            raise CliError("--raw files needs the names of files, each the body of an event, or - for stdin.")
+        return sources.read_raw_files(files)
+    if len(files) != 1:
+        raise CliError(
+            "Lines are sent of one file at a time, or of stdin by -: several files are taken by --raw files "
+            "alone, each as one body."
+        )
+    return sources.read_raw_lines(files[0]) if raw else sources.read_chunks(files[0])
+
+
+def _rules(app: Path, partition_key: list[str], properties: list[str], raw: Raw | None) -> _Rules:
+    if raw and partition_key:
+        raise CliError("--partition-key reads fields, and --raw does not look into bodies: leave one out.")
+    key_of: KeyOf = (lambda _: None) if raw else key_rule(app, partition_key)
+    return _Rules(key_of, property_rule(properties, has_fields=raw is None))
+
+
 async def _send(
     target: project.Target,
-    file: str,
-    key_of: KeyOf,
+    reading: Iterator[list[Line]],
+    rules: _Rules,
     *,
     count: int | None,
     skip: int,
     rate: float | None,
 ) -> tuple[int, float]:
     sent = 0
-    pending = _outgoing(file, count, skip, key_of)
+    pending = _outgoing(reading, count, skip, rules)
     # A mistake in the file is told before anything is connected.
     first: list[Outgoing] = await anext(pending, [])
     async with sender(target.settings) as hub:
@@ -114,16 +163,21 @@ async def _send(
         return sent, time.monotonic() - began
 
 
-async def _outgoing(file: str, count: int | None, skip: int, key_of: KeyOf) -> AsyncIterator[list[Outgoing]]:
+async def _outgoing(
+    reading: Iterator[list[Line]], count: int | None, skip: int, rules: _Rules
+) -> AsyncIterator[list[Outgoing]]:
     left = count
-    async for chunk in sources.chunks(file):
+    key_of, properties_of = rules.key_of, rules.properties_of
+    async for chunk in sources.chunks(reading):
         wanted = chunk[skip:]
         skip = max(0, skip - len(chunk))
         if left is not None:
             wanted = wanted[:left]
             left -= len(wanted)
-        if wanted:
+        if wanted and properties_of is None:
             yield [Outgoing(line.body, key_of(line.value)) for line in wanted]
+        elif wanted and properties_of is not None:
+            yield [Outgoing(line.body, key_of(line.value), properties_of(line.value)) for line in wanted]
         if left == 0:
             return
     if skip:
@@ -131,26 +185,24 @@ async def _outgoing(file: str, count: int | None, skip: int, key_of: KeyOf) -> A
 
 
 def _try_out(
-    app: Path, file: str, partition_key: list[str], *, skip: int, count: int | None, as_json: bool
+    app: Path, chunks: Iterator[list[Line]], rules: _Rules, raw: Raw | None, *, as_json: bool
 ) -> None:
-    key_of = key_rule(app, partition_key)
     trial: Trial | None = None
     shown: dict[str, object] = {}
-    for chunk in _cut(sources.read_chunks(file), skip, count):
+    for chunk in chunks:
         if trial is None:
-            key = key_of(chunk[0].value)
-            shown = {"partitionKey": key, "body": chunk[0].body.decode()}
+            shown = _first(chunk[0], rules)
             if not as_json:
-                _show_first(chunk[0], key)
+                _show_first(chunk[0].body, shown)
             # After that: whoever has no model yet has seen the key by then.
-            trial = Trial(app, project.local_variables(app))
+            trial = Trial(app, project.local_variables(app), rules.properties_of)
         trial.take(chunk)
     if trial is None:
         raise CliError("--skip leaves nothing to send.")
     if as_json:
         print_json({**shown, **trial.as_json()})
     else:
-        _show_trial(trial)
+        _show_trial(trial, "file" if raw is Raw.FILES else "line")
     if trial.refused:
         raise typer.Exit(1)
 
@@ -168,13 +220,24 @@ def _cut(chunks: Iterator[list[Line]], skip: int, count: int | None) -> Iterator
                 return
 
 
-def _show_first(line: Line, key: str | None) -> None:
-    err.print(f"[bold]partition key[/] {escape(key) if key else '(none: the service chooses a partition)'}")
-    err.print(f"[bold]body[/] ({len(line.body):,} bytes)")
-    typer.echo(line.body)
+def _first(line: Line, rules: _Rules) -> dict[str, object]:
+    found: dict[str, object] = {"partitionKey": rules.key_of(line.value), "body": readable(line.body)}
+    if rules.properties_of is not None:
+        found["properties"] = rules.properties_of(line.value)
+    return found
 
 
-def _show_trial(trial: Trial) -> None:
+def _show_first(body: bytes, shown: dict[str, object]) -> None:
+    key = str(shown["partitionKey"] or "(none: the service chooses a partition)")
+    err.print(f"[bold]partition key[/] {escape(key)}")
+    if "properties" in shown:
+        given = json.dumps(shown["properties"], ensure_ascii=False)
+        err.print(f"[bold]properties[/] {escape(given)}", soft_wrap=True)
+    err.print(f"[bold]body[/] ({len(body):,} bytes)")
+    typer.echo(body)
+
+
+def _show_trial(trial: Trial, of: str) -> None:
     first = trial.first
     if first is not None and first.failure is None:
         item = first.item
@@ -186,7 +249,7 @@ def _show_trial(trial: Trial) -> None:
     err.print(f"{trial.scored:,} of {trial.events:,} events would be scored and stored.", highlight=False)
     for each in trial.refused:
         many = "1 event would not be" if each.count == 1 else f"{each.count:,} events would not be"
-        where = f"line {each.line:,}" if each.count == 1 else f"first in line {each.line:,}"
+        where = f"{of} {each.line:,}" if each.count == 1 else f"first in {of} {each.line:,}"
         err.print(f"[red]{many}[/], {where}: {escape(str(each.failure))}", soft_wrap=True, highlight=False)
 
 

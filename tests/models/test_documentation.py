@@ -67,15 +67,15 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def type_in(
     app: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], Any]:
+) -> Callable[..., Any]:
     """Runs an `everscore` command of the page in that folder; what it prints with --json."""
 
-    def run(line: str) -> Any:
+    def run(line: str, code: int = 0) -> Any:
         monkeypatch.chdir(app)
         with pytest.raises(SystemExit) as ended:
             everscore([*line.split()[1:], "--json"])
         said = capsys.readouterr()
-        assert ended.value.code == 0, said
+        assert ended.value.code == code, said
         return json.loads(said.out)
 
     return run
@@ -115,8 +115,8 @@ def test_events_from_csv(app: Path) -> None:
     ]
 
 
-def test_the_pages_decoder(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's decoder of CSV bodies: a good one becomes an event, a bad one alone fails."""
+def test_the_pages_decoder(app: Path, monkeypatch: pytest.MonkeyPatch, type_in: Callable[..., Any]) -> None:
+    """The page's decoder of CSV bodies: a good one becomes an event and is scored, a bad one alone fails."""
     (source,) = blocks("python", EVENTS)
     ((setting, module),) = re.findall(r"set to `((\w+):\w+)`", EVENTS)
     (app / f"{module}.py").write_text(source)
@@ -125,8 +125,13 @@ def test_the_pages_decoder(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = (b"P-7,2026-03-01T06:00:00Z,N,61.5,0.2", b"P-7,2026-03-01T06:00:00Z,N,hot,0.2", b"P-7")
     good, *bad = decoder.decode([Item(body=body) for body in bodies])
     assert good.failure is None
-    assert good.payload["temp"] == 61.5
+    assert good.payload["sensor"]["temp"] == 61.5
     assert [each.failure.reason for each in bad if each.failure] == ["decoder: ValueError"] * 2
+    (app / "events.csv").write_bytes(b"\n".join(bodies))
+    monkeypatch.setenv("DECODER", setting)
+    (line,) = [line for block in blocks("sh", EVENTS) for line in block.splitlines() if "--raw" in line]
+    tried = type_in(line, code=1)
+    assert (tried["events"], tried["scored"], [each["line"] for each in tried["refused"]]) == (3, 1, [2])
 
 
 def test_the_forms_of_stream_json() -> None:

@@ -37,7 +37,9 @@ class Cli:
         In this process, where importing the SDKs is paid for once: the command is a function, and what it
         leaves behind would fail the test.
         """
-        out, said = io.StringIO(), io.StringIO()
+        # Over bytes, since some of what is printed is no text.
+        printed, said = io.BytesIO(), io.StringIO()
+        out = io.TextIOWrapper(printed, encoding="utf-8", newline="", write_through=True)
         levels = {name: logging.getLogger(name).level for name in ("azure", "uamqp")}
         environment = dict(os.environ)
         os.environ.clear()
@@ -53,10 +55,10 @@ class Cli:
             os.environ.update(environment)
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
-        self.said = said.getvalue()
-        assert code in (None, result), f"{arguments}: {result}\n{out.getvalue()}\n{self.said}"
+        self.said, text = said.getvalue(), printed.getvalue().decode(errors="replace")
+        assert code in (None, result), f"{arguments}: {result}\n{text}\n{self.said}"
         assert "Traceback" not in self.said
-        return out.getvalue()
+        return text
 
     def json(self, *arguments: str, stdin: str = "", code: int | None = 0) -> Any:
         """Run it with --json; what it printed."""

@@ -23,7 +23,8 @@ def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
     with cli_in(tmp_path, stream={"time": "/when"}, host=SHORT) as cli:
         cli.run("up", "--free-ports")
         cli.run("send", "--count", "12")
-        cli.run("send", "-", stdin='{"id": "x", "carrier": "ZZ", "date": "2013-12-31"}\n')
+        properties = ("--property", "site=north", "--property", "by=/carrier", "--property", "no=/none")
+        cli.run("send", "-", *properties, stdin='{"id": "x", "carrier": "ZZ", "date": "2013-12-31"}\n')
         status = cli.settled(deadLetters=13)
         assert status["problems"] == []  # a failure is none: what failed is a dead letter
         said = status["reported"]["score_events"]
@@ -70,10 +71,21 @@ def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
         again = json.loads(cli.run("deadletters", "show", left["name"]))
         assert again["item"]["field"] == "/time"
         assert json.loads(again["item"]["body"])["carrier"] == "ZZ"
+        assert again["item"]["properties"] == {"site": "north", "by": "ZZ"}
 
         assert cli.json("deadletters", "purge", "--settled", "--yes") == {"found": 0, "deleted": 0}
         assert cli.json("deadletters", "purge", "--yes") == {"found": 1, "deleted": 1}
         assert cli.json("deadletters", "list")["total"] == 0
+
+        # Bytes that are no JSON arrive as they are.
+        (tmp_path / "1.bin").write_bytes(b"\xff\n")
+        (tmp_path / "2.bin").write_bytes(b" a,b\r\n")
+        cli.run("send", "--raw", "files", str(tmp_path / "1.bin"), str(tmp_path / "2.bin"))
+        cli.run("send", "--raw", "lines", str(tmp_path / "2.bin"))
+        cli.settled(deadLetters=3)
+        names = [each["name"] for each in cli.json("deadletters", "list")["letters"]]
+        bodies = {json.loads(cli.run("deadletters", "show", name))["item"]["body"] for name in names}
+        assert bodies == {"hex:ff0a", " a,b\r\n", " a,b"}
 
         # The same mistake again, where it stops most of a batch: the brake is on, and status says so.
         (cli.app / "stream.json").write_text(json.dumps({**manifest, "time": "/when"}))
