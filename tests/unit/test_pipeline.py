@@ -337,6 +337,20 @@ async def test_unread_events_need_a_place_too(quick) -> None:
     assert not world.models.model.calls
 
 
+async def test_unread_events_that_come_again_fill_no_queue_meanwhile() -> None:
+    """While the claim check of one of them is refused, its neighbours are not sent at every try."""
+    world = World()
+    batch = [item_of(1), item_of(2, pad="x" * 60_000), item_of(3)]
+    state = RetryState(7, endless=True, previous="Exit code 137")
+    with world.blobs.refusing():
+        for _ in range(10):
+            with pytest.raises(NoPlaceAnswersError):
+                await world.score(*batch, retry=state)
+    assert not world.queue.messages
+    await world.score(*batch, retry=state)
+    assert world.sequence_numbers()["queued"] == [1, 2, 3]
+
+
 async def test_an_invocation_lingers_only_while_the_store_is_out_and_events_wait(monkeypatch) -> None:
     """It waits at its end, so that the next batch is large; a store that answers, or a clean batch, is not held."""
     world = World(linger=7.5)
