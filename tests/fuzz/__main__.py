@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 FOUND = HERE.parents[1] / ".fuzz_cache"
-# Model, corpus and 50,000 inputs take 107 MB, and no more with time: nearly five times that is an input that
+# With model and corpus 103 MB, after 50,000 inputs in a minute 107: nearly five times that is an input that
 # fills the memory.
 _MEMORY_MB = 512
 
