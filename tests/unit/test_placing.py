@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everscore.envelope import Item, Source, decode_envelope, decode_item
+from everscore.envelope import Item, Source, decode_item
 from everscore.failures import Stage, Unexpected
 from everscore.placing import PARALLEL, REFUSALS, Delayed, Placing, ascii_text, blob_name, letter_name
 from tests.fakes import OUT, FakeBlobs, FakeQueue, World, item_of, source_of
@@ -104,48 +104,60 @@ async def test_a_place_out_of_reach_is_not_asked_hundreds_of_times(place) -> Non
     assert asked < PARALLEL + REFUSALS
 
 
-async def test_a_place_that_refuses_now_and_then_is_asked_for_each_item() -> None:
+@pytest.mark.parametrize("place", ["put_dead_letter", "put_claim_check", "send"])
+async def test_a_place_that_refuses_now_and_then_is_asked_for_each_item(place) -> None:
     """Single refusals, between which others are taken, leave no item untried."""
     world = World()
     asked = 0
-    send = world.queue.send
+    owner = world.queue if place == "send" else world.blobs
+    take = getattr(owner, place)
 
-    async def fickle(message, delay):
+    async def fickle(*arguments):
         nonlocal asked
         asked += 1
         if asked % 2:
             await asyncio.sleep(0)
             raise OUT.with_traceback(None)
-        await send(message, delay)
+        await take(*arguments)
 
-    world.queue.send = fickle  # type: ignore[method-assign]
-    await world.placing.enqueue([Delayed(item_of(number), 1.0) for number in range(200)], alone=True)
+    setattr(owner, place, fickle)
+    items = [item_of(number, pad="x" * 60_000 * (place == "put_claim_check")) for number in range(200)]
+    if place == "put_dead_letter":
+        await world.placing.dead_letter(items)
+    else:
+        await world.placing.enqueue([Delayed(item, 1.0) for item in items], alone=True)
     assert asked == 200
 
 
 @pytest.mark.parametrize("refusal", [Unexpected(Stage.RETRY, "storage answers 400"), RuntimeError("boom")])
-async def test_what_a_place_says_of_one_item_is_no_reason_to_leave_the_others(refusal) -> None:
-    """A refusal that may be the item's own, letter or message, stops none of its neighbours."""
+@pytest.mark.parametrize("place", ["put_dead_letter", "put_claim_check", "send"])
+async def test_what_a_place_says_of_some_items_is_no_reason_to_leave_the_others(place, refusal) -> None:
+    """Refusals that may be the items' own, however many in a row, stop none of their neighbours."""
     world = World()
-    put, send = world.blobs.put_dead_letter, world.queue.send
+    owner = world.queue if place == "send" else world.blobs
+    take = getattr(owner, place)
+    guilty = 2 * REFUSALS
 
-    async def put_others(name, data, metadata):
-        if "-0-0-0.json" in name:
+    async def take_others(*arguments):
+        nonlocal guilty
+        if guilty:
+            guilty -= 1
             raise refusal
-        await put(name, data, metadata)
+        await take(*arguments)
 
-    async def send_others(message, delay):
-        if decode_envelope(message).items[0].source.sequence_number == 0:
-            raise refusal
-        await send(message, delay)
-
-    world.blobs.put_dead_letter = put_others  # type: ignore[method-assign]
-    world.queue.send = send_others  # type: ignore[method-assign]
-    items = [item_of(number) for number in range(50)]
-    assert await world.placing.dead_letter(items) == items[:1]
-    unplaced = await world.placing.enqueue([Delayed(item, 1.0) for item in items], alone=True)
-    assert [one.item for one in unplaced] == items[:1]
-    assert len(world.queue.items) == len(world.blobs.letters) == 49
+    setattr(owner, place, take_others)
+    items = [item_of(number, pad="x" * 60_000 * (place == "put_claim_check")) for number in range(50)]
+    if place == "put_dead_letter":
+        back = await world.placing.dead_letter(items)
+        placed = len(world.blobs.letters)
+    else:
+        back = [
+            one.item
+            for one in await world.placing.enqueue([Delayed(item, 1.0) for item in items], alone=True)
+        ]
+        placed = len(world.queue.items)
+    assert back == items[: 2 * REFUSALS]
+    assert placed == 50 - 2 * REFUSALS
 
 
 async def test_an_item_whose_pointer_no_message_holds_comes_back() -> None:
