@@ -181,11 +181,12 @@ async def test_a_pointer_is_sent_again_without_a_new_blob() -> None:
     assert bodies(world) == [b"x" * 60_000]
 
 
-async def test_records_and_their_body_have_blobs_of_their_own() -> None:
+@pytest.mark.parametrize("place", [{"unwrapped": True}, {"record_index": 0}])
+async def test_records_and_their_body_have_blobs_of_their_own(place) -> None:
     """The first record of a body never overwrites the claim check of the body that it came from."""
     world = World()
     whole = Item(body=b"w" * 60_000, source=source_of(1))
-    record = Item(body=b"r" * 60_000, source=source_of(1), unwrapped=True)
+    record = Item(body=b"r" * 60_000, source=source_of(1), **place)
     await world.placing.enqueue([Delayed(whole, 0), Delayed(record, 0)])
     assert bodies(world) == [b"r" * 60_000, b"w" * 60_000]
     assert len(world.blobs.claim_checks) == 2
