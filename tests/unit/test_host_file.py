@@ -41,8 +41,10 @@ def test_a_budget_that_the_host_cuts_off_is_named(tmp_path) -> None:
     """Both values are in the sentence; one that is no duration is named too."""
     path = host_json(tmp_path, '{"functionTimeout": "00:05:00"}')
     check_time_budget(299, path, {})
-    with pytest.raises(SettingError, match=r"TIME_BUDGET_SECONDS is 540; expected less than .* 300 seconds"):
-        check_time_budget(540, path, {})
+    for seconds in (300, 540):
+        found = rf"TIME_BUDGET_SECONDS is {seconds}; expected less than .* 300 seconds"
+        with pytest.raises(SettingError, match=found):
+            check_time_budget(seconds, path, {})
     with pytest.raises(SettingError, match=r"functionTimeout in host.json is 'soon'; expected hours"):
         check_time_budget(540, path, {OVERRIDE: "soon"})
 
