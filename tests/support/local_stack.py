@@ -189,6 +189,8 @@ def local_stack(
             relay.open()
         environment = {
             "STORAGE": connection_string(blob.port, queue.port),
+            # The trigger of the retry queue listens here; what the host keeps in blobs stays in reach.
+            "AzureWebJobsStorage": connection_string(ports.blob, queue.port),
             "BATCH_DEADLINE_SECONDS": "2",
             "STATUS_INTERVAL_SECONDS": "0.1",
         }
