@@ -121,6 +121,28 @@ async def test_a_hub_that_gives_nothing_says_nothing_of_its_events(
         await reader.fetch(Source(partition="0", sequence_number=3))
 
 
+@pytest.mark.parametrize("later", [{"is_empty": True}, {"beginning_sequence_number": EVENTS}])
+async def test_what_expires_while_it_is_waited_for_is_not_there(
+    reader: HubReader, monkeypatch: pytest.MonkeyPatch, later: dict[str, object]
+) -> None:
+    """Once the hub says that retention has taken the range, nobody waits for it, and it is no failure."""
+    properties = reader._client.get_partition_properties
+    changes: list[dict[str, object]] = [{}, later]
+
+    async def silent(take, **_options):
+        await take(None, [])
+        await asyncio.Event().wait()
+
+    async def changing(partition: str) -> dict[str, object]:
+        return await properties(partition) | changes.pop(0)
+
+    monkeypatch.setattr(reader._client, "receive_batch", silent)
+    monkeypatch.setattr(reader._client, "get_partition_properties", changing)
+    monkeypatch.setattr(hub, "_PATIENCE", 0.0)
+    assert await reader.fetch(Source(partition="0", sequence_number=3)) is None
+    assert not changes
+
+
 async def test_a_range_that_begins_after_the_newest_event_is_empty(
     reader: HubReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
