@@ -376,12 +376,12 @@ def _spelt_out(secret: SecretStr | None) -> SecretStr | None:
 
 def _queues(secret: SecretStr | None, account: str | None, uri: str | None) -> str:
     """Address of the queues that a connection leads to; empty where it leads to none."""
-    spelt_out = _spelt_out(secret)
-    parts = parts_of(spelt_out.get_secret_value()) if spelt_out else {}
-    suffix = parts.get("endpointsuffix", "core.windows.net")
-    account = parts.get("accountname") or account
-    found = parts.get("queueendpoint") or uri or (account and f"https://{account}.queue.{suffix}") or ""
-    return _normal(found)
+    suffix = "core.windows.net"
+    if (spelt_out := _spelt_out(secret)) and spelt_out.get_secret_value().strip():
+        parts = parts_of(spelt_out.get_secret_value())  # with a connection string nothing else counts
+        account, uri = parts.get("accountname"), parts.get("queueendpoint")
+        suffix = parts.get("endpointsuffix", suffix)
+    return _normal(uri or (account and f"https://{account}.queue.{suffix}") or "")
 
 
 def _normal(address: str) -> str:

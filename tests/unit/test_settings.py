@@ -289,6 +289,7 @@ def test_two_names_of_one_account_are_one_queue(own, host) -> None:
     [
         ({"STORAGE__accountName": "one"}, {"AzureWebJobsStorage": OTHER}, "https://other.queue.core.windows.net"),
         ({"STORAGE": OTHER}, {"AzureWebJobsStorage__accountName": "one"}, ONE),
+        ({"STORAGE": OTHER, "STORAGE__queueServiceUri": ONE}, {"AzureWebJobsStorage__accountName": "one"}, "https://other.queue.core.windows.net"),
         ({"STORAGE": OTHER}, {"AzureWebJobsStorage": OTHER + ";EndpointSuffix=core.chinacloudapi.cn"}, "other.queue.core.chinacloudapi.cn"),
         ({"STORAGE": OTHER}, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}, "http://127.0.0.1:10001/devstoreaccount1"),
         ({"STORAGE__accountName": "one"}, {"AzureWebJobsStorage__blobServiceUri": "https://one.blob.core.windows.net"}, f"AzureWebJobsStorage__queueServiceUri is not set; expected the address of the retry queue, {ONE}"),
