@@ -38,7 +38,8 @@ async def test_the_refusal_is_one_line_and_no_fault_of_the_event(tmp_path: Path,
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
-        settings = services.settings(STORAGE=connection_string(port, port))
+        there = connection_string(port, port)
+        settings = services.settings(STORAGE=there, AzureWebJobsStorage=there)
         async with worker(copy_app(tmp_path / "app"), settings) as running:
             result = await running.score(received(*bodies(1), b"bad"))
             _, report = await running.details()
