@@ -51,6 +51,9 @@ def end_like_ctrl_c() -> None:
     """From now on treat SIGTERM and a closed terminal as Ctrl-C, so that both stop things in order."""
 
     def interrupt(_number: int, _frame: object) -> None:
+        # What a script starts in the background ignores Ctrl-C; that must not protect it from these.
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.raise_signal(signal.SIGINT)
 
     signal.signal(signal.SIGTERM, interrupt)
