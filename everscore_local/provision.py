@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from everscore_local.endpoints import Names
 
+# The container as in Azure (infra/modules/cosmos.bicep), wherever one is made on this machine.
 PARTITION_KEY_PATH = "/pk"
 # Only what queries filter and sort by: an index on every field of every payload would double the price of a
-# write.
+# write. Sorting by anything else fails in Azure, so it fails here too.
+INDEXED = ("/pk/?", "/time/?", "/scores/*")
 INDEXING = {
     "indexingMode": "consistent",
     "automatic": True,
-    "includedPaths": [{"path": "/pk/?"}, {"path": "/time/?"}, {"path": "/scores/*"}],
+    "includedPaths": [{"path": path} for path in INDEXED],
     "excludedPaths": [{"path": "/*"}],
 }
+# Expiry is switched on, so that one document can have a "ttl", but by default none goes.
+DEFAULT_TTL = -1
 
 
 def provision_storage(connection_string: str, names: Names) -> list[str]:
@@ -48,7 +52,7 @@ def provision_storage(connection_string: str, names: Names) -> list[str]:
 
 
 def provision_cosmos(connection_string: str, names: Names) -> list[str]:
-    """Create database and container, as the deployment does: partition key /pk, few indexed paths.
+    """Create database and container, as the deployment does: partition key /pk, few indexed paths, expiry on.
 
     Returns:
         what was created; empty where all of it was there.
@@ -68,7 +72,10 @@ def provision_cosmos(connection_string: str, names: Names) -> list[str]:
             database.get_container_client(names.container).read()
         except CosmosResourceNotFoundError:
             database.create_container(
-                names.container, PartitionKey(PARTITION_KEY_PATH), indexing_policy=INDEXING
+                names.container,
+                PartitionKey(PARTITION_KEY_PATH),
+                indexing_policy=INDEXING,
+                default_ttl=DEFAULT_TTL,
             )
             created.append(f"container {names.database}/{names.container}")
     return created

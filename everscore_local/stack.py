@@ -21,15 +21,12 @@ import psutil
 from everscore_local import interrupts, processes
 from everscore_local.endpoints import Names, Ports, check_free, connection_settings
 from everscore_local.processes import Launch, Running, Starting
-from everscore_local.provision import provision_storage
+from everscore_local.provision import DEFAULT_TTL, INDEXED, provision_storage
 from everscore_local.state import StackState, empty, locked, read_state, remove_state, write_state
 
 SERVICES = ("eventhubs", "cosmos", "azurite")
 HOST = "functions"
 PARTS = (*SERVICES, HOST)
-
-# As in Azure (infra/modules/cosmos.bicep): sorting by anything else fails there, so it fails here too.
-INDEXED = ("/pk/?", "/time/?", "/scores/*")
 
 # The host ends what it has begun before it stops; the services then write their state.
 HOST_STOP_SECONDS = 40.0
@@ -274,7 +271,7 @@ class Stack:
                     *listen,
                     *container,
                     *(f"--index={path}" for path in INDEXED),
-                    "--default-ttl=-1",
+                    f"--default-ttl={DEFAULT_TTL}",
                     *data,
                 ]
             case "azurite":

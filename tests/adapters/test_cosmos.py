@@ -64,6 +64,21 @@ async def refusal(store: CosmosStore, pk: str, *writes: Write) -> WriteRefusedEr
     return caught.value
 
 
+def test_a_provisioned_container_is_that_of_the_deployment(services: Services) -> None:
+    """`everscore provision` makes it with the key, the index and the expiry that infra/modules/cosmos.bicep gives it."""
+    with CosmosClient.from_connection_string(services.gateway.connection_string) as client:
+        database = client.get_database_client(services.names.database)
+        definition = database.get_container_client(services.names.container).read()
+    assert definition["partitionKey"]["paths"] == ["/pk"]
+    assert definition["indexingPolicy"] == {
+        "indexingMode": "consistent",
+        "automatic": True,
+        "includedPaths": [{"path": "/pk/?"}, {"path": "/time/?"}, {"path": "/scores/*"}],
+        "excludedPaths": [{"path": "/*"}],
+    }
+    assert definition["defaultTtl"] == -1
+
+
 async def test_a_batch_is_written_and_read_back_without_its_payload(make: Make, pk: str) -> None:
     """A batch of creates costs request units, and a read gives of the ids that exist all but the payload."""
     store = make()

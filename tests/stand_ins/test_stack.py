@@ -18,8 +18,8 @@ from everscore_local import processes
 from everscore_local.azurite import main as azurite_main
 from everscore_local.endpoints import Names, Ports
 from everscore_local.processes import Running, StackError
-from everscore_local.provision import provision_storage
-from everscore_local.stack import INDEXED, SERVICES, Stack, StackOptions
+from everscore_local.provision import DEFAULT_TTL, INDEXED, provision_storage
+from everscore_local.stack import SERVICES, Stack, StackOptions
 from everscore_local.state import locked, read_state
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,11 +51,12 @@ def state(tmp_path):
 
 
 def test_the_container_is_indexed_as_in_azure():
-    """The paths that the local container indexes are those of the template, so that the same queries sort."""
+    """Its index is that of the template, so that the same queries sort, and its expiry too."""
     template = (ROOT / "infra" / "modules" / "cosmos.bicep").read_text()
     (included,) = re.findall(r"includedPaths: \[(.*)\]", template)
     assert re.findall(r"path: '([^']+)'", included) == list(INDEXED)
     assert "excludedPaths: [{ path: '/*' }]" in template
+    assert f"24 * 60 * 60 : {DEFAULT_TTL}\n" in template
 
 
 def foreground(state: Path) -> subprocess.Popen[str]:
