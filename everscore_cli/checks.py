@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from pathlib import Path
 
 from everscore.events import Hook, load_hook
@@ -17,6 +19,14 @@ from everscore_cli.errors import CliError
 
 # Read by the host or by libraries, which have more names than the app knows.
 _OF_OTHERS = ("AzureWebJobs", "APPLICATIONINSIGHTS_", "OTEL_", "FUNCTIONS_", "WEBSITE_")
+# Of the connections of triggers the host reads more than the app does. Source: learn.microsoft.com/azure/
+# azure-functions/functions-reference, "Common properties for Identity-based connections", and the pages of
+# the Event Hubs and queue triggers.
+_TRIGGERS = ("EVENTHUB", "STORAGE")
+_OF_CONNECTIONS = (
+    "accountName", "blobServiceUri", "clientId", "clientSecret", "credential", "fullyQualifiedNamespace",
+    "managedIdentityResourceId", "queueServiceUri", "serviceUri", "tableServiceUri", "tenantId",
+)  # fmt: skip
 # The share of letters in common from which on a name is taken to be meant for another.
 _ALIKE = 0.85
 
@@ -60,11 +70,18 @@ def check_decoder(app: Path, variables: Mapping[str, str]) -> Hook | None:
 
 
 def misspelt(names: Iterable[str]) -> dict[str, str]:
-    """Names that are no setting but nearly one, with the setting that was probably meant."""
+    """Names that neither app nor platform reads but nearly one, with the setting that was probably meant."""
     known = {name.upper(): name for name in setting_names()}
+    platform = files("everscore").joinpath("platform_settings.json").read_text(encoding="utf-8")
+    theirs = {
+        *json.loads(platform),
+        *(f"{trigger}__{part}" for trigger in _TRIGGERS for part in _OF_CONNECTIONS),
+    }
+    # The host knows no case; where the app reads a name as well, it does.
+    theirs = {name.upper() for name in theirs} - known.keys()
     found: dict[str, str] = {}
     for name in names:
-        if name in known.values() or name.startswith(_OF_OTHERS):
+        if name in known.values() or name.upper() in theirs or name.startswith(_OF_OTHERS):
             continue
         for meant in difflib.get_close_matches(name.upper(), known, 1, _ALIKE):
             found[name] = known[meant]

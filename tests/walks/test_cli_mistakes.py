@@ -289,6 +289,25 @@ def test_misspelt_settings():
     assert misspelt([*setting_names(), *theirs, "FUNCTIONS_WORKER_RUNTIME"]) == {}
 
 
+def test_what_the_platform_reads_is_not_misspelt():
+    """Names listed as the platform's, and the parts of a trigger's connection that the host alone reads."""
+    platform = json.loads((ROOT / "everscore" / "platform_settings.json").read_text(encoding="utf-8"))
+    storage = [
+        "credential",
+        "clientId",
+        "tenantId",
+        "managedIdentityResourceId",
+        "serviceUri",
+        "tableServiceUri",
+    ]
+    assert misspelt([*platform, *(f"STORAGE__{part}" for part in storage), "storage__tableServiceURI"]) == {}
+    assert misspelt(["STORAGE__blobServiceUrl", "STORAGE__queueServiceURI", "COSMOS__acountEndpoint"]) == {
+        "STORAGE__blobServiceUrl": "STORAGE__blobServiceUri",
+        "STORAGE__queueServiceURI": "STORAGE__queueServiceUri",
+        "COSMOS__acountEndpoint": "COSMOS__accountEndpoint",
+    }
+
+
 def test_flights_where_the_stream_is_another(app, refused, tmp_path):
     """With a stream.json of other events the flights are not sent, and a run takes a copy of the app for them."""
     shutil.copy(ROOT / flights.STREAM, app / flights.STREAM)
