@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,12 +25,13 @@ def function_timeout(host_json: Path, environment: Mapping[str, str]) -> timedel
     """The time after which the host ends an invocation, and its worker with it.
 
     Returns:
-        None where host.json sets none: then it depends on the plan, or there is none.
+        None where host.json sets none: then it depends on the plan, or there is none. None, too, where it is
+        no strict JSON: the host takes comments in it, and what it makes of such a file is not guessed here.
 
     Raises:
         SettingError: it is no duration such as 00:10:00.
     """
-    text = environment.get(_OVERRIDE) or json.loads(host_json.read_text("utf-8")).get("functionTimeout")
+    text = environment.get(_OVERRIDE) or _read(host_json).get("functionTimeout")
     if text is None or text == _ENDLESS:
         return None
     try:
@@ -40,8 +42,16 @@ def function_timeout(host_json: Path, environment: Mapping[str, str]) -> timedel
         ) from None
 
 
+def _read(host_json: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(host_json.read_text("utf-8-sig"))
+    except ValueError:  # of the JSON or of UTF-8
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def check_time_budget(seconds: float, host_json: Path, environment: Mapping[str, str]) -> None:
-    """Whether the app ends its invocations before the host does.
+    """Whether the app ends its invocations before the host does; nothing is compared where that is unknown.
 
     Raises:
         SettingError: TIME_BUDGET_SECONDS is not less than functionTimeout: the host would end the worker

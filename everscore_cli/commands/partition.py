@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated
@@ -23,12 +22,12 @@ from everscore_cli.clients.places import Places, hub_reader, places
 from everscore_cli.console import bars, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local.functions.checkpoints import CheckpointStore, Ownership
-from everscore_local.functions.durations import parse_timespan
+from everscore_local.functions.errors import ConfigurationError
+from everscore_local.functions.host_json import load_host_json
 
 app = typer.Typer(no_args_is_help=True, help="Lead a partition past events that stop it.")
 
 OWNER = "everscore partition skip"
-_DEFAULT_INTERVAL = 30.0
 # Beyond the host's own interval: it must look at the ownership once, and let go of its batch.
 _MARGIN = 10.0
 # Seconds between two renewals of the claim, at most.
@@ -171,6 +170,7 @@ async def _claim(checkpoints: CheckpointStore, partition_id: str) -> Ownership:
 
 def _interval(target: project.Target) -> float:
     """Seconds between two looks of the host at the ownership, as host.json has it."""
-    content = json.loads((target.app / "host.json").read_text(encoding="utf-8"))
-    text = content.get("extensions", {}).get("eventHubs", {}).get("loadBalancingUpdateInterval")
-    return parse_timespan(text) if text else _DEFAULT_INTERVAL
+    try:
+        return load_host_json(target.app).event_hubs.load_balancing_update_interval
+    except ConfigurationError as error:
+        raise CliError(str(error)) from error

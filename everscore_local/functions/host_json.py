@@ -133,8 +133,12 @@ def load_host_json(app_dir: Path) -> HostOptions:
         document = json.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(f"{app_dir} is no function app: it has no host.json.") from None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read as JSON: {error}.") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}.") from error
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read as JSON: {error} (only the real host takes comments: take them out)."
+        ) from error
     root = _Section("", document)
     if root.raw("version") != "2.0":
         raise root.wrong("version", 'the text "2.0"')

@@ -18,7 +18,7 @@ OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
 def host_json(folder: Path, text: str) -> Path:
     """A host.json with this content."""
     path = folder / "host.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -35,6 +35,21 @@ def host_json(folder: Path, text: str) -> Path:
 def test_the_time_out_is_read_as_the_host_reads_it(tmp_path, content, environment, expected) -> None:
     """From host.json or the setting in its place; endless or left out is None."""
     assert function_timeout(host_json(tmp_path, content), environment) == expected
+
+
+@pytest.mark.parametrize("start", ["// ours\n", "/* ours */", "[", "\ufeff// ours\n"])
+def test_a_file_that_is_no_strict_json_is_compared_with_nothing(tmp_path, start) -> None:
+    """The host takes comments in host.json: they are no fault, and a setting in its place still counts."""
+    path = host_json(tmp_path, start + '{"functionTimeout": "00:05:00"}')
+    assert function_timeout(path, {}) is None
+    check_time_budget(540, path, {})
+    assert function_timeout(path, {OVERRIDE: "00:05:00"}) == timedelta(minutes=5)
+
+
+def test_a_byte_order_mark_hides_nothing(tmp_path) -> None:
+    """Some editors put one before the text."""
+    path = host_json(tmp_path, '\ufeff{"functionTimeout": "00:05:00"}')
+    assert function_timeout(path, {}) == timedelta(minutes=5)
 
 
 def test_a_budget_that_the_host_cuts_off_is_named(tmp_path) -> None:

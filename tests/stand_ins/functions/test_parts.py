@@ -127,6 +127,15 @@ def test_host_json_mistakes_are_named(tmp_path, document, said):
     assert said in str(caught.value)
 
 
+def test_comments_in_host_json_are_told(tmp_path):
+    """The real host takes them; this one says where they are, and what to do."""
+    (tmp_path / "host.json").write_text('{\n  // ours\n  "version": "2.0"\n}')
+    with pytest.raises(
+        ConfigurationError, match=r"host\.json cannot be read as JSON: .* line 2 .* take them out"
+    ):
+        load_host_json(tmp_path)
+
+
 def test_host_json_defaults_and_case(tmp_path):
     """Defaults are the real host's; keys ignore case; -1 is no time-out."""
     (tmp_path / "host.json").write_text(
