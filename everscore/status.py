@@ -110,7 +110,8 @@ def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
 class Status:
     """Gathers one function's status and writes it, at most once in an interval, but for news.
 
-    The first failure, brake or held batch in an interval is written at once: there may be no next batch.
+    The first failure, brake or held batch in an interval is written at once: there may be no next batch. The
+    next call writes it where that fails.
 
     Args:
         function: its name.
@@ -166,8 +167,10 @@ class Status:
         is_new = any(self._told_at.get(what, due) <= due for what in self._untold)
         if not is_new and self._written_at is not None and self._written_at > due:
             return
+        # Marked as told before it is, since invocations run side by side; taken back where it was not.
+        news = frozenset(self._untold)
         self._written_at = now
-        self._told_at.update(dict.fromkeys(self._untold, now))
+        self._told_at.update(dict.fromkeys(news, now))
         self._untold.clear()
         try:
             await self._take_over()
@@ -175,6 +178,9 @@ class Status:
             await self._blobs.put_status(self._report.function, msgspec.json.encode(self._report))
         except Exception as error:  # noqa: BLE001 - every event has its place by now: no report is worth a repeat
             logger.warning("The status of %s could not be written: %s", self._report.function, error)
+            self._untold |= news
+            for what in news:
+                self._told_at.pop(what, None)
 
     async def _take_over(self) -> None:
         """Keep what another instance has reported later than this one: they all write to one blob."""

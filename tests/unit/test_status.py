@@ -88,6 +88,25 @@ async def test_news_are_written_at_once_and_then_once_in_an_interval() -> None:
     assert (report.no_place, report.last_failure) == ("partition 1", "store: a")
 
 
+async def test_news_that_could_not_be_written_are_written_by_the_next_call() -> None:
+    """Blobs that are out for a moment keep no brake from the health check; counts alone wait for the interval."""
+    blobs = FakeBlobs()
+    status = Status("score_events", blobs, interval=60, has_policy=True)
+    for reason in ("first", "second"):
+        status.braked(reason)
+        with blobs.refusing():
+            await status.write()
+            status.no_place(reason)
+            await status.write()
+        report = await report_of(status, blobs)
+        assert (report.brake_reason, report.no_place) == (reason, reason)
+        status = Status("score_events", blobs, interval=60, has_policy=True)  # on another instance
+    with blobs.refusing():
+        await status.write()
+    status.scored(Summary(received=1, stored=1))
+    assert (await report_of(status, blobs)).received == 0
+
+
 async def test_a_held_retry_message_is_reported(monkeypatch) -> None:
     """What retry_events could not place stands in its report, though the invocation raises."""
     blobs = FakeBlobs()
