@@ -110,8 +110,9 @@ def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
 class Status:
     """Gathers one function's status and writes it, at most once in an interval, but for news.
 
-    The first failure, brake or held batch in an interval is written at once: there may be no next batch. The
-    next call writes it where that fails.
+    The first failure, brake or held batch in an interval is written at once: there may be no next batch.
+    Where that fails it is tried again after a quarter of the interval, and not by every call: blobs that do
+    not answer cost each try their time-out, which the events of a batch need not wait for.
 
     Args:
         function: its name.
@@ -125,6 +126,7 @@ class Status:
         self._blobs = blobs
         self._interval = interval
         self._written_at: float | None = None
+        self._quiet_until = 0.0
         self._untold: set[str] = set()
         self._told_at: dict[str, float] = {}
 
@@ -163,6 +165,8 @@ class Status:
     async def write(self) -> None:
         """Write the blob, unless that was done within the interval; a failure to is logged, nothing more."""
         now = time.monotonic()
+        if now < self._quiet_until:
+            return
         due = now - self._interval
         is_new = any(self._told_at.get(what, due) <= due for what in self._untold)
         if not is_new and self._written_at is not None and self._written_at > due:
@@ -178,6 +182,7 @@ class Status:
             await self._blobs.put_status(self._report.function, msgspec.json.encode(self._report))
         except Exception as error:  # noqa: BLE001 - every event has its place by now: no report is worth a repeat
             logger.warning("The status of %s could not be written: %s", self._report.function, error)
+            self._quiet_until = time.monotonic() + self._interval / 4
             self._untold |= news
             for what in news:
                 self._told_at.pop(what, None)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from everscore import status as status_module
 from everscore import times
 from everscore.failures import Configuration
 from everscore.pipeline import NoPlaceAnswersError
@@ -88,23 +89,29 @@ async def test_news_are_written_at_once_and_then_once_in_an_interval() -> None:
     assert (report.no_place, report.last_failure) == ("partition 1", "store: a")
 
 
-async def test_news_that_could_not_be_written_are_written_by_the_next_call() -> None:
-    """Blobs that are out for a moment keep no brake from the health check; counts alone wait for the interval."""
+async def test_news_that_could_not_be_written_are_tried_again_soon_but_not_by_every_call(monkeypatch) -> None:
+    """A brake reaches the health check once blobs answer; while they hang no call but a few waits for them."""
+    clock = SimpleNamespace(now=1_000.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(status_module, "time", clock)
     blobs = FakeBlobs()
     status = Status("score_events", blobs, interval=60, has_policy=True)
-    for reason in ("first", "second"):
-        status.braked(reason)
-        with blobs.refusing():
-            await status.write()
-            status.no_place(reason)
-            await status.write()
-        report = await report_of(status, blobs)
-        assert (report.brake_reason, report.no_place) == (reason, reason)
-        status = Status("score_events", blobs, interval=60, has_policy=True)  # on another instance
+    status.braked("first")
     with blobs.refusing():
         await status.write()
-    status.scored(Summary(received=1, stored=1))
-    assert (await report_of(status, blobs)).received == 0
+    status.no_place("partition 1")
+    await status.write()
+    assert blobs.status == {}
+    clock.now += 14
+    await status.write()
+    assert blobs.status == {}
+    clock.now += 2
+    report = await report_of(status, blobs)
+    assert (report.brake_reason, report.no_place) == ("first", "partition 1")
+    status.braked("second")
+    clock.now += 16
+    assert (await report_of(status, blobs)).brake_reason == "first"
+    clock.now += 60
+    assert (await report_of(status, blobs)).brake_reason == "second"
 
 
 async def test_a_held_retry_message_is_reported(monkeypatch) -> None:
