@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,10 @@ from everscore_local.endpoints import Ports
 from everscore_local.stack import PARTS, Stack, StackOptions
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Whoever starts the tests in the background makes them, and all that they start, deaf to Ctrl-C.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
