@@ -73,9 +73,14 @@ def lag(held: PartitionRange, checkpoint: int | None) -> tuple[int, float]:
     """Events that a partition holds beyond its checkpoint, and their share of all that it holds."""
     if held.is_empty:
         return 0, 0.0
-    passed = held.first - 1 if checkpoint is None else max(checkpoint, held.first - 1)
-    waiting = max(0, held.last - passed)
+    waiting = events_beyond(checkpoint, held.first, held.last)
     return waiting, waiting / (held.last - held.first + 1)
+
+
+def events_beyond(checkpoint: int | None, first: int, last: int) -> int:
+    """How many of the events first to last a host has not passed; retention may have taken its next one."""
+    passed = first - 1 if checkpoint is None else max(checkpoint, first - 1)
+    return max(0, last - passed)
 
 
 def oldest_age(messages: Iterable[QueuedMessage]) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import msgspec
 
@@ -66,15 +65,7 @@ def decode_status(data: bytes) -> StatusReport:
     return msgspec.json.decode(data, type=StatusReport)
 
 
-class StatusBlobs(Protocol):
-    """Where the reports are."""
-
-    async def get_status(self, name: str) -> bytes | None:
-        """See everscore.ports.Blobs."""
-        ...
-
-
-async def read_status(blobs: StatusBlobs, function: str) -> StatusReport | None:
+async def read_status(blobs: Blobs, function: str) -> StatusReport | None:
     """What a function last said of itself; None: nothing yet.
 
     Raises:

@@ -14,6 +14,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from everscore.adapters import checkpoints as host_checkpoints
 from everscore.adapters.checkpoints import Position
+from everscore.backlog import events_beyond
 from everscore.settings import Settings
 
 
@@ -45,8 +46,7 @@ class HubEnd:
         """Events between a checkpoint and the end."""
         if self.last is None or self.begin is None:
             return 0
-        passed = self.begin - 1 if checkpoint is None else max(checkpoint, self.begin - 1)
-        return max(0, self.last - passed)
+        return events_beyond(checkpoint, self.begin, self.last)
 
 
 def last_numbers(ends: Mapping[str, HubEnd]) -> dict[str, int]:

@@ -57,8 +57,8 @@ async def _reported(runtime: Runtime, function: str) -> str:
     report = await read_status(runtime.blobs, function)
     if report is None:
         return "has not run yet"
-    for problem in problems_of(report, times.now()):
-        raise problem
+    if problems := problems_of(report, times.now()):
+        raise problems[0]
     counts = (
         f"{report.received} events, {report.stored} stored, {report.superseded} superseded, "
         f"{report.queued} to retry, {report.dead_lettered} dead-lettered since its instance started"

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
+from everscore.failures import SettingError
 from everscore.settings import Connection, Settings
 from everscore_cli.clients import RETRIES
 from everscore_cli.clients.identity import credential
@@ -21,15 +22,16 @@ async def blobs(settings: Settings) -> AsyncIterator[BlobServiceClient]:
 
 
 @asynccontextmanager
-async def host_blobs(settings: Settings, storage: str | None) -> AsyncIterator[BlobServiceClient]:
+async def host_blobs(settings: Settings) -> AsyncIterator[BlobServiceClient]:
     """The blobs of the host's own storage account, where it keeps its checkpoints.
 
-    Args:
-        settings: the app's settings.
-        storage: AzureWebJobsStorage; where it is not set, the host shares the app's account.
+    Where AzureWebJobsStorage is not set, the host shares the app's account.
     """
-    connection = Connection("AzureWebJobsStorage", connection_string=storage or "")
-    async with _blob_service(connection if storage else settings.storage_connection()) as client:
+    try:
+        connection = settings.webjobs_connection()
+    except SettingError:
+        connection = settings.storage_connection()
+    async with _blob_service(connection) as client:
         yield client
 
 

@@ -67,7 +67,7 @@ def skip(
         async with (
             hub_reader(settings) as hub,
             places(settings) as found,
-            storage.host_blobs(settings, target.variables.get("AzureWebJobsStorage")) as blobs,
+            storage.host_blobs(settings) as blobs,
         ):
             checkpoints = CheckpointStore.of_service(
                 blobs, settings.eventhub_host(), settings.eventhub_name, settings.eventhub_consumer_group

@@ -166,21 +166,15 @@ async def _send(
 async def _outgoing(
     reading: Iterator[list[Line]], count: int | None, skip: int, rules: _Rules
 ) -> AsyncIterator[list[Outgoing]]:
-    left = count
     key_of, properties_of = rules.key_of, rules.properties_of
-    async for chunk in sources.chunks(reading):
-        wanted = chunk[skip:]
-        skip = max(0, skip - len(chunk))
-        if left is not None:
-            wanted = wanted[:left]
-            left -= len(wanted)
-        if wanted and properties_of is None:
-            yield [Outgoing(line.body, key_of(line.value)) for line in wanted]
-        elif wanted and properties_of is not None:
-            yield [Outgoing(line.body, key_of(line.value), properties_of(line.value)) for line in wanted]
-        if left == 0:
-            return
-    if skip:
+    empty = True
+    async for chunk in sources.chunks(_cut(reading, skip, count)):
+        empty = False
+        if properties_of is None:
+            yield [Outgoing(line.body, key_of(line.value)) for line in chunk]
+        else:
+            yield [Outgoing(line.body, key_of(line.value), properties_of(line.value)) for line in chunk]
+    if empty:
         err.print("[yellow]note[/] --skip left nothing to send.")
 
 

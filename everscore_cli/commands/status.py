@@ -87,10 +87,9 @@ async def _gather(target: project.Target, stuck_after: float) -> _Seen:
     settings = target.settings
 
     async def partitions() -> _Hub:
-        storage_string = target.variables.get("AzureWebJobsStorage")
         async with (
             hub.consumer(settings) as consumer,
-            storage.host_blobs(settings, storage_string) as host_blobs,
+            storage.host_blobs(settings) as host_blobs,
         ):
             positions, ends = await asyncio.gather(
                 observe.positions(host_blobs, settings), observe.hub_ends(consumer)

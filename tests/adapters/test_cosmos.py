@@ -21,6 +21,7 @@ from everscore.adapters.credentials import Credentials
 from everscore.failures import Configuration, Conflict, Failure, Permanent, Throttled, Transient
 from everscore.ports import Document, Write, WriteRefusedError
 from everscore.settings import Connection
+from tests.support.answering import answering
 from tests.support.services import Gateway, Services, free_port
 
 Make = Callable[..., CosmosStore]
@@ -252,7 +253,7 @@ COLLECTION = {
 
 
 @asynccontextmanager
-async def answering(status: int, text: str, *, connects: bool) -> AsyncIterator[str]:
+async def store_answering(status: int, text: str, *, connects: bool) -> AsyncIterator[str]:
     """A server with one answer to everything, or to all but the questions for account and container."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -261,15 +262,8 @@ async def answering(status: int, text: str, *, connects: bool) -> AsyncIterator[
             return web.Response(text=json.dumps(found).replace("%d", str(request.url.port)))
         return web.Response(status=status, text=text, headers={"Location": "/"} if status == 302 else {})
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"AccountEndpoint=http://127.0.0.1:{runner.addresses[0][1]}/;AccountKey=d3Jvbmcga2V5;"
-    finally:
-        await runner.cleanup()
+    async with answering(answer) as port:
+        yield f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey=d3Jvbmcga2V5;"
 
 
 @pytest.mark.parametrize(
@@ -287,7 +281,7 @@ async def answering(status: int, text: str, *, connects: bool) -> AsyncIterator[
 )
 async def test_a_success_that_is_none_stores_nothing(make: Make, pk: str, status: int, text: str) -> None:
     """A batch whose answer does not speak of each operation was not stored, as far as anybody knows."""
-    async with answering(status, text, connects=True) as connection:
+    async with store_answering(status, text, connects=True) as connection:
         store = make(connection)
         refused = await refusal(store, pk)
         assert isinstance(refused.failure, Transient)
@@ -319,7 +313,7 @@ async def test_what_answers_in_place_of_the_account_makes_no_event_guilty(
     make: Make, pk: str, status: int, text: str
 ) -> None:
     """Whatever answers when the store is first asked, writes and reads are to be tried again."""
-    async with answering(status, text, connects=False) as connection:
+    async with store_answering(status, text, connects=False) as connection:
         store = make(connection)
         refused = await refusal(store, pk)
         assert isinstance(refused.failure, Transient)

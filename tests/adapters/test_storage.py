@@ -24,6 +24,7 @@ from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.failures import Configuration, Failure, Throttled, Transient
 from everscore.settings import Connection
 from everscore_local import azurite as stand_in
+from tests.support.answering import answering
 from tests.support.read_back import queued
 from tests.support.services import Services, free_port
 
@@ -222,22 +223,14 @@ async def test_storage_that_never_answers_is_transient(services: Services, clien
 
 
 @asynccontextmanager
-async def answering(status: int, text: str, headers: dict[str, str]) -> AsyncIterator[str]:
+async def storage_answering(status: int, text: str, headers: dict[str, str]) -> AsyncIterator[str]:
     """A server with one answer to everything; its connection string."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=status, text=text, headers=headers)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        port = runner.addresses[0][1]
+    async with answering(answer) as port:
         yield stand_in.connection_string(port, port)
-    finally:
-        await runner.cleanup()
 
 
 @pytest.mark.parametrize(
@@ -255,7 +248,7 @@ async def test_an_answer_becomes_a_failure_of_its_class(
     """Answers that Azurite never gives, from a server that does, have their class, code and hint."""
     text = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>No.</Message></Error>'
     headers = {"x-ms-error-code": code, "Retry-After": "0", "Content-Type": "application/xml"}
-    async with answering(status, text, headers) as connection:
+    async with storage_answering(status, text, headers) as connection:
         failure = await failure_of_send(clients.queue(connection, "queue"))
     assert isinstance(failure, kind)
     assert code in failure.detail
@@ -298,7 +291,7 @@ async def test_only_the_blob_may_be_missing(services: Services, clients: Clients
 async def test_a_404_that_names_no_blob_makes_nothing_look_gone(clients: Clients, code: str) -> None:
     """A 404 of a proxy or of a wrong address is a failure: an event in a claim check is not given up for it."""
     headers = {"Content-Type": "text/html"} | ({"x-ms-error-code": code} if code else {})
-    async with answering(404, "<html>nothing here</html>", headers) as connection:
+    async with storage_answering(404, "<html>nothing here</html>", headers) as connection:
         blobs = clients.blobs(connection, "letters", "checks")
         for call in (blobs.get_claim_check("x"), blobs.get_status("x"), blobs.delete_dead_letter("x")):
             with pytest.raises(Configuration, match="404"):

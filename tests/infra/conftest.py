@@ -7,14 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.infra import snapshots
+from tests.support.infra import compiler
 
 
 @pytest.fixture(scope="session")
 def bicep() -> Iterator[Any]:
     """One running compiler for all tests."""
-    found = snapshots.find_bicep()
-    if found is None:
-        pytest.skip("Bicep is not on the PATH, and the variable BICEP does not say where it is")
-    with snapshots.running(found) as running:
+    with compiler() as running:
         yield running

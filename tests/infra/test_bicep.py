@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.infra import INFRA, deployment, snapshots
+from tests.support.infra import INFRA, compiler, deployment, snapshots
 
 CONFIG = (INFRA / "bicepconfig.json").read_text(encoding="utf-8")
 MISTAKES = """
@@ -67,13 +67,10 @@ def test_the_snapshot_is_current(bicep: Any, case: str):
 
 def test_what_azd_sets_changes_what_is_made(monkeypatch: pytest.MonkeyPatch):
     """Sizes, names and thresholds of azd's environment reach hub, app and alert; the rest stays as it was."""
-    found = snapshots.find_bicep()
-    if found is None:
-        pytest.skip("Bicep is not on the PATH, and the variable BICEP does not say where it is")
     given = {"SIZES": {"partitions": 8}, "NAMES": {"hub": "telemetry"}, "ALERT_THRESHOLDS": {"latency": 300}}
     for name, value in given.items():
         monkeypatch.setitem(snapshots.ENVIRONMENT, f"EVERSCORE_{name}", json.dumps(value))
-    with snapshots.running(found) as running:
+    with compiler() as running:
         made = running.snapshot("main")["predictedResources"]
     of = {each["name"]: each["properties"] for each in made if "properties" in each}
     usual = deployment("main").one("Microsoft.EventHub/namespaces/eventhubs")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from everscore.settings import load_settings
-from tests.support.infra import DEPLOYMENTS, INFRA, deployment, snapshots
+from tests.support.infra import DEPLOYMENTS, INFRA, compiler, deployment
 
 HOST = "AzureWebJobsStorage"
 BLOB_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
@@ -26,10 +26,7 @@ TABLE_CONTRIBUTOR = "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"
 @pytest.fixture(scope="module")
 def template() -> Iterator[dict[str, Any]]:
     """The template as Azure gets it, with the order in which things are made."""
-    bicep = snapshots.find_bicep()
-    if bicep is None:
-        pytest.skip("Bicep is not on the PATH, and the variable BICEP does not say where it is")
-    with snapshots.running(bicep) as running:
+    with compiler() as running:
         yield json.loads(running.compiled(INFRA / "main.bicep"))
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from tests.support.services import ROOT
 
 INFRA = ROOT / "infra"
@@ -30,6 +32,19 @@ def load(path: Path) -> ModuleType:
 
 
 snapshots = load(INFRA / "snapshots.py")
+
+
+def compiler() -> Any:
+    """The Bicep compiler while it runs, for a ``with``; without one on the machine the test is skipped.
+
+    It is a program of Microsoft's that neither PyPI nor npm has: set-up cannot install it. The workflow of
+    pull requests installs it, and a test holds that.
+    """
+    found = snapshots.find_bicep()
+    if found is None:
+        pytest.skip("Bicep is not on the PATH, and the variable BICEP does not say where it is")
+    return snapshots.running(found)
+
 
 DEPLOYMENTS = ["main", "dev", "prod", "options/private-network", "options/existing-services"]
 """The cases that deploy the app."""

@@ -21,21 +21,14 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 
 from everscore.settings import Settings, load_settings
 from everscore.telemetry import Telemetry
+from everscore_local.endpoints import Names
 from function_app import exporters, exporting, versions
 from tests.support.app import plain_environment
 from tests.support.otlp import receiver
 from tests.support.services import ROOT, free_port
 
 NOTHING = MetricsData(resource_metrics=[])
-NAMES = {
-    "EVENTHUB_NAME": "events",
-    "EVENTHUB_CONSUMER_GROUP": "everscore",
-    "COSMOS_DATABASE": "everscore",
-    "COSMOS_CONTAINER": "events",
-    "RETRY_QUEUE": "events-retry",
-    "DEADLETTER_CONTAINER": "dead-letters",
-    "CLAIMCHECK_CONTAINER": "claim-checks",
-}
+NAMES = Names().settings()
 
 
 def settings_with(**more: str) -> Settings:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from everscore.failures import SettingError
 from everscore.settings import Settings, load_settings, parts_of, setting_names
+from everscore_local.endpoints import Names
 
 SECRET = "c2VjcmV0LWtleQ/+x"
 EVENTHUB = f"Endpoint=sb://ns.example.net/;SharedAccessKeyName=n;SharedAccessKey={SECRET}="
@@ -17,13 +18,7 @@ GOOD = {
     "EVENTHUB": EVENTHUB,
     "COSMOS": COSMOS,
     "STORAGE": STORAGE,
-    "EVENTHUB_NAME": "events",
-    "EVENTHUB_CONSUMER_GROUP": "everscore",
-    "COSMOS_DATABASE": "everscore",
-    "COSMOS_CONTAINER": "events",
-    "RETRY_QUEUE": "events-retry",
-    "DEADLETTER_CONTAINER": "dead-letters",
-    "CLAIMCHECK_CONTAINER": "claim-checks",
+    **Names().settings(),
 }
 
 
