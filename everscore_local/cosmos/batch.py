@@ -1,16 +1,13 @@
 """Batches: the transactional one, and the list of single operations that other SDKs call bulk."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import msgspec
 
 from . import charges, rules
 from .errors import ServiceError
-from .store import Container
+from .store import Container, Store
 from .transaction import Operation, Outcome, Transaction
-
-if TYPE_CHECKING:
-    from .service import Service
 
 FAILED_DEPENDENCY = b'{"statusCode":424,"requestCharge":0}'
 
@@ -70,9 +67,23 @@ def run_atomic(
 
 
 def run_each(
-    service: "Service", container: Container, key: str | None, operations: list[Operation], *, minimal: bool
+    store: Store,
+    container: Container,
+    key: str | None,
+    operations: list[Operation],
+    commit: Callable[[Transaction, Container, str], None],
+    *,
+    minimal: bool,
 ) -> tuple[int, bytes, float]:
     """Carry out each operation by itself; each names its own partition key.
+
+    Args:
+        store: Where the container is.
+        container: What the operations are about.
+        key: Canonical partition key of those that name none.
+        operations: What is asked for.
+        commit: Makes the change of one operation, on a partition key, last and be seen.
+        minimal: Whether the answer leaves out the documents that were written.
 
     Returns:
         The HTTP status (200, or 207 where one failed), the body and the charge.
@@ -87,9 +98,9 @@ def run_each(
                 own = rules.read_key_header(operation.partition_key, len(container.paths))
             if own is None:
                 raise ServiceError(400, "PartitionKey value must be supplied for this operation.")  # noqa: TRY301
-            transaction = Transaction(service.store, container, own)
+            transaction = Transaction(store, container, own)
             outcome = transaction.run(operation)
-            service.commit(transaction, container, own)
+            commit(transaction, container, own)
         except ServiceError as error:
             status = 207
             charge += charges.REFUSED

@@ -14,8 +14,8 @@ from aiohttp import web
 from . import charges, faults
 from .auth import Signatures
 from .batch import encode_failure
+from .calls import Answer, Call
 from .errors import ServiceError, code_of
-from .messages import Answer, Call
 from .rules import plain_key
 from .service import Service
 

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 
 from . import account, planning, rules
+from .calls import Answer, Call, is_true
 from .engine import Engine
 from .errors import ServiceError
 from .journal import Journal, Line
-from .messages import Answer, Call, is_true
 from .store import Store
 
 

@@ -7,10 +7,10 @@ import msgspec
 
 from . import charges, planning, rules
 from .batch import run_atomic, run_each
+from .calls import Answer, Call, is_true
 from .engine import Engine
 from .errors import ServiceError
 from .journal import Journal
-from .messages import Answer, Call, is_true
 from .metadata import Metadata
 from .store import Container, Store
 from .transaction import Operation, Transaction, now_ms
@@ -152,7 +152,9 @@ class Service:
     def _batch(self, call: Call, container: Container) -> Answer:
         minimal = _minimal(call.headers)
         if not is_true(call.headers, "x-ms-cosmos-batch-atomic"):
-            status, body, charge = run_each(self, container, call.key, call.operations, minimal=minimal)
+            status, body, charge = run_each(
+                self.store, container, call.key, call.operations, self.commit, minimal=minimal
+            )
             return Answer(status, body, charge)
         if call.key is None:
             raise ServiceError(400, "PartitionKey value must be supplied for this operation.")

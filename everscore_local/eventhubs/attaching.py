@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from . import codec, management, performatives
 from .links import MAX_MESSAGE_SIZE, Ends, Link, Publisher, Subscriber
@@ -11,9 +10,7 @@ from .messages import Request
 from .nodes import Kind, Node, parse_address, start_of
 from .performatives import LinkRefusedError, ProtocolError
 from .requests import RequestLink, ResponseLink
-
-if TYPE_CHECKING:
-    from .session import Session
+from .session import Session
 
 _EPOCH = "com.microsoft:epoch"
 _UNSETTLED, _SETTLED, _MIXED = 0, 1, 2
@@ -62,10 +59,10 @@ def attach(session: Session, fields: list[object]) -> None:
     try:
         if peer_receives:
             node = parse_address(source[0])
-            link = _sending_link(Ends(session, handle, name, node), source, target, fields)
+            link = _sending_link(session, Ends(session, handle, name, node), source, target, fields)
         else:
             node = parse_address(target[0])
-            link = _receiving_link(Ends(session, handle, name, node), fields)
+            link = _receiving_link(session, Ends(session, handle, name, node), fields)
     except LinkRefusedError as error:
         reply(is_refused=True)
         problem = performatives.error(error.condition, str(error))
@@ -84,8 +81,10 @@ def _authorise(session: Session, node: Node) -> None:
         )
 
 
-def _sending_link(ends: Ends, source: list[object], target: list[object], fields: list[object]) -> Link:
-    session, node = ends.session, ends.node
+def _sending_link(
+    session: Session, ends: Ends, source: list[object], target: list[object], fields: list[object]
+) -> Link:
+    node = ends.node
     if node.kind in {Kind.CBS, Kind.MANAGEMENT}:
         return ResponseLink(ends, str(target[0] or ""))
     if node.kind is not Kind.SUBSCRIPTION:
@@ -112,8 +111,8 @@ def _sending_link(ends: Ends, source: list[object], target: list[object], fields
     return subscriber
 
 
-def _receiving_link(ends: Ends, fields: list[object]) -> Link:
-    session, node = ends.session, ends.node
+def _receiving_link(session: Session, ends: Ends, fields: list[object]) -> Link:
+    node = ends.node
     count = fields[9] if isinstance(fields[9], int) else 0
     match node.kind:
         case Kind.CBS:

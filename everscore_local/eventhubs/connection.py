@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from . import performatives
+from .attaching import attach
 from .hub import Namespace
 from .links import Subscriber
 from .performatives import (
@@ -186,7 +187,7 @@ class Connection(asyncio.Protocol):
             case Performative.BEGIN:
                 if frame.channel in self._sessions or frame.channel > performatives.CHANNEL_MAX:
                     raise ProtocolError("amqp:not-allowed", f"channel {frame.channel} cannot be had")
-                self._sessions[frame.channel] = Session(self, frame)
+                self._sessions[frame.channel] = Session(self, frame, attach)
             case Performative.END:
                 session = self._sessions.pop(frame.channel, None)
                 if session is not None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from . import codec, messages
+from .hub import Hub, Namespace, Partition
 from .log import Cursor, StorageError
-from .nodes import unreadable
+from .nodes import Node, unreadable
 from .performatives import ACCEPTED, LinkRefusedError, TransferFrames, rejected
-
-if TYPE_CHECKING:
-    from .hub import Hub, Partition
-    from .nodes import Node
-    from .session import Session
 
 MAX_MESSAGE_SIZE = 1024 * 1024
 """Bytes of the largest send, a batch included (the service's bound)."""
@@ -25,6 +21,47 @@ _SEND_BYTES = 256 * 1024
 """Bounds of what one receiver is sent before others have their turn."""
 
 _MODULO = 1 << 32
+
+
+class LinkSession(Protocol):
+    """A session, as its links see it.
+
+    Attributes:
+        channel: The channel, both ways.
+        links: By the peer's handle.
+    """
+
+    channel: int
+    links: dict[int, Link]
+
+    @property
+    def namespace(self) -> Namespace:
+        """The hubs of the server."""
+
+    @property
+    def max_frame_size(self) -> int:
+        """Bytes of the largest frame that the peer takes."""
+
+    def send(self, data: bytes) -> None:
+        """Send frames."""
+
+    def send_flow(self, link: tuple[int, int, int] | None, *, drain: bool = False) -> None:
+        """Tell the windows and a link's (handle, delivery-count, credit)."""
+
+    def settle(self, delivery_id: int, outcome: bytes) -> None:
+        """Settle a delivery received."""
+
+    def detach(self, link: Link, reason: LinkRefusedError | None = None) -> None:
+        """Close a link, with an error or none."""
+
+    def want_turn(self, subscriber: Subscriber) -> None:
+        """Have a subscriber send when it is its turn."""
+
+    def deliveries_allowed(self, size: int) -> int:
+        """Give how many deliveries the peer's window allows, if they and one more hold `size` bytes."""
+
+    def add_delivery(self, frames: TransferFrames, out: list[bytes], message: bytes) -> None:
+        """Append the frames of a delivery to `out`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +75,7 @@ class Ends:
         node: Where it goes.
     """
 
-    session: Session
+    session: LinkSession
     handle: int
     name: str
     node: Node

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
-from . import attaching, codec, performatives
+from . import codec, performatives
+from .hub import Namespace
 from .links import MAX_MESSAGE_SIZE, Link, Subscriber
 from .performatives import (
     ACCEPTED,
@@ -15,14 +17,42 @@ from .performatives import (
     TransferFrames,
     Window,
 )
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .hub import Namespace
+from .sas import Grant
 
 _WINDOW = 65_536
 """Frames that may be under way."""
 _MODULO = 1 << 32
+
+
+class SessionConnection(Protocol):
+    """A connection, as its sessions see it.
+
+    Attributes:
+        namespace: The hubs of the server.
+        max_frame_size: Bytes of the largest frame that the client takes.
+    """
+
+    namespace: Namespace
+    max_frame_size: int
+
+    def send(self, data: bytes) -> None:
+        """Send bytes, together with all that is sent in the same step."""
+
+    def want_flush(self, session: Session) -> None:
+        """Have a session flushed when the bytes at hand are handled."""
+
+    def want_turn(self, subscriber: Subscriber) -> None:
+        """Put a subscriber in the line of those that have something to send."""
+
+    def grant(self, grant: Grant) -> None:
+        """Remember what a token allows."""
+
+    def is_granted(self, path: str) -> bool:
+        """Whether a token of this connection allows a resource path, now."""
+
+
+type Attach = Callable[[Session, list[object]], None]
+"""Answers an attach, given its fields: with a link, or with the reason why there is none."""
 
 
 class Session:
@@ -33,13 +63,14 @@ class Session:
         links: By the peer's handle.
     """
 
-    def __init__(self, connection: Connection, begin: Frame) -> None:
+    def __init__(self, connection: SessionConnection, begin: Frame, attach: Attach) -> None:
         _, next_outgoing_id, incoming_window, _, _, _, _, _ = begin.fields
         if not isinstance(next_outgoing_id, int) or not isinstance(incoming_window, int):
             raise ProtocolError("amqp:invalid-field", "begin needs next-outgoing-id and incoming-window")
         self.channel = begin.channel
         self.links: dict[int, Link] = {}
         self._connection = connection
+        self._attach = attach
         self._next_incoming_id = next_outgoing_id
         self._incoming_left = _WINDOW
         self._next_outgoing_id = 0
@@ -54,7 +85,7 @@ class Session:
         return self._connection.namespace
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> SessionConnection:
         """The connection that it runs on."""
         return self._connection
 
@@ -83,7 +114,7 @@ class Session:
             case Performative.FLOW:
                 self._on_flow(frame.fields)
             case Performative.ATTACH:
-                attaching.attach(self, frame.fields)
+                self._attach(self, frame.fields)
             case Performative.DETACH:
                 self._on_detach(frame.fields)
             case Performative.DISPOSITION:
