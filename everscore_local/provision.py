@@ -61,7 +61,8 @@ def provision_cosmos(connection_string: str, names: Names) -> list[str]:
     from azure.cosmos.exceptions import CosmosResourceNotFoundError  # noqa: PLC0415
 
     created = []
-    with CosmosClient.from_connection_string(connection_string) as client:
+    # No discovery: an emulator may name an address in its metadata at which something else answers.
+    with CosmosClient.from_connection_string(connection_string, enable_endpoint_discovery=False) as client:
         database = client.get_database_client(names.database)
         try:
             database.read()

@@ -54,6 +54,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--rus", type=float, help="RU/s granted to each container; without it there is no limit"
     )
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="address that the account's metadata names, where SDKs go next (default: where they asked)",
+    )
     parser.add_argument("--key", default=EMULATOR_KEY, help="account key (default: the emulator's)")
     parser.add_argument("--node", default="node", help="the Node executable")
     parser.add_argument(
@@ -67,6 +72,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--default-ttl must be -1 or above 0")
     if not all(path.startswith("/") and path.endswith(("/?", "/*")) for path in options.index):
         parser.error("--index must be a path that ends in /? or /*, like /time/?")
+    if options.endpoint is not None and not options.endpoint.startswith(("http://", "https://")):
+        parser.error("--endpoint must be a URL, like http://127.0.0.1:8081/")
     if options.rus is not None and options.rus <= 0:
         parser.error("--rus must be above 0")
     return options
@@ -149,7 +156,7 @@ async def serve(options: argparse.Namespace) -> None:
         listeners.extend(listen(port) for port in (options.port, options.control_port))
         journal.load(store)
         await engine.start()
-        service = Service(store, journal, engine)
+        service = Service(store, journal, engine, options.endpoint)
         ensure(service, options)
         gateway = Gateway(service, signatures, Throttle(options.rus), Faults())
         control = Control(gateway, engine)

@@ -13,9 +13,9 @@ _QUERY_ENGINE = (
 )
 
 
-def describe_account(host: str) -> dict[str, Any]:
-    """Return the account's metadata; its one region is reached under the address that the client used."""
-    region = [{"name": "Local", "databaseAccountEndpoint": f"http://{host}/"}]
+def describe_account(endpoint: str) -> dict[str, Any]:
+    """Return the account's metadata, given the address under which its one region is reached."""
+    region = [{"name": "Local", "databaseAccountEndpoint": endpoint}]
     return {
         "_self": "",
         "id": "everscore-local",

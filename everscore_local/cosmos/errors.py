@@ -26,7 +26,9 @@ CODES: Mapping[int, str] = {
 MESSAGES: Mapping[int, str] = {
     400: "One of the input values is invalid.",
     401: "The input authorization token can't serve the request.",
-    403: "The request is forbidden.",
+    # Without a sub-status it is the firewall that forbids.
+    403: "Request originated from IP 203.0.113.7 through public internet. This is blocked by your Cosmos DB"
+    " account firewall settings. More info: https://aka.ms/cosmosdb-tsg-forbidden",
     404: "Entity with the specified id does not exist in the system.",
     408: "The operation did not complete within the allotted time.",
     409: "Entity with the specified id already exists in the system.",
@@ -38,6 +40,25 @@ MESSAGES: Mapping[int, str] = {
     449: "The operation encountered a transient error. It is safe to retry the operation.",
     503: "Service is currently unavailable, please retry after a while.",
 }
+
+# What it says where a sub-status tells the kind; from its guides to troubleshooting and its SDKs' issues.
+MESSAGES_BY_SUBSTATUS: Mapping[tuple[int, int], str] = {
+    (403, 3): "The requested operation cannot be performed at this region.",
+    (403, 1014): "Partition key reached maximum size of 20 GB.",
+    (403, 5300): "The given request cannot be authorized by AAD token in data plane.",
+    (403, 5301): (
+        "Request blocked by Auth everscore-local: the principal does not have required RBAC permissions to"
+        " perform this action on any scope. Learn more: https://aka.ms/cosmos-native-rbac."
+    ),
+    (404, 1002): "The read session is not available for the input session token.",
+    (404, 1003): "Owner resource does not exist",
+}
+
+
+def message_of(status: int, substatus: int) -> str:
+    """Return the sentence of the service for an HTTP status and a sub-status."""
+    by_status = MESSAGES.get(status, f"The service answered {status}.")
+    return MESSAGES_BY_SUBSTATUS.get((status, substatus), by_status)
 
 
 def code_of(status: int) -> str:
@@ -71,7 +92,7 @@ class ServiceError(Exception):
         retry_after_ms: int | None = None,
     ) -> None:
         self.status = status
-        self.message = MESSAGES.get(status, f"The service answered {status}.") if message is None else message
+        self.message = message_of(status, substatus) if message is None else message
         self.substatus = substatus
         self.code = code_of(status) if code is None else code
         self.retry_after_ms = retry_after_ms

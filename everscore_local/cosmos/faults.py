@@ -3,7 +3,8 @@
     {"match": {"operation": "batch", "pk": "UA|2013-09-01", "id": "…", "nth": [1, 3], "every": 5,
                "probability": 0.2, "seed": 7},
      "action": {"status": 429, "substatus": 3200, "retryAfterMs": 500, "message": "…", "body": "json",
-                "inBatchIndex": 2, "afterCommit": true, "delaySeconds": 1.5, "reset": true},
+                "inBatchIndex": 2, "afterCommit": true, "delaySeconds": 1.5, "reset": true,
+                "ignoreIfMatch": true},
      "count": 10, "seconds": 30}
 
 Everything is optional but ``action``. ``docs`` in README.md.
@@ -61,7 +62,7 @@ class Action(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
         status: The HTTP status answered; with ``in_batch_index`` the status of that operation in a 207.
         substatus: ``x-ms-substatus``.
         retry_after_ms: ``x-ms-retry-after-ms``; in a 207 ``retryAfterMilliseconds``.
-        message: The text in the body.
+        message: The text in the body; left out, what the service says with that status and sub-status.
         body: ``json`` as the service, ``html`` as a proxy, ``text``, or ``empty``.
         in_batch_index: Position of the guilty operation, or ``"id"``: the one that ``match.id`` names.
         after_commit: The request is carried out first; the outcome is unknown to the client.
@@ -69,6 +70,7 @@ class Action(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
             Alone, the true answer follows.
         delay_in_body: The delay comes after the headers and half of the body.
         reset: The connection is reset after the headers and half of the body.
+        ignore_if_match: A transactional batch is carried out without the conditions of its operations.
     """
 
     status: int | None = None
@@ -81,6 +83,12 @@ class Action(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     delay_seconds: float = 0.0
     delay_in_body: bool = False
     reset: bool = False
+    ignore_if_match: bool = False
+
+    @property
+    def batches_only(self) -> bool:
+        """Whether it has a meaning for transactional batches alone."""
+        return self.in_batch_index is not None or self.ignore_if_match
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -145,7 +153,7 @@ class Active:
             return False
         if match.id is not None and match.id not in request.ids:
             return False
-        if self.rule.action.in_batch_index is not None and request.operation != "batch":
+        if self.rule.action.batches_only and request.operation != "batch":
             return False
         self.matched += 1
         if self._nth is not None and self.matched not in self._nth:

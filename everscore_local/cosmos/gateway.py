@@ -73,6 +73,9 @@ class Gateway:
         if fault is None:
             return await self._carry_out(call)
         action = fault.action
+        if action.ignore_if_match:
+            for operation in call.operations:
+                operation.if_match = None
         if not action.after_commit and not action.delay_in_body:
             await asyncio.sleep(action.delay_seconds)
         if action.after_commit:

@@ -15,7 +15,9 @@ from .store import Store
 class Metadata:
     """Reads and changes definitions; every change is in the journal before it is answered."""
 
-    def __init__(self, store: Store, journal: Journal, engine: Engine) -> None:
+    def __init__(self, store: Store, journal: Journal, engine: Engine, endpoint: str | None) -> None:
+        """Take the parts; ``endpoint`` is the account's, None: the one at which a client asks."""
+        self._endpoint = endpoint
         self._store = store
         self._journal = journal
         self._engine = engine
@@ -28,7 +30,8 @@ class Metadata:
         """
         match call.verb, call.segments:
             case "GET", []:
-                return _json(account.describe_account(call.headers.get("host", "")))
+                endpoint = self._endpoint or f"http://{call.headers.get('host', '')}/"
+                return _json(account.describe_account(endpoint))
             case "POST", [*_, "docs"]:
                 return _json(_plan(call))
             case _, ["dbs", *rest]:

@@ -22,11 +22,12 @@ _operations = msgspec.json.Decoder(list[Operation])
 class Service:
     """Reads and changes the store; every change is in the journal before it is answered."""
 
-    def __init__(self, store: Store, journal: Journal, engine: Engine) -> None:
+    def __init__(self, store: Store, journal: Journal, engine: Engine, endpoint: str | None = None) -> None:
+        """Take the parts; ``endpoint`` is what the metadata names, None: where a client asks."""
         self.store = store
         self._journal = journal
         self._engine = engine
-        self.metadata = Metadata(store, journal, engine)
+        self.metadata = Metadata(store, journal, engine, endpoint)
         self.accepted_writes = 0
         self.first_writes = 0
 

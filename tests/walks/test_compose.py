@@ -76,6 +76,16 @@ def test_azurite_takes_new_sdks_and_binds_to_its_container():
     assert images == {f"mcr.microsoft.com/azure-storage/azurite:{pinned}"}
 
 
+def test_hole_40_images_are_pinned_or_the_file_says_why_not():
+    """Hole 40: each image is a fixed version, except the one of which no version is documented."""
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    images = {service["image"] for service in SERVICES.values()}
+    moving = {image for image in images if not image.rpartition(":")[2].replace(".", "").isdecimal()}
+    assert moving == {"mcr.microsoft.com/cosmosdb/linux/azure-cosmos-emulator:vnext-latest"}
+    assert "names no dated tag" in text
+    assert "mcr.microsoft.com/azure-messaging/eventhubs-emulator:2.1.0" in images
+
+
 def test_up_waits_until_all_answer():
     """`up --wait` waits for a health check that asks each emulator's own readiness, by its name in the network."""
     check = " ".join(SERVICES["ready"]["healthcheck"]["test"])

@@ -28,6 +28,22 @@ def test_metadata_names_the_address_that_the_client_used(stand_in):
             ]
 
 
+async def test_hole_26_metadata_can_name_another_address(start, tmp_path):
+    """Hole 26: with --endpoint the metadata names that address, and an SDK that follows it writes there."""
+    there = start(data=tmp_path / "there")
+    here = start("--endpoint", there.url, data=tmp_path / "here")
+    account = json.loads(here.http("GET", "/")[2])
+    for kind in ("writableLocations", "readableLocations"):
+        assert [place["databaseAccountEndpoint"] for place in account[kind]] == [there.url]
+    async with CosmosClient(here.url, KEY) as client:
+        await (
+            client.get_database_client("everscore")
+            .get_container_client("events")
+            .create_item({"id": "a", "pk": "p"})
+        )
+    assert [one.control("GET", "/state")["documents"] for one in (here, there)] == [0, 1]
+
+
 def test_requests_without_the_right_key_are_refused(stand_in):
     """No signature, one with another key, one for another date and another token type all give 401."""
     wrong = "A" * 86 + "=="

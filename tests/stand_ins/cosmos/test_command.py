@@ -67,13 +67,14 @@ async def test_wrong_folders_keys_and_names_are_said(tmp_path):
         ("--container", "c"),
         ("--rus", "0"),
         ("--rus", "many"),
+        ("--endpoint", "127.0.0.1:8081"),
         ("--index", "/time"),
         ("--index", "time/?"),
         ("--default-ttl", "0"),
     ],
 )
 def test_options_that_do_not_go_together(options, capsys):
-    """A container without a database, a rate, a path and a time that are none end with the usage and exit code 2."""
+    """A container without a database, a rate, a URL, a path and a time that are none end with the usage and exit code 2."""
     with pytest.raises(SystemExit) as caught:
         parse_arguments([*PORTS, "--data", "x", *options])
     assert caught.value.code == 2

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from azure.core import MatchConditions
 from azure.core.exceptions import DecodeError, ServiceRequestError, ServiceResponseError
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.exceptions import (
@@ -62,6 +63,50 @@ async def test_a_status_is_answered_and_nothing_written(stand_in, bare, pk, stat
     assert (caught.value.status_code, caught.value.sub_status or 0) == (status, substatus)
     assert "by order" in caught.value.message
     assert await ids(bare, pk) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ((403, 0), "This is blocked by your Cosmos DB account firewall settings."),
+        ((403, 1014), "Partition key reached maximum size"),
+        ((403, 5301), "does not have required RBAC permissions"),
+        ((404, 1002), "The read session is not available for the input session token."),
+        ((404, 1003), "Owner resource does not exist"),
+    ],
+)
+async def test_hole_23_hole_24_a_fault_speaks_as_the_service_does(stand_in, bare, pk, answer, says):
+    """Holes 23 and 24: without a message of its own a fault has the service's sentence for its sub-status."""
+    action = dict(zip(("status", "substatus"), answer, strict=True))
+    stand_in.control("POST", "/faults", {"match": {"operation": "batch", "pk": pk}, "action": action})
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        await bare.execute_item_batch(batch(pk, "a"), partition_key=pk)
+    assert (caught.value.status_code, caught.value.sub_status or 0) == answer
+    assert says in caught.value.message
+
+
+async def test_hole_40_conditions_of_a_batch_can_be_ignored(stand_in, bare, pk):
+    """Hole 40: with ignoreIfMatch a batch overwrites what has changed, as the official emulator does.
+
+    A single operation keeps its condition, and without the rule the batch does too.
+    """
+    old = await bare.create_item({"id": "a", "pk": pk, "n": 1})
+    await bare.replace_item("a", {"id": "a", "pk": pk, "n": 2})
+    stale = [("replace", ("a", {"id": "a", "pk": pk, "n": 3}), {"if_match_etag": old["_etag"]})]
+    stand_in.control("POST", "/faults", {"match": {"pk": pk}, "action": {"ignoreIfMatch": True}})
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        await bare.replace_item(
+            "a", {"id": "a", "pk": pk}, etag=old["_etag"], match_condition=MatchConditions.IfNotModified
+        )
+    assert caught.value.status_code == 412
+    await bare.execute_item_batch(stale, partition_key=pk)
+    assert (await bare.read_item("a", pk))["n"] == 3
+    stand_in.control("DELETE", "/faults")
+    stale = [("replace", ("a", {"id": "a", "pk": pk, "n": 4}), {"if_match_etag": old["_etag"]})]
+    with pytest.raises(CosmosBatchOperationError) as refused:
+        await bare.execute_item_batch(stale, partition_key=pk)
+    assert refused.value.status_code == 412
+    assert (await bare.read_item("a", pk))["n"] == 3
 
 
 async def test_after_the_commit(stand_in, bare, pk):
