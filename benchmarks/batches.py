@@ -23,17 +23,18 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from everscore import documents, times
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
-from everscore.envelope import Item, Source
-from everscore.events import Decoder
-from everscore.model_source import ModelSource
-from everscore.processing import Processing
-from everscore.scoring import Scores
-from everscore.settings import Connection, parts_of
-from everscore.storing import Storing
-from everscore.stream import load_stream
+from everscore.clock import times
+from everscore.config.connections import Connection, parts_of
+from everscore.decode.decoder import Decoder
+from everscore.event.item import Item, Source
+from everscore.event.scores import Scores
+from everscore.event.stream import load_stream
+from everscore.flow.processing import Processing
+from everscore.score.loading import ModelSource
+from everscore.store import documents
+from everscore.store.writer import Writer
 
 KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 ENQUEUED_AT = "2026-01-01T00:00:00.000Z"
@@ -91,7 +92,7 @@ async def measure(connection: str, count: int) -> list[tuple[str, float]]:
         store = CosmosStore(
             Connection("COSMOS", connection), "everscore", "events", timeout=10, credentials=credentials
         )
-        processing = Processing(decoder=decoder, models=models, storing=Storing(store, parallel=16))
+        processing = Processing(decoder=decoder, models=models, writer=Writer(store, parallel=16))
         try:
             await in_batches(processing, 64, 64, 0)  # the cold start is measured elsewhere
             rows = [

@@ -20,18 +20,19 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from everscore import times
-from everscore.breaker import State
-from everscore.envelope import Item, Source
-from everscore.events import Decoder
-from everscore.model_source import ModelSource
-from everscore.pipeline import Limits, Pipeline, RetryState
-from everscore.placing import Placing
-from everscore.processing import Processing
-from everscore.status import Status
-from everscore.storing import Storing
-from everscore.stream import load_stream
-from everscore.telemetry import Telemetry
+from everscore.clock import times
+from everscore.decode.decoder import Decoder
+from everscore.event.item import Item, Source
+from everscore.event.stream import load_stream
+from everscore.flow.limits import Limits
+from everscore.flow.processing import Processing
+from everscore.flow.score_events import RetryState, ScoreEvents
+from everscore.retry.placing import Placing
+from everscore.score.loading import ModelSource
+from everscore.store.breaker import State
+from everscore.store.writer import Writer
+from everscore.watch.status import Status
+from everscore.watch.telemetry import Telemetry
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 256
@@ -62,14 +63,14 @@ def batches(events: list[bytes]) -> list[list[Item]]:
     return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
 
 
-def pipeline(telemetry: Telemetry, models: ModelSource) -> Pipeline:
+def pipeline(telemetry: Telemetry, models: ModelSource) -> ScoreEvents:
     recorder = telemetry.of("score_events", breaker=lambda: State.CLOSED)
     nothing = Everything()
     decoder = Decoder(load_stream(ROOT / "stream.json"), decompressed_limit=1 << 24)
     processing = Processing(
-        decoder=decoder, models=models, storing=Storing(nothing, parallel=16), recorder=recorder
+        decoder=decoder, models=models, writer=Writer(nothing, parallel=16), recorder=recorder
     )
-    return Pipeline(
+    return ScoreEvents(
         processing=processing,
         placing=Placing(nothing, nothing),
         status=Status("score_events", nothing, interval=1e9, has_policy=True),

@@ -130,3 +130,10 @@ class Unexpected(Retryable):
     """An exception that nobody foresaw, narrowed down to the event that causes it."""
 
     failure_class = FailureClass.UNEXPECTED
+
+
+def unexpected(stage: Stage, error: BaseException) -> Unexpected:
+    """The failure of an event that met an exception nobody foresaw."""
+    failure = Unexpected(stage, f"unexpected {type(error).__name__}", str(error)[:500])
+    failure.__cause__ = error
+    return failure

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from everscore.envelope import Source
+from everscore.event.item import Source
 from everscore.failures import EverscoreError, Failure
 
 type Document = dict[str, Any]

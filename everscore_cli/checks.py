@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from everscore.events import Hook, load_hook
+from everscore.config.settings import load_settings, setting_names
+from everscore.decode.own_decoder import Hook, load_hook
+from everscore.event.stream import Stream, load_stream
 from everscore.failures import Failure
-from everscore.scoring import Model, load_model
-from everscore.settings import load_settings, setting_names
-from everscore.stream import Stream, load_stream
+from everscore.score.loading import load_model
+from everscore.score.model import Model
 from everscore_cli.errors import CliError
 
 # Read by the host or by libraries, which have more names than the app knows.
@@ -72,7 +73,7 @@ def check_decoder(app: Path, variables: Mapping[str, str]) -> Hook | None:
 def misspelt(names: Iterable[str]) -> dict[str, str]:
     """Names that neither app nor platform reads but nearly one, with the setting that was probably meant."""
     known = {name.upper(): name for name in setting_names()}
-    platform = files("everscore").joinpath("platform_settings.json").read_text(encoding="utf-8")
+    platform = files("everscore.config").joinpath("platform_settings.json").read_text(encoding="utf-8")
     theirs = {
         *json.loads(platform),
         *(f"{trigger}__{part}" for trigger in _TRIGGERS for part in _OF_CONNECTIONS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from everscore.stream import load_stream
+from everscore.event.stream import load_stream
 from everscore_cli.errors import CliError
 
 MODEL = "flights"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from everscore.identity import encode
-from everscore.pointer import compile_pointer
-from everscore.stream import Buckets, load_stream
+from everscore.event.identity import encode
+from everscore.event.pointer import compile_pointer
+from everscore.event.stream import Buckets, load_stream
 from everscore_cli.errors import CliError
 
 type KeyOf = Callable[[Any], str | None]

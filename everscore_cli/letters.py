@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from everscore import times
 from everscore.adapters.blobs import Letter, StorageBlobs
+from everscore.clock import times
 from everscore_cli.errors import CliError
 
 

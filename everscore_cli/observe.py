@@ -14,8 +14,8 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from everscore.adapters import checkpoints as host_checkpoints
 from everscore.adapters.checkpoints import Position
-from everscore.backlog import events_beyond
-from everscore.settings import Settings
+from everscore.config.settings import Settings
+from everscore.watch.backlog import events_beyond
 
 
 @dataclass(frozen=True, slots=True)

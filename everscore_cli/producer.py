@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from azure.eventhub import EventData, EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 
-from everscore.settings import Settings
+from everscore.config.settings import Settings
 from everscore_cli.clients.hub import producer
 from everscore_cli.errors import CliError
 from everscore_cli.properties import Value

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from everscore.settings import Settings, load_settings
+from everscore.config.settings import Settings, load_settings
 from everscore_cli import environments
 from everscore_cli.errors import CliError
 from everscore_local.endpoints import Names

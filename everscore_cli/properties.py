@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from everscore.pointer import Getter, compile_pointer
+from everscore.event.pointer import Getter, compile_pointer
 from everscore_cli.errors import CliError
 
 type Value = str | int | float | bool

@@ -11,9 +11,9 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from everscore import times
-from everscore.settings import Settings
-from everscore.status import StatusReport, problems_of, read_status
+from everscore.clock import times
+from everscore.config.settings import Settings
+from everscore.watch.status import StatusReport, problems_of, read_status
 from everscore_cli.clients.places import places
 
 FUNCTIONS = ("score_events", "retry_events")

@@ -8,10 +8,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
-from everscore import times
 from everscore.adapters.checkpoints import Position
 from everscore.adapters.hub import HubReader, PartitionState
-from everscore.settings import Settings
+from everscore.clock import times
+from everscore.config.settings import Settings
 from everscore_cli.clients.places import hub_reader
 from everscore_cli.observe import HubEnd, Partition
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from everscore import times
-from everscore.envelope import Item, Source
-from everscore.events import Decoder, Event
+from everscore.clock import times
+from everscore.config.settings import Settings
+from everscore.decode.decoder import Decoder
+from everscore.event.event import Event
+from everscore.event.item import Item, Source
 from everscore.failures import Failure
-from everscore.settings import Settings
 from everscore_cli.checks import check_app, check_decoder
 from everscore_cli.properties import PropertiesOf
 from everscore_cli.sources import Line

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from everscore.failures import Failure
-from everscore.scoring import Model, load_model
+from everscore.score.loading import load_model
+from everscore.score.model import Model
 from everscore_models.errors import ExportError
 from everscore_models.export import EXPECTED_FILE, SAMPLE_FILE
 

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from everscore.checked_json import HIDDEN_STEP
+from everscore.config.checked_json import HIDDEN_STEP
 from everscore.failures import EverscoreError
-from everscore.manifest import MANIFEST_FILE, manifest_schema
+from everscore.score.manifest import MANIFEST_FILE, manifest_schema
 from everscore_models.check import check
 from everscore_models.errors import ExportError
 from everscore_models.export import SAMPLE_FILE, export

@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 from everscore.failures import Failure
-from everscore.manifest import MANIFEST_FILE, MODEL_FILE, Features, InputType, Manifest, parse_manifest
-from everscore.scoring import load_model
+from everscore.score.loading import load_model
+from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, InputType, Manifest, parse_manifest
 from everscore_models.convert import Converted, convert
 from everscore_models.errors import ExportError
 from everscore_models.parity import compare

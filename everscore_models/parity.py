@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from everscore.event.pointer import parse_pointer
+from everscore.event.scores import Scores
 from everscore.failures import Failure
-from everscore.features import Array
-from everscore.manifest import Input, InputType, Kind, Manifest
-from everscore.onnx_model import bisect
-from everscore.pointer import parse_pointer
-from everscore.scoring import Model, Scores
+from everscore.score.columns import Array
+from everscore.score.manifest import Input, InputType, Kind, Manifest
+from everscore.score.model import Model
+from everscore.score.onnx import bisect
 from everscore_models.errors import ExportError
 from everscore_models.payloads import read_readable
 from everscore_models.trained import Payload, Trained

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from everscore.failures import Permanent
-from everscore.feature_code import FeatureCode
-from everscore.features import ColumnReader, read_columns
-from everscore.manifest import Features, Input
+from everscore.score.columns import ColumnReader, read_columns
+from everscore.score.feature_code import FeatureCode
+from everscore.score.manifest import Features, Input
 from everscore_models.errors import ExportError
 from everscore_models.trained import Payload
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
-from everscore.features import Array
+from everscore.score.columns import Array
 
 _DIGITS = 6
 _SIDE = 300

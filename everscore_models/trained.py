@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from everscore.manifest import Input
+from everscore.score.manifest import Input
 from everscore_models.errors import ExportError
 
 TRAIN_FILE = "train.py"

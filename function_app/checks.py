@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from everscore import times
-from everscore.health import Report, examine
-from everscore.status import problems_of, read_status
+from everscore.clock import times
+from everscore.watch.health import Report, examine
+from everscore.watch.status import problems_of, read_status
 from function_app.composition import ROOT, Runtime
 from function_app.host_file import check_time_budget
 

@@ -12,20 +12,22 @@ from everscore.adapters.checkpoints import HostCheckpoints
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
-from everscore.backlog import Backlog
-from everscore.breaker import BreakingStore, State
-from everscore.claim_checks import ClaimChecks
-from everscore.events import Decoder, load_hook
-from everscore.housekeeping import Housekeeping
-from everscore.model_source import ModelSource
-from everscore.pipeline import Limits, Pipeline
-from everscore.placing import Placing
-from everscore.processing import Processing
-from everscore.retrying import Patience, Retrying
-from everscore.settings import Settings, load_settings
-from everscore.status import Status
-from everscore.storing import Storing
-from everscore.stream import load_stream
+from everscore.config.settings import Settings, load_settings
+from everscore.decode.decoder import Decoder
+from everscore.decode.own_decoder import load_hook
+from everscore.event.stream import load_stream
+from everscore.flow.housekeeping import Housekeeping
+from everscore.flow.limits import Limits, Patience
+from everscore.flow.processing import Processing
+from everscore.flow.retry_events import RetryEvents
+from everscore.flow.score_events import ScoreEvents
+from everscore.retry.claim_checks import ClaimChecks
+from everscore.retry.placing import Placing
+from everscore.score.loading import ModelSource
+from everscore.store.breaker import BreakingStore, State
+from everscore.store.writer import Writer
+from everscore.watch.backlog import Backlog
+from everscore.watch.status import Status
 from function_app import event_dates, exporting, versions
 from function_app.exporting import Exporting
 from function_app.hub_on_demand import HubOnDemand
@@ -46,8 +48,8 @@ class Runtime:
     blobs: StorageBlobs
     hub: HubOnDemand
     models: ModelSource
-    pipeline: Pipeline
-    retrying: Retrying
+    pipeline: ScoreEvents
+    retrying: RetryEvents
     keeper: Housekeeping
     backlog: Backlog
     checkpoints: HostCheckpoints
@@ -107,7 +109,7 @@ def build() -> Runtime:
         hook=hook,
     )
     models = ModelSource(ROOT / "models" / stream.model, threads=settings.model_threads)
-    storing = Storing(breaking, parallel=settings.cosmos_parallel_batches)
+    writer = Writer(breaking, parallel=settings.cosmos_parallel_batches)
     metrics = exporting.of(settings)
     recorders = {
         function: metrics.telemetry.of(function, breaker=lambda: breaking.state)
@@ -115,7 +117,7 @@ def build() -> Runtime:
     }
     keeping = metrics.telemetry.of("housekeeping")
     processings = {
-        function: Processing(decoder=decoder, models=models, storing=storing, recorder=recorder)
+        function: Processing(decoder=decoder, models=models, writer=writer, recorder=recorder)
         for function, recorder in recorders.items()
     }
     placing = Placing(queue, blobs)
@@ -150,7 +152,7 @@ def build() -> Runtime:
         blobs=blobs,
         hub=hub,
         models=models,
-        pipeline=Pipeline(
+        pipeline=ScoreEvents(
             processing=processings["score_events"],
             placing=placing,
             status=scoring_status,
@@ -158,7 +160,7 @@ def build() -> Runtime:
             recorder=recorders["score_events"],
             store_is_out=lambda: breaking.state is not State.CLOSED,
         ),
-        retrying=Retrying(
+        retrying=RetryEvents(
             processing=processings["retry_events"],
             recorder=recorders["retry_events"],
             placing=placing,

@@ -9,8 +9,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from everscore.settings import Settings
-from everscore.telemetry import Telemetry
+from everscore.config.settings import Settings
+from everscore.watch.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider

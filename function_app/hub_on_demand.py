@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from everscore.adapters.credentials import Credentials
-from everscore.envelope import Source
+from everscore.config.settings import Settings
+from everscore.event.item import Source
 from everscore.ports import HubEvent, PartitionRange
-from everscore.settings import Settings
 
 if TYPE_CHECKING:
     from everscore.adapters.hub import HubReader

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from everscore.deadline import Deadline
+from everscore.clock.deadline import Deadline
 from everscore.failures import EverscoreError
-from everscore.health import Check, Report
+from everscore.watch.health import Check, Report
 from function_app import trigger_data
 
 if TYPE_CHECKING:
@@ -125,6 +125,6 @@ async def health_details() -> Report:
 
 
 def _budget_without_settings() -> float:
-    from everscore.settings import Settings  # noqa: PLC0415
+    from everscore.config.settings import Settings  # noqa: PLC0415
 
     return float(Settings.model_fields["time_budget_seconds"].default)

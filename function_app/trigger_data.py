@@ -8,9 +8,9 @@ from typing import Any
 
 import azure.functions as func
 
-from everscore import times
-from everscore.envelope import Item, Source
-from everscore.pipeline import RetryState
+from everscore.clock import times
+from everscore.event.item import Item, Source
+from everscore.flow.score_events import RetryState
 
 _ENDLESS = -1
 # What hosts write: the zone is missing, Z or +00:00, and there are up to seven decimals.

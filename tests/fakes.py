@@ -14,25 +14,28 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from everscore import times
-from everscore.breaker import State
-from everscore.claim_checks import ClaimChecks
-from everscore.deadline import Deadline
-from everscore.envelope import DeadLetter, Item, Source, decode_dead_letter, decode_envelope, decode_item
-from everscore.events import Decoder, Hook
+from everscore.clock import times
+from everscore.clock.deadline import Deadline
+from everscore.decode.decoder import Decoder
+from everscore.decode.own_decoder import Hook
+from everscore.event.item import Item, Source
+from everscore.event.scores import Scores
+from everscore.event.stream import Stream, StreamManifest
 from everscore.failures import Conflict, Failure, Permanent, Stage, Transient
-from everscore.housekeeping import Housekeeping
-from everscore.pipeline import Limits, Pipeline, RetryState
-from everscore.placing import Placing
+from everscore.flow.housekeeping import Housekeeping
+from everscore.flow.limits import Limits, Patience
+from everscore.flow.processing import Processing
+from everscore.flow.retry_events import RetryEvents
+from everscore.flow.score_events import RetryState, ScoreEvents
 from everscore.ports import Document, HubEvent, PoisonMessage, Write, WriteRefusedError
-from everscore.processing import Processing
-from everscore.retrying import Patience, Retrying
-from everscore.scoring import Scores
-from everscore.status import Status
-from everscore.storing import Storing
-from everscore.stream import Stream, StreamManifest
-from everscore.summary import Summary
-from everscore.telemetry import Telemetry
+from everscore.retry.claim_checks import ClaimChecks
+from everscore.retry.envelope import DeadLetter, decode_dead_letter, decode_envelope, decode_item
+from everscore.retry.placing import Placing
+from everscore.store.breaker import State
+from everscore.store.writer import Writer
+from everscore.watch.status import Status
+from everscore.watch.summary import Summary
+from everscore.watch.telemetry import Telemetry
 
 ENDLESS = RetryState(endless=True)
 NO_POLICY = RetryState(endless=False)
@@ -388,12 +391,12 @@ class World:
         self.status = Status("score_events", self.blobs, interval=60, has_policy=True)
         self.placing = Placing(self.queue, self.blobs)
         decoder = Decoder(stream or stream_of(), decompressed_limit=1_000_000, hook=hook)
-        storing = Storing(self.store, parallel=4)
+        writer = Writer(self.store, parallel=4)
         processings = {
             name: Processing(
                 decoder=decoder,
                 models=self.models,  # type: ignore[arg-type]
-                storing=storing,
+                writer=writer,
                 recorder=recorder,
             )
             for name, recorder in recorders.items()
@@ -403,7 +406,7 @@ class World:
         )
         patience = Patience(give_up=give_up, brake=brake)
         claim_checks = ClaimChecks(self.blobs, self.hub)
-        self.pipeline = Pipeline(
+        self.pipeline = ScoreEvents(
             processing=processings["score_events"],
             placing=self.placing,
             status=self.status,
@@ -411,7 +414,7 @@ class World:
             recorder=recorders["score_events"],
             store_is_out=lambda: self.breaker is not State.CLOSED,
         )
-        self.retrying = Retrying(
+        self.retrying = RetryEvents(
             processing=processings["retry_events"],
             recorder=recorders["retry_events"],
             placing=self.placing,

@@ -11,7 +11,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.storage import client_options, failure_of
-from everscore.settings import Connection
+from everscore.config.connections import Connection
 
 # Fixed in the host's Event Hubs extension; so is the form of the names, its parts in lower case.
 CONTAINER = "azure-webjobs-eventhub"

@@ -15,12 +15,17 @@ from azure.cosmos.exceptions import (
     CosmosHttpResponseError,
 )
 
+from everscore.adapters.classification import (
+    classify_cosmos,
+    classify_cosmos_operation,
+    quote,
+    unreadable_answer,
+)
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.transport import transport
-from everscore.classification import classify_cosmos, classify_cosmos_operation, quote, unreadable_answer
+from everscore.config.connections import Connection, parts_of
 from everscore.failures import Configuration, Failure, Stage, Throttled, Transient
 from everscore.ports import Document, Write, WriteRefusedError
-from everscore.settings import Connection, parts_of
 
 _READ = (
     "SELECT c.id, c._etag, c.time, c.source, c.fingerprint, c.scores FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"

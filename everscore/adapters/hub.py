@@ -18,13 +18,13 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
-from everscore import times
+from everscore.adapters.classification import quote
 from everscore.adapters.credentials import Credentials, is_without_token
-from everscore.classification import quote
-from everscore.envelope import Source
+from everscore.clock import times
+from everscore.config.connections import Connection, parts_of
+from everscore.event.item import Source
 from everscore.failures import Failure, Stage, Transient
 from everscore.ports import HubEvent
-from everscore.settings import Connection, parts_of
 
 # Readers of the trigger's own group are turned away by its owner level, and the default group always exists.
 GROUP = "$Default"

@@ -8,11 +8,11 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.queue import BinaryBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from everscore import times
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.storage import client_options, failure_of
+from everscore.clock import times
+from everscore.config.connections import Connection
 from everscore.ports import PoisonMessage, QueuedMessage
-from everscore.settings import Connection
 
 # The service hides a message for 7 days at most.
 MAX_DELAY = 7 * 86_400 - 60

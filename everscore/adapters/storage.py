@@ -6,8 +6,8 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
+from everscore.adapters.classification import classify_storage, quote
 from everscore.adapters.transport import transport
-from everscore.classification import classify_storage, quote
 from everscore.failures import Failure, Stage, Transient
 
 

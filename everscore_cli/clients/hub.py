@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 
-from everscore.settings import Settings
+from everscore.config.settings import Settings
 from everscore_cli.clients import RETRIES
 from everscore_cli.clients.identity import credential
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from everscore.settings import Connection
+from everscore.config.connections import Connection
 
 if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential

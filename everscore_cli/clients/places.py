@@ -10,8 +10,8 @@ from everscore.adapters.blobs import StorageBlobs
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.hub import HubReader
 from everscore.adapters.queue import StorageQueue
-from everscore.placing import Placing
-from everscore.settings import Settings
+from everscore.config.settings import Settings
+from everscore.retry.placing import Placing
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
+from everscore.config.connections import Connection
+from everscore.config.settings import Settings
 from everscore.failures import SettingError
-from everscore.settings import Connection, Settings
 from everscore_cli.clients import RETRIES
 from everscore_cli.clients.identity import credential
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
-from everscore.settings import Settings
+from everscore.config.settings import Settings
 from everscore_cli.clients.identity import credential
 
 

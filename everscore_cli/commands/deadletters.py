@@ -21,23 +21,23 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from everscore.adapters.blobs import Letter, StorageBlobs
-from everscore.envelope import (
+from everscore.decode.decoder import Decoder
+from everscore.event.item import Item
+from everscore.event.stream import load_stream
+from everscore.retry.envelope import (
     DeadLetter,
-    Item,
     NewerEnvelopeError,
     UnreadableEnvelopeError,
     decode_dead_letter,
 )
-from everscore.events import Decoder
-from everscore.placing import Delayed
-from everscore.redriving import From, redriven
-from everscore.stream import load_stream
+from everscore.retry.placing import Delayed
 from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.clients.places import Places, places
 from everscore_cli.console import bars, err, out, print_json, readable
 from everscore_cli.errors import CliError
 from everscore_cli.letters import Wanted, find, parse_moment
+from everscore_cli.redriving import From, redriven
 
 app = typer.Typer(no_args_is_help=True, help="List, show, redrive, export and purge dead letters.")
 

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from everscore import times
 from everscore.adapters.hub import HubReader
-from everscore.envelope import Item
-from everscore.events import Event
+from everscore.clock import times
+from everscore.event.event import Event
+from everscore.event.item import Item
 from everscore.failures import Permanent, Stage
-from everscore.pipeline import note
+from everscore.flow.ending import note
 from everscore.ports import HubEvent
 from everscore_cli import project
 from everscore_cli.clients import storage

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from everscore.identity import encode_id
+from everscore.event.identity import encode_id
 from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.console import out, print_json

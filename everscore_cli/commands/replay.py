@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 
 from everscore.adapters.hub import PartitionState
-from everscore.placing import Delayed
 from everscore.ports import HubEvent
-from everscore.redriving import replayed
+from everscore.retry.placing import Delayed
 from everscore_cli import project
 from everscore_cli.clients.places import Places, hub_reader, places
 from everscore_cli.console import bars, out, print_json
 from everscore_cli.errors import CliError
 from everscore_cli.letters import parse_moment
+from everscore_cli.redriving import replayed
 
 
 def replay(

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from everscore.settings import parts_of
-from everscore.stream import load_stream
+from everscore.config.connections import parts_of
+from everscore.event.stream import load_stream
 from everscore_cli import flights, project, sources
 from everscore_cli.console import bars, err, out, print_json, readable
 from everscore_cli.errors import CliError

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from everscore.settings import LOOPBACK, parts_of
+from everscore.config.connections import LOOPBACK, parts_of
 from everscore_cli import project
 from everscore_cli.commands.stack import FreePorts, begin, find_or_make, show
 from everscore_cli.console import out, print_json, steps

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from everscore.settings import parts_of
+from everscore.config.connections import parts_of
 from everscore_cli import project
 from everscore_cli.checks import check_app, check_node, check_settings, misspelt
 from everscore_cli.console import err, out, print_json, steps

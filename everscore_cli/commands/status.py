@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from everscore.settings import LOOPBACK, parts_of
+from everscore.config.connections import LOOPBACK, parts_of
 from everscore_cli import observe, project
 from everscore_cli.clients import hub, storage, store
 from everscore_cli.console import out, print_json

@@ -14,7 +14,7 @@ from typing import Any, Self
 import aiohttp
 from azure.cosmos.aio import ContainerProxy
 
-from everscore.settings import load_settings
+from everscore.config.settings import load_settings
 from everscore_cli.clients import hub, storage, store
 from everscore_cli.demo import figures
 from everscore_cli.demo.drain import Services, Waiting, check_alive, drain

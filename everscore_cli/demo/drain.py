@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from everscore.settings import Settings
+from everscore.config.settings import Settings
 from everscore_cli.errors import CliError
 from everscore_cli.observe import HubEnd, checkpoints, queue_depth, with_lag
 from everscore_local.stack import PARTS, Stack

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from everscore.identity import encode_id
+from everscore.event.identity import encode_id
 from everscore_cli.demo.malformed import break_event, is_malformed
 from everscore_cli.errors import CliError
 from everscore_cli.keys import KeyOf

@@ -19,11 +19,12 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.eventhub.exceptions import EventHubError
 from azure_cli import az, fail, variable
 
-from everscore import times
-from everscore.envelope import Item
-from everscore.events import Decoder, load_hook
-from everscore.settings import Settings, load_settings
-from everscore.stream import Stream, load_stream
+from everscore.clock import times
+from everscore.config.settings import Settings, load_settings
+from everscore.decode.decoder import Decoder
+from everscore.decode.own_decoder import load_hook
+from everscore.event.item import Item
+from everscore.event.stream import Stream, load_stream
 from everscore_cli.clients.store import documents
 from everscore_cli.errors import sentence
 from everscore_cli.keys import key_rule

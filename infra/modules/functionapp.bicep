@@ -20,7 +20,7 @@ param storageName string
 param packageContainer string
 @description('Name of the Application Insights component.')
 param componentName string
-@description('What the app itself reads, apart from telemetry: see everscore/settings.py.')
+@description('What the app itself reads, apart from telemetry: see everscore/config/settings.py.')
 param settings { *: string }
 @description('Of an instance.')
 param instanceMemoryMB int

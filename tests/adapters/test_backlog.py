@@ -15,8 +15,9 @@ from everscore.adapters import checkpoints as checkpoints_adapter
 from everscore.adapters.checkpoints import HostCheckpoints
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
+from everscore.config.connections import Connection
+from everscore.config.settings import load_settings
 from everscore.failures import Failure, SettingError
-from everscore.settings import Connection, load_settings
 from tests.support.services import Services, free_port
 
 

@@ -18,9 +18,9 @@ from azure.cosmos import CosmosClient, PartitionKey
 from everscore.adapters import cosmos
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
+from everscore.config.connections import Connection
 from everscore.failures import Configuration, Conflict, Failure, Permanent, Throttled, Transient
 from everscore.ports import Document, Write, WriteRefusedError
-from everscore.settings import Connection
 from tests.support.answering import answering
 from tests.support.services import Gateway, Services, free_port
 

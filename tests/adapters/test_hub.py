@@ -13,9 +13,9 @@ from azure.eventhub import EventData, EventHubProducerClient
 from everscore.adapters import hub
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.hub import HubReader
-from everscore.envelope import Source
+from everscore.config.connections import Connection
+from everscore.event.item import Source
 from everscore.failures import Transient
-from everscore.settings import Connection
 from everscore_local.endpoints import EVENTHUBS_KEY, EVENTHUBS_KEY_NAME
 from tests.support.services import part
 

@@ -21,8 +21,8 @@ from everscore.adapters import queue as queue_adapter
 from everscore.adapters.blobs import StorageBlobs
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
+from everscore.config.connections import Connection
 from everscore.failures import Configuration, Failure, Throttled, Transient
-from everscore.settings import Connection
 from everscore_local import azurite as stand_in
 from tests.support.answering import answering
 from tests.support.read_back import queued

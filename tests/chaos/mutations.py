@@ -78,7 +78,7 @@ MECHANISMS: dict[str, Mechanism] = {
         "g09",
         "whatever stands in the store counts as older: every 409 ends in a replace",
         _replaced(
-            "everscore/storing.py",
+            "everscore/store/writer.py",
             "            if not newer:\n",
             "            if not newer and False:\n",
         ),
@@ -87,7 +87,7 @@ MECHANISMS: dict[str, Mechanism] = {
         "g11",
         "a call of the model that raises is the failure of all its rows",
         _replaced(
-            "everscore/onnx_model.py",
+            "everscore/score/onnx.py",
             "if isinstance(outcome, Exception) and len(part) > 1:",
             "if False:",
         ),
@@ -96,7 +96,7 @@ MECHANISMS: dict[str, Mechanism] = {
         "g12",
         "an item too large for a message is sent as it is",
         _replaced(
-            "everscore/envelope.py",
+            "everscore/retry/envelope.py",
             "            if len(alone) > limit - len(_HEAD) - len(_TAIL):\n",
             "            if False:\n",
         ),
@@ -110,7 +110,7 @@ MECHANISMS: dict[str, Mechanism] = {
         "g11",
         "the brake looks at no batch",
         _replaced(
-            "everscore/pipeline.py",
+            "everscore/flow/score_events.py",
             "        if len(events) < self._limits.brake_minimum:\n",
             "        if events:\n",
         ),

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from everscore.documents import build
-from everscore.envelope import Item, Source
-from everscore.events import Decoder
+from everscore.decode.decoder import Decoder
+from everscore.event.item import Item, Source
+from everscore.event.stream import load_stream
 from everscore.failures import Failure
-from everscore.scoring import Model, load_model
-from everscore.stream import load_stream
+from everscore.score.loading import load_model
+from everscore.score.model import Model
+from everscore.store.documents import build
 
 MIB = 1024 * 1024
 

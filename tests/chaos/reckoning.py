@@ -16,9 +16,9 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from everscore import times
-from everscore.envelope import Source
-from everscore.identity import order
+from everscore.clock import times
+from everscore.event.identity import order
+from everscore.event.item import Source
 from everscore_cli.clients.hub import read_to
 from everscore_cli.observe import HubEnd, last_numbers
 from everscore_local.endpoints import Names

@@ -16,9 +16,9 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from everscore import times
-from everscore.envelope import Source
-from everscore.settings import load_settings
+from everscore.clock import times
+from everscore.config.settings import load_settings
+from everscore.event.item import Source
 from everscore_cli.observe import HubEnd, checkpoints, hub_ends, queue_depth, with_lag
 from tests.chaos.bench import Bench, HostProcess, group_names, make_app
 from tests.chaos.oracle import Oracle

@@ -8,7 +8,8 @@ import base64
 import msgspec
 import pytest
 
-from everscore.envelope import Envelope, Item, encode_item
+from everscore.event.item import Item
+from everscore.retry.envelope import Envelope, encode_item
 from tests.fakes import ago, item_of
 from tests.fuzz import inputs, trial
 from tests.support.flights import real_flights
@@ -82,7 +83,7 @@ def test_broken_retry_messages_end() -> None:
 @pytest.mark.parametrize("harm", ["raises", "drops", "changes"])
 def test_harm_is_noticed(harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder that raises, loses an event or changes its bytes breaks the verdict, so that it proves something."""
-    from everscore import events
+    from everscore.decode import decoder as events
 
     decode = events.Decoder.decode
 

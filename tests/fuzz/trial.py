@@ -17,13 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from everscore import times
-from everscore.envelope import Item
-from everscore.events import GZIP_MAGIC
+from everscore.clock import times
+from everscore.decode.json_text import GZIP_MAGIC
+from everscore.event.item import Item
+from everscore.event.stream import Stream, StreamManifest
 from everscore.failures import FailureClass
-from everscore.pipeline import NoPlaceAnswersError
-from everscore.scoring import Model, load_model
-from everscore.stream import Stream, StreamManifest
+from everscore.flow.ending import NoPlaceAnswersError
+from everscore.score.loading import load_model
+from everscore.score.model import Model
 from tests.fakes import OUT, World, source_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -242,7 +243,7 @@ def _plain(body: bytes) -> bytes:
 def _same_payload(document: dict[str, Any], body: bytes) -> None:
     """By another parser than ours, the document holds what was sent."""
     if document["pipeline"].get("textNumbers"):
-        return  # integers that a double cannot hold are texts: tests/unit/test_plain.py
+        return  # integers that a double cannot hold are texts: tests/unit/event/test_storable.py
     try:
         plain = _plain(body)
     except (OSError, EOFError, zlib.error) as error:

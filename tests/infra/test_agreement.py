@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from devsetup.interpreters import PYTHON
-from everscore.settings import load_settings, setting_names
+from everscore.config.settings import load_settings, setting_names
 from everscore_local import provision
 from everscore_local.endpoints import Names
 from tests.support.infra import DEPLOYMENTS, deployment, tail
 from tests.support.services import ROOT
 
-PLATFORM = json.loads((ROOT / "everscore/platform_settings.json").read_text(encoding="utf-8"))
+PLATFORM = json.loads((ROOT / "everscore/config/platform_settings.json").read_text(encoding="utf-8"))
 # Not in Azure: those with keys in them, and one address by name where the other is by URI.
 NEVER = {"EVENTHUB", "COSMOS", "STORAGE", "STORAGE__accountName"}
 NAMES = Names()

@@ -13,7 +13,7 @@ import pytest
 from tests.support.infra import DEPLOYMENTS, INFRA, deployment
 from tests.support.services import ROOT
 
-TABLE = json.loads((ROOT / "everscore/metrics.json").read_text(encoding="utf-8"))["metrics"]
+TABLE = json.loads((ROOT / "everscore/watch/metrics.json").read_text(encoding="utf-8"))["metrics"]
 METRICS = {each["name"]: each for each in TABLE}
 WORKBOOK = json.loads((INFRA / "workbook.json").read_text(encoding="utf-8"))
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from everscore.telemetry import read_table
+from everscore.watch.telemetry import read_table
 from function_app.versions import PACKAGES
 from tests.support.app import wait_until
 from tests.support.flights import real_flights

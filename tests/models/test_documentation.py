@@ -19,11 +19,13 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from everscore.checked_json import parse_json_model
-from everscore.envelope import Item
-from everscore.events import Decoder, load_hook
-from everscore.scoring import Scores, load_model
-from everscore.stream import StreamManifest, load_stream
+from everscore.config.checked_json import parse_json_model
+from everscore.decode.decoder import Decoder
+from everscore.decode.own_decoder import load_hook
+from everscore.event.item import Item
+from everscore.event.scores import Scores
+from everscore.event.stream import StreamManifest, load_stream
+from everscore.score.loading import load_model
 from everscore_cli.main import main as everscore
 from everscore_models import Input, InputType, Trained, apply_features, read_frame
 from everscore_models.cli import main

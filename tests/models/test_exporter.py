@@ -26,9 +26,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
+from everscore.event.scores import Scores
 from everscore.failures import ManifestError
-from everscore.manifest import Kind
-from everscore.scoring import Scores, load_model
+from everscore.score.loading import load_model
+from everscore.score.manifest import Kind
 from everscore_models import Default, ExportError, Input, InputType, Trained, apply_features, read_frame
 from everscore_models.export import export
 

@@ -20,9 +20,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from everscore.event.scores import Scores
 from everscore.failures import Failure
-from everscore.manifest import load_manifest
-from everscore.scoring import Scores, load_model
+from everscore.score.loading import load_model
+from everscore.score.manifest import load_manifest
 from everscore_models import Trained, read_frame
 from everscore_models.check import check
 from everscore_models.export import export

@@ -51,7 +51,7 @@ MECHANISMS = (
         (
             f"{_P1}::test_the_host_killed_in_mid_stream",
             f"{_P1}::test_the_worker_killed_in_mid_batch",
-            f"{_UNIT}/test_function_app.py::test_only_score_events_is_retried_by_the_host_and_without_end",
+            f"{_UNIT}/function_app/test_app.py::test_only_score_events_is_retried_by_the_host_and_without_end",
         ),
     ),
     Mechanism(
@@ -59,8 +59,8 @@ MECHANISMS = (
         "What cannot be stored now goes to the retry queue, many events to a message, large ones by a claim check.",
         (
             f"{_P1}::test_the_store_down_for_a_while",
-            f"{_UNIT}/test_placing.py::test_every_item_is_in_the_queue_once",
-            f"{_UNIT}/test_envelope.py::test_packing_stays_below_the_limit_and_loses_nothing",
+            f"{_UNIT}/retry/test_placing.py::test_every_item_is_in_the_queue_once",
+            f"{_UNIT}/retry/test_envelope.py::test_packing_stays_below_the_limit_and_loses_nothing",
         ),
     ),
     Mechanism(
@@ -68,7 +68,7 @@ MECHANISMS = (
         "Where no place answers, the batch is handed back to the host, which brings it again.",
         (
             f"{_P1}::test_store_queue_and_blobs_down_at_once",
-            f"{_UNIT}/test_pipeline.py::test_without_a_policy_a_batch_is_held_until_a_place_answers",
+            f"{_UNIT}/flow/test_score_events.py::test_without_a_policy_a_batch_is_held_until_a_place_answers",
         ),
     ),
     Mechanism(
@@ -78,8 +78,8 @@ MECHANISMS = (
         (
             f"{_P2}::test_a_late_retry_never_replaces_what_is_newer",
             f"{_P2}::test_a_newer_version_replaces_an_older_one",
-            f"{_UNIT}/test_storing.py::test_whatever_the_store_holds_and_answers",
-            f"{_UNIT}/test_storing.py::test_two_writers_of_one_id_end_with_the_newer_document",
+            f"{_UNIT}/store/test_writer.py::test_whatever_the_store_holds_and_answers",
+            f"{_UNIT}/store/test_writer.py::test_two_writers_of_one_id_end_with_the_newer_document",
         ),
     ),
     Mechanism(
@@ -120,7 +120,7 @@ MECHANISMS = (
         (
             f"{_P3}::test_an_event_that_kills_the_worker_ends_alone",
             f"{_P3}::test_a_packed_message_that_kills_the_worker_is_split",
-            f"{_UNIT}/test_retrying.py::test_who_died_beside_the_guilty_is_stored",
+            f"{_UNIT}/flow/test_retry_events.py::test_who_died_beside_the_guilty_is_stored",
         ),
     ),
     Mechanism(
@@ -153,7 +153,7 @@ MECHANISMS = (
         "each event by its id; the generated runs do the same in memory.",
         (
             f"{_P6}::test_the_most_telling_fault_of_each_group",
-            f"{_UNIT}/test_no_event_lost.py::test_every_event_ends_in_exactly_one_place",
+            f"{_UNIT}/flow/test_no_event_lost.py::test_every_event_ends_in_exactly_one_place",
             f"{_FUZZ}/test_ten_thousand.py::test_inputs_while_places_refuse",
         ),
     ),

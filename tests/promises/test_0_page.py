@@ -55,7 +55,7 @@ def test_what_the_limits_name_is_there(page: ModuleType) -> None:
     """Every number of the limits that is a setting's or host.json's default is still that default."""
     import json
 
-    from everscore.settings import Settings
+    from everscore.config.settings import Settings
 
     text = page.PAGE.read_text(encoding="utf-8")
     fields = {name.upper(): field.default for name, field in Settings.model_fields.items()}

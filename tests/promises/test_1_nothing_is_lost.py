@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from everscore.identity import encode
+from everscore.event.identity import encode
 from tests.support.app import wait_until
 from tests.support.flights import real_flights
 from tests.support.local_stack import LocalStack

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from everscore.identity import encode
+from everscore.event.identity import encode
 from tests.support.app import Worker, copy_app, received, worker
 from tests.support.flights import bodies, body, flight, real_flights
 from tests.support.local_stack import LocalStack

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from everscore.identity import encode
+from everscore.event.identity import encode
 from tests.support.app import copy_app, received, worker
 from tests.support.flights import bodies, body, flight, real_flights
 from tests.support.local_stack import LocalStack

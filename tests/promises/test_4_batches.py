@@ -9,8 +9,8 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from everscore.envelope import Item, Source
-from everscore.pipeline import RetryState
+from everscore.event.item import Item, Source
+from everscore.flow.score_events import RetryState
 from tests.support.flights import body, flight, real_flights
 from tests.support.read_back import documents
 from tests.support.services import Services

@@ -45,9 +45,9 @@ def modules_after(module: str, root: Path) -> set[str]:
 
 
 def test_the_pipeline_loads_no_azure_sdk() -> None:
-    """`import everscore.pipeline` finds the pipeline and nothing of azure."""
-    loaded = modules_after("everscore.pipeline", ROOT)
-    assert "everscore.pipeline" in loaded
+    """`import everscore.flow.score_events` finds the pipeline and nothing of azure."""
+    loaded = modules_after("everscore.flow.score_events", ROOT)
+    assert "everscore.flow.score_events" in loaded
     assert [name for name in loaded if name == "azure" or name.startswith("azure.")] == []
 
 
@@ -75,8 +75,8 @@ def test_scoring_loads_neither_onnx_nor_protobuf(tmp_path: Path, services: Servi
     script = """
 import asyncio, json, sys
 sys.path.insert(0, sys.argv[1])
-from everscore.envelope import Item
-from everscore.pipeline import RetryState
+from everscore.event.item import Item
+from everscore.flow.score_events import RetryState
 from function_app import runtime
 
 async def main():

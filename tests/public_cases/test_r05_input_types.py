@@ -14,8 +14,9 @@ import onnxruntime
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from everscore.event.scores import Scores
 from everscore.failures import FailureClass, Permanent
-from everscore.scoring import Scores, load_model
+from everscore.score.loading import load_model
 from everscore_models import Input, InputType, Trained
 from everscore_models.export import export
 

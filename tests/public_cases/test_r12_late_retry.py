@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from everscore.envelope import Item
+from everscore.event.item import Item
 from everscore.failures import Conflict
-from everscore.pipeline import RetryState
+from everscore.flow.score_events import RetryState
 from everscore.ports import Write, WriteRefusedError
 from tests.fakes import source_of
 from tests.support.flights import body, flight

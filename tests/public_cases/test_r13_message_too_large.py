@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from everscore.envelope import Item
-from everscore.pipeline import RetryState
+from everscore.event.item import Item
+from everscore.flow.score_events import RetryState
 from tests.fakes import source_of
 from tests.support.flights import body, flight
 from tests.support.read_back import dead_letters, documents, queued, take_messages

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from everscore.envelope import Item, decode_envelope
-from everscore.pipeline import RetryState
+from everscore.event.item import Item
+from everscore.flow.score_events import RetryState
+from everscore.retry.envelope import decode_envelope
 from tests.fakes import source_of
 from tests.support.flights import bodies, body, flight
 from tests.support.read_back import dead_letters, documents, take_messages

@@ -18,8 +18,9 @@ import pytest
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
+from everscore.event.scores import Scores
 from everscore.failures import ManifestError
-from everscore.scoring import Scores, load_model
+from everscore.score.loading import load_model
 
 ROWS = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
 

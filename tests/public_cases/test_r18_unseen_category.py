@@ -18,8 +18,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from everscore.event.scores import Scores
 from everscore.failures import Permanent
-from everscore.scoring import Model, Scores, load_model
+from everscore.score.loading import load_model
+from everscore.score.model import Model
 from everscore_models import Default, Input, InputType, Trained, read_frame
 from everscore_models.export import export
 

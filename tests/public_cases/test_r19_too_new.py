@@ -16,8 +16,8 @@ import onnxruntime
 import pytest
 
 from everscore.failures import FailureClass, Transient
-from everscore.onnx_model import open_session
-from everscore.scoring import load_model
+from everscore.score.loading import load_model
+from everscore.score.onnx import open_session
 from everscore_models.check import check
 from everscore_models.convert import TARGET_IR, TARGET_OPSET
 

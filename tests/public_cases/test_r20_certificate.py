@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from everscore.envelope import Item
+from everscore.config.settings import load_settings
+from everscore.event.item import Item
 from everscore.failures import Configuration, Failure, SettingError
-from everscore.pipeline import RetryState
-from everscore.settings import load_settings
-from everscore.summary import Summary
+from everscore.flow.score_events import RetryState
+from everscore.watch.summary import Summary
 from everscore_local.endpoints import COSMOS_KEY
 from tests.fakes import source_of
 from tests.support.flights import bodies

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from everscore.config.settings import load_settings
 from everscore.failures import SettingError
-from everscore.settings import load_settings
 from tests.support.app import copy_app, worker
 from tests.support.services import Services
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from everscore.settings import parts_of
+from everscore.config.connections import parts_of
 from everscore_local.endpoints import Ports
 from everscore_local.stack import SERVICES, Stack, StackOptions
 from tests.support.services import ROOT

@@ -19,8 +19,9 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
 
+from everscore.event.scores import Scores
 from everscore.failures import Permanent
-from everscore.scoring import Scores, load_model
+from everscore.score.loading import load_model
 
 ROWS = np.random.default_rng(0).normal(size=(23, 2)).round(3)
 FITTED = LogisticRegression().fit(ROWS, (ROWS.sum(axis=1) > 0).astype(int))

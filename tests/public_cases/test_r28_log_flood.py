@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from everscore.envelope import Item
-from everscore.pipeline import RetryState
+from everscore.event.item import Item
+from everscore.flow.score_events import RetryState
 from function_app import runtime
 from tests.fakes import source_of
 from tests.support.flights import bodies, flight

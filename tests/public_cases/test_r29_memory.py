@@ -23,8 +23,8 @@ from tests.support.services import ROOT, Services
 _SCRIPT = """
 import asyncio, json, os, resource, signal, sys
 sys.path.insert(0, sys.argv[1])
-from everscore.envelope import Item, Source
-from everscore.pipeline import RetryState
+from everscore.event.item import Item, Source
+from everscore.flow.score_events import RetryState
 from function_app import runtime
 from tests.support.flights import body, real_flights
 

@@ -15,10 +15,10 @@ import pytest
 from azure.storage.queue import QueueClient
 from azure.storage.queue.aio import QueueClient as AsyncQueueClient
 
-from everscore import times
-from everscore.deadline import Deadline
-from everscore.envelope import Item
-from everscore.pipeline import RetryState
+from everscore.clock import times
+from everscore.clock.deadline import Deadline
+from everscore.event.item import Item
+from everscore.flow.score_events import RetryState
 from tests.fakes import source_of
 from tests.support.flights import bodies
 from tests.support.read_back import documents, queued, take_messages

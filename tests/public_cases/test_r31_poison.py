@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from everscore.pipeline import NoPlaceAnswersError
-from everscore.settings import Settings
+from everscore.config.settings import Settings
+from everscore.flow.ending import NoPlaceAnswersError
 from everscore_local.functions.durations import parse_timespan
 from tests.fakes import World, item_of
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from everscore.envelope import Item
+from everscore.event.item import Item
+from everscore.event.scores import Scores
 from everscore.failures import Failure
-from everscore.pipeline import RetryState
-from everscore.scoring import Scores
+from everscore.flow.score_events import RetryState
 from tests.fakes import FakeModel, World, item_of, source_of
 from tests.support.flights import bodies
 from tests.support.read_back import documents, queued

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from everscore.pipeline import NoPlaceAnswersError, RetryState
+from everscore.flow.ending import NoPlaceAnswersError
+from everscore.flow.score_events import RetryState
 from tests.fakes import NO_POLICY, OUT, World, item_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from everscore import documents as sizes
-from everscore.envelope import Item
-from everscore.pipeline import RetryState
+from everscore.event.item import Item
+from everscore.flow.score_events import RetryState
+from everscore.store import documents as sizes
 from tests.fakes import source_of
 from tests.support.flights import flight
 from tests.support.read_back import dead_letters, documents, queued

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from everscore.settings import load_settings
+from everscore.config.settings import load_settings
 from tests.support.infra import DEPLOYMENTS, INFRA, compiler, deployment
 
 HOST = "AzureWebJobsStorage"

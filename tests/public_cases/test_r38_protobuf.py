@@ -35,7 +35,8 @@ def test_scoring_a_model_loads_neither_converter_nor_protobuf() -> None:
     code = """
 import json, sys
 from pathlib import Path
-from everscore.scoring import Scores, load_model
+from everscore.event.scores import Scores
+from everscore.score.loading import load_model
 folder = Path("models/flights")
 sample = [json.loads(line) for line in (folder / "sample.jsonl").read_text().splitlines()]
 assert all(isinstance(each, Scores) for each in load_model(folder).score(sample))

@@ -19,8 +19,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from everscore.manifest import load_manifest
-from everscore.scoring import Scores, load_model
+from everscore.event.scores import Scores
+from everscore.score.loading import load_model
+from everscore.score.manifest import load_manifest
 from everscore_models import ExportError, Input, InputType, Trained, apply_features, read_frame
 from everscore_models.check import check
 from everscore_models.export import export

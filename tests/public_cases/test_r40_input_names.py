@@ -19,8 +19,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from everscore.event.scores import Scores
 from everscore.failures import ManifestError
-from everscore.scoring import Scores, load_model
+from everscore.score.loading import load_model
 from everscore_models import ExportError, Input, InputType, Trained, read_frame
 from everscore_models.export import export
 

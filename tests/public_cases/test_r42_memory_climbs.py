@@ -14,8 +14,9 @@ from typing import Any
 
 import psutil
 
-from everscore.onnx_model import MAX_ROWS
-from everscore.scoring import Scores, load_model
+from everscore.event.scores import Scores
+from everscore.score.loading import load_model
+from everscore.score.onnx import MAX_ROWS
 from tests.support.flights import flight
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = """
 import os, sys
 from pathlib import Path
-from everscore.onnx_model import open_session
-from everscore.scoring import load_model
+from everscore.score.onnx import open_session
+from everscore.score.loading import load_model
 
 before = len(os.listdir("/proc/self/task"))
 threads = int(sys.argv[1])

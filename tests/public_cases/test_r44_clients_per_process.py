@@ -17,8 +17,8 @@ import azure.storage.queue.aio
 import onnxruntime
 import pytest
 
-from everscore.envelope import Item
-from everscore.pipeline import RetryState
+from everscore.event.item import Item
+from everscore.flow.score_events import RetryState
 from tests.support.flights import bodies
 from tests.support.read_back import documents
 from tests.support.services import Services

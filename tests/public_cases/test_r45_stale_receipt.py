@@ -12,8 +12,8 @@ from typing import Any
 
 from azure.storage.queue import QueueClient
 
-from everscore.envelope import Item
-from everscore.pipeline import RetryState
+from everscore.event.item import Item
+from everscore.flow.score_events import RetryState
 from tests.fakes import source_of
 from tests.support.app import wait_until
 from tests.support.flights import bodies

@@ -83,7 +83,7 @@ def copy_app(
 
 def plain_environment() -> dict[str, str]:
     """This process's environment without any setting of the app."""
-    from everscore.settings import setting_names
+    from everscore.config.settings import setting_names
 
     ours = {*setting_names(), "AzureWebJobsStorage", "PYTHONPATH"}
     return {name: value for name, value in os.environ.items() if name not in ours}

@@ -13,7 +13,7 @@ def test_onnxruntime_does_not_report(tmp_path):
     """A model loads and scores without the telemetry files that onnxruntime leaves in the temporary folder."""
     code = (
         "import json, pathlib\n"
-        "from everscore.scoring import load_model\n"
+        "from everscore.score.loading import load_model\n"
         "model = load_model(pathlib.Path('models/flights'))\n"
         "line = open('models/flights/sample.jsonl').readline()\n"
         "print(model.score([json.loads(line)])[0].label)\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from everscore.settings import setting_names
+from everscore.config.settings import setting_names
 from everscore_cli import flights
 from everscore_cli.checks import check_app, misspelt
 from everscore_cli.main import main
@@ -300,7 +300,7 @@ def test_misspelt_settings():
 
 def test_what_the_platform_reads_is_not_misspelt():
     """Names listed as the platform's, and the parts of a trigger's connection that the host alone reads."""
-    platform = json.loads((ROOT / "everscore" / "platform_settings.json").read_text(encoding="utf-8"))
+    platform = json.loads((ROOT / "everscore" / "config" / "platform_settings.json").read_text(encoding="utf-8"))
     storage = [
         "credential",
         "clientId",

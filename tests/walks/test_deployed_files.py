@@ -55,7 +55,7 @@ def test_exactly_the_app_is_deployed(reader: Callable[[list[str]], Ignores]):
     )
     ignores = reader(LINES)
     files = listed.stdout.splitlines()
-    assert {"host.json", "requirements.txt", "everscore/settings.py"} < set(files)
+    assert {"host.json", "requirements.txt", "everscore/config/settings.py"} < set(files)
     deployed = {path for path in files if not ignores(path)}
     assert deployed == {path for path in files if is_deployed(path)}
 

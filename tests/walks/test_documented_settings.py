@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from everscore.settings import Settings, load_settings, setting_names
+from everscore.config.settings import Settings, load_settings, setting_names
 
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| `([^`]+)` \| (?:`([^`]*)`|([^|]*?)) \| (.+) \|$", re.MULTILINE)

@@ -166,7 +166,7 @@ async def under_until_passed(run: Run, row: str, events: list[Sent], rules: list
 
 def id_of(each: Sent) -> str:
     """The id of a flight's document."""
-    from everscore.identity import encode_id
+    from everscore.event.identity import encode_id
 
     return encode_id(json.loads(each.body)["id"])
 

@@ -1,0 +1,1 @@
+"""Time: now, how long until the next try, how much is left."""

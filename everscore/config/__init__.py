@@ -1,0 +1,1 @@
+"""What people wrote: settings, connections, and JSON files checked as a whole."""

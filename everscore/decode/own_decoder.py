@@ -1,0 +1,53 @@
+"""The hook for bodies that are no JSON: the function that the setting DECODER names, called once a batch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+
+from everscore.failures import Failure, Permanent, SettingError, Stage, unexpected
+
+type Hook = Callable[[list[bytes]], Sequence[object]]
+
+
+def load_hook(setting: str) -> Hook:
+    """Import the own decoder that the setting DECODER names.
+
+    Raises:
+        SettingError: there is no such module or function.
+    """
+    module_name, _, name = setting.partition(":")
+    try:
+        hook = getattr(importlib.import_module(module_name), name)
+    except Exception as error:
+        raise SettingError(
+            f"DECODER is {setting!r}; expected module:function of this app: {type(error).__name__}: {error}."
+        ) from error
+    if not callable(hook):
+        raise SettingError(f"DECODER is {setting!r}; expected a function.")
+    found: Hook = hook
+    return found
+
+
+def call_hook(hook: Hook, bodies: list[bytes]) -> list[object]:
+    """Decode bodies by one call; where that raises it is halved down to the guilty body.
+
+    Returns:
+        For each body its object, or its Failure.
+    """
+    try:
+        results = list(hook(bodies))
+        if len(results) != len(bodies):
+            raise ValueError(f"the decoder gave {len(results)} results for {len(bodies)} bodies")  # noqa: TRY301
+    except Exception as error:  # noqa: BLE001 - foreign code: bisected to the guilty body
+        if len(bodies) == 1:
+            return [unexpected(Stage.DECODE, error)]
+        half = len(bodies) // 2
+        return call_hook(hook, bodies[:half]) + call_hook(hook, bodies[half:])
+    return [_as_failure(result) if isinstance(result, Exception) else result for result in results]
+
+
+def _as_failure(error: Exception) -> Failure:
+    if isinstance(error, Failure):
+        return error
+    return Permanent(Stage.DECODE, f"decoder: {type(error).__name__}", str(error)[:500])

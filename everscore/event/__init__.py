@@ -1,0 +1,1 @@
+"""What an event is: where it came from, its identity, and what may be stored of it."""

@@ -1,0 +1,40 @@
+"""An event decoded, while an invocation lasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from everscore.event.item import Item
+from everscore.failures import Failure
+
+
+class Done(StrEnum):
+    """How an event ended well."""
+
+    STORED = "stored"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(slots=True)
+class Event:
+    """One event on its way through the pipeline.
+
+    Attributes:
+        item: its bytes, its source and what is known of it so far.
+        payload: the parsed record, storable.
+        key: the fields that its identity was made of.
+        fingerprint: SHA-256 of the record's bytes.
+        text_numbers: where integers became texts.
+        failure: what stopped it, if anything has.
+        done: how it ended, once it is in the store.
+    """
+
+    item: Item
+    payload: Any = None
+    key: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    text_numbers: list[str] = field(default_factory=list)
+    failure: Failure | None = None
+    done: Done | None = None

@@ -1,0 +1,120 @@
+"""An event with all that is known of it: its source, what finished stages made of it, what stopped it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from everscore.event.scores import Scores
+from everscore.failures import Stage
+
+_TEXT_LIMIT = 1_000
+_HISTORY_LIMIT = 20
+
+
+class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Where an event came from; any part may be unknown.
+
+    Attributes:
+        namespace: host name of the Event Hubs namespace.
+        hub: name of the hub.
+        partition: its id.
+        sequence_number: within the partition.
+        offset: within the partition, a text.
+        enqueued_at: ISO-8601, UTC, milliseconds.
+        index: of the record within the event's body.
+    """
+
+    namespace: str | None = None
+    hub: str | None = None
+    partition: str | None = None
+    sequence_number: int | None = None
+    offset: str | None = None
+    enqueued_at: str | None = None
+    index: int = 0
+
+
+class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One earlier failure of an item.
+
+    Attributes:
+        at: when another failure took its place.
+        stage, reason: what it was.
+    """
+
+    at: str
+    stage: str
+    reason: str
+
+
+class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """One event with what finished stages made of it and what kept it from being stored.
+
+    Attributes:
+        body: the exact bytes: of the event, or of the one record where ``unwrapped``.
+        blob: name of the claim-check blob that holds body, properties and the rest, when too large.
+        unwrapped: the body is one record, taken out of an event that held several.
+        record_index: of a body that only an own decoder reads, the item is the record in this place alone:
+            one that has no form in JSON, and so no bytes of its own.
+        properties: the event's application properties.
+        source: where it came from.
+        id, pk, time: its identity and time, once validation passed.
+        scores: by model, once all are finite.
+        stage, reason, field, exception: the last failure.
+        failure_class: of the last failure.
+        attempts: times that it was tried.
+        unexpected: times that it met an exception nobody foresaw.
+        crashes: times that it is held to have killed the worker.
+        braked: queued by the brake, since the configuration is taken to be at fault.
+        first_failed_at: when it first failed.
+        queued_at: when it entered the retry queue; its age counts from here.
+        traceparent: W3C trace context of the invocation that first met it.
+        history: earlier failures, oldest first, each stage and reason once, bounded.
+        dead_letter: it is a dead letter that waits for the blobs to answer.
+        letter: name of the dead letter that it was redriven from; removed once it has a new end.
+    """
+
+    body: bytes = b""
+    blob: str | None = None
+    unwrapped: bool = False
+    record_index: int | None = None
+    properties: dict[str, Any] | None = None
+    source: Source = Source()
+    id: str | None = None
+    pk: str | None = None
+    time: str | None = None
+    scores: dict[str, Scores] | None = None
+    stage: str | None = None
+    reason: str | None = None
+    field: str | None = None
+    exception: str | None = None
+    failure_class: str | None = None
+    attempts: int = 0
+    unexpected: int = 0
+    crashes: int = 0
+    braked: bool = False
+    first_failed_at: str | None = None
+    queued_at: str | None = None
+    traceparent: str | None = None
+    history: list[Step] = []
+    dead_letter: bool = False
+    letter: str | None = None
+
+    @property
+    def is_pointer(self) -> bool:
+        """Its body lies in a blob that was not read: alone, this item is not the event."""
+        return self.blob is not None and not self.body
+
+    def record(
+        self, *, at: str, stage: Stage, reason: str, field: str | None, exception: str, failure_class: str
+    ) -> None:
+        """Note a failure as the last one; the one before it goes into the history."""
+        if self.stage and self.reason and (self.stage, self.reason) != (stage, reason):
+            step = Step(at=at, stage=self.stage, reason=self.reason)
+            # Two that alternate, as in an outage, would otherwise fill it, and push out all that came before.
+            others = [each for each in self.history if (each.stage, each.reason) != (step.stage, step.reason)]
+            self.history = [*others, step][-_HISTORY_LIMIT:]
+        self.first_failed_at = self.first_failed_at or at
+        self.stage, self.reason, self.field = str(stage), reason[:_TEXT_LIMIT], field
+        self.exception, self.failure_class = exception[:_TEXT_LIMIT] or None, failure_class

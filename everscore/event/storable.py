@@ -1,0 +1,120 @@
+"""Values that JSON and Cosmos DB hold without loss: what a payload must be before it is stored."""
+
+from __future__ import annotations
+
+import base64
+import math
+import uuid
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+
+from everscore.clock import times
+from everscore.failures import Permanent, Stage
+
+# The service keeps numbers as IEEE-754 doubles: integers beyond this lose digits.
+EXACT_LIMIT = 2**53
+# The service takes 128 levels; the document holds the payload some levels deep.
+DEPTH_LIMIT = 120
+
+
+def clean(payload: object) -> tuple[object, list[str]]:
+    """Make a payload storable.
+
+    Integers that a double cannot hold become texts. Dates, decimals, UUIDs, bytes and NumPy scalars, which
+    only an own decoder can bring, become what JSON has for them.
+
+    Returns:
+        The payload and the JSON Pointers of the integers that are texts now.
+
+    Raises:
+        Permanent: a number is not finite, a type has no JSON form, or it nests too deep; the field is named.
+    """
+    text_numbers: list[str] = []
+    return _clean(payload, "", 1, text_numbers), text_numbers
+
+
+def _clean(value: object, at: str, depth: int, text_numbers: list[str]) -> object:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int):
+        if -EXACT_LIMIT <= value <= EXACT_LIMIT:
+            return int(value)
+        text_numbers.append(at)
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise Permanent(
+                Stage.DECODE,
+                "number not finite",
+                f"found {value}; JSON and the store hold finite ones",
+                field=at,
+            )
+        return float(value)
+    if isinstance(value, dict):
+        _check_depth(depth)
+        for name in value:
+            if not isinstance(name, str):
+                raise Permanent(Stage.DECODE, "name is no text", f"found {type(name).__name__}", field=at)
+        return {
+            name: _clean(inner, f"{at}/{_escape(name)}", depth + 1, text_numbers)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        _check_depth(depth)
+        return [_clean(inner, f"{at}/{index}", depth + 1, text_numbers) for index, inner in enumerate(value)]
+    return _convert(value, at, depth, text_numbers)
+
+
+def _convert(value: object, at: str, depth: int, text_numbers: list[str]) -> object:
+    if isinstance(value, datetime):
+        return times.microseconds_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal | uuid.UUID):
+        return str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(bytes(value)).decode()
+    item = getattr(value, "item", None)
+    # NumPy scalars give their Python value by item(); an array of several raises there.
+    if callable(item) and getattr(value, "ndim", None) == 0:
+        return _clean(item(), at, depth, text_numbers)
+    raise Permanent(
+        Stage.DECODE,
+        "type has no JSON form",
+        f"found {type(value).__module__}.{type(value).__name__}; the decoder must convert it",
+        field=at,
+    )
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _check_depth(depth: int) -> None:
+    if depth > DEPTH_LIMIT:
+        raise too_deep()
+
+
+def too_deep() -> Permanent:
+    """The failure of a payload with more levels than a document can hold."""
+    return Permanent(
+        Stage.DECODE, "nesting too deep", f"objects and lists are nested over {DEPTH_LIMIT} levels deep"
+    )
+
+
+def depth_of(payload: object) -> int:
+    """Levels of objects and lists, without recursion, so that depth cannot exhaust the stack."""
+    depth = 0
+    level: list[object] = [payload]
+    while level := [value for value in level if isinstance(value, dict | list)]:
+        depth += 1
+        level = [inner for value in level for inner in _inside(value)]
+    return depth
+
+
+def _inside(value: object) -> Iterator[object]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value

@@ -1,0 +1,317 @@
+"""What an event of this deployment is: stream.json, read once, and what follows from it for one payload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from everscore.clock import times
+from everscore.config.checked_json import parse_json_model
+from everscore.event import identity, storable
+from everscore.event.item import Source
+from everscore.event.pointer import Absent, Getter, compile_pointer
+from everscore.failures import ManifestError, Permanent, Stage
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class PropertyId(_Part):
+    """The id stands in an application property of the event."""
+
+    property: str = Field(min_length=1, description="Name of the application property.")
+
+
+class Buckets(_Part):
+    """A partition key for keys with many values: a day and a hashed bucket, such as ``2026-11-25|17``."""
+
+    of: str = Field(description="JSON Pointer to the field that is hashed; it never changes for one id.")
+    buckets: int = Field(ge=1, le=100_000, description="How many buckets a day.")
+    day: str = Field(
+        description="JSON Pointer to a date or time, whose UTC day counts; never changes for one id."
+    )
+
+
+class EpochTime(_Part):
+    """The time is a number since 1970-01-01 UTC."""
+
+    pointer: str = Field(description="JSON Pointer to the number.")
+    unit: Literal["s", "ms"] = Field(description="Seconds or milliseconds.")
+
+
+class StreamManifest(_Part):
+    """What an event is, for this deployment; apart from the model, which may change without it."""
+
+    schema_uri: str | None = Field(None, alias="$schema", description="Address of this schema, for editors.")
+    schema_number: Literal[1] = Field(alias="schema", description="Version of this format.")
+    unwrap: Literal["object", "array", "records"] = Field(
+        description="object: the body is one event. array: it is a list of events. "
+        'records: it is {"records": [event, …]}.'
+    )
+    id: str | PropertyId | None = Field(
+        None,
+        description="JSON Pointer, or an application property; without it, the place in the hub is the id.",
+    )
+    partition_key: list[str] | Buckets = Field(
+        alias="partitionKey",
+        description="JSON Pointers to fields that never change for one id, or hashed buckets.",
+    )
+    time: str | EpochTime | None = Field(
+        None, description="JSON Pointer to the event's ISO-8601 time; without it, the enqueued time counts."
+    )
+    model: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="The folder below models/ of the model."
+    )
+
+    @field_validator("id", "time")
+    @classmethod
+    def _check_pointer(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            compile_pointer(value)
+        elif isinstance(value, EpochTime):
+            compile_pointer(value.pointer)
+        return value
+
+    @field_validator("partition_key")
+    @classmethod
+    def _check_pointers(cls, value: list[str] | Buckets) -> list[str] | Buckets:
+        pointers = value if isinstance(value, list) else [value.of, value.day]
+        if not pointers:
+            raise ValueError("must name at least one field")
+        for pointer in pointers:
+            compile_pointer(pointer)
+        return value
+
+    @model_validator(mode="after")
+    def _check_property(self) -> StreamManifest:
+        if isinstance(self.id, PropertyId) and self.unwrap != "object":
+            raise ValueError(
+                "id: a property belongs to the whole body, so all its records would have one id; with unwrap "
+                f"'{self.unwrap}' it must be a JSON Pointer into each record"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What names an event in the store, and when it happened.
+
+    Attributes:
+        pk: value of the partition key.
+        id: of the document, within its partition key.
+        key: the fields that both were made of, as the producer wrote them.
+        time: ISO-8601, UTC, microseconds.
+    """
+
+    pk: str
+    id: str
+    key: dict[str, Any]
+    time: str
+
+
+class Stream:
+    """A checked stream.json, ready to be applied to payloads."""
+
+    def __init__(self, manifest: StreamManifest) -> None:
+        self.manifest = manifest
+        self.model = manifest.model
+        self.unwrap = manifest.unwrap
+        id_rule = manifest.id
+        self._id_getter = compile_pointer(id_rule) if isinstance(id_rule, str) else None
+
+    def identify(
+        self,
+        payload: object,
+        source: Source,
+        properties: Mapping[str, Any] | None,
+        body: bytes,
+        text_numbers: Sequence[str] = (),
+    ) -> Identity:
+        """Find the identity and the time of one event.
+
+        Args:
+            payload: the parsed record.
+            source: where it came from.
+            properties: the application properties of its event.
+            body: the record's exact bytes.
+            text_numbers: JSON Pointers of the integers that are texts in the payload; for an identity they
+                are numbers still.
+
+        Raises:
+            Permanent: a field is missing, null, empty or of the wrong kind; it is named.
+        """
+        key: dict[str, Any] = {}
+        pk = self._pk(payload, key, text_numbers)
+        doc_id = self._id(payload, source, properties, body, key=key, text_numbers=text_numbers)
+        return Identity(pk, doc_id, key, self._time(payload, source))
+
+    def _id(
+        self,
+        payload: object,
+        source: Source,
+        properties: Mapping[str, Any] | None,
+        body: bytes,
+        *,
+        key: dict[str, Any],
+        text_numbers: Sequence[str],
+    ) -> str:
+        rule = self.manifest.id
+        if rule is None:
+            return identity.source_id(source, body)
+        if self._id_getter is not None:
+            value = _key_value(self._id_getter(payload), str(rule), "id")
+            key["id"] = value
+            return identity.encode_id(_as_sent(value, str(rule), text_numbers))
+        name = rule.property if isinstance(rule, PropertyId) else str(rule)
+        value = _key_value((properties or {}).get(name, Absent.MISSING), f"property {name}", "id")
+        key["id"], _ = storable.clean(value)
+        return identity.encode_id(value)
+
+    @cached_property
+    def _pk_getters(self) -> list[tuple[str, Getter]]:
+        rule = self.manifest.partition_key
+        pointers = rule if isinstance(rule, list) else [rule.of, rule.day]
+        return [(pointer, compile_pointer(pointer)) for pointer in pointers]
+
+    def _pk(self, payload: object, key: dict[str, Any], text_numbers: Sequence[str]) -> str:
+        values = [_key_value(get(payload), pointer, "partition key") for pointer, get in self._pk_getters]
+        key["pk"] = values
+        if text_numbers:
+            values = [
+                _as_sent(value, pointer, text_numbers)
+                for value, (pointer, _) in zip(values, self._pk_getters, strict=True)
+            ]
+        rule = self.manifest.partition_key
+        if isinstance(rule, Buckets):
+            day = _moment(values[1], rule.day).date().isoformat()
+            return f"{day}|{identity.bucket(values[0], rule.buckets)}"
+        pk = "|".join(map(identity.encode, values))
+        if len(pk) > identity.PK_LIMIT:
+            fields = ", ".join(pointer for pointer, _ in self._pk_getters)
+            raise Permanent(
+                Stage.VALIDATE,
+                "partition key too long",
+                f"it has {len(pk)} bytes once encoded, and the store takes {identity.PK_LIMIT}",
+                field=fields,
+            )
+        return pk
+
+    @cached_property
+    def _time_rule(self) -> tuple[str, Getter, Callable[[object, str], datetime]] | None:
+        rule = self.manifest.time
+        if rule is None:
+            return None
+        if isinstance(rule, EpochTime):
+            scale = 1 if rule.unit == "s" else 1_000
+            return rule.pointer, compile_pointer(rule.pointer), lambda value, at: _epoch(value, at, scale)
+        return rule, compile_pointer(rule), _moment
+
+    def _time(self, payload: object, source: Source) -> str:
+        if self._time_rule is None:
+            if source.enqueued_at:
+                return times.microseconds_text(times.parse(source.enqueued_at))
+            return times.microseconds_text(datetime.min.replace(tzinfo=UTC))
+        pointer, get, read = self._time_rule
+        return times.microseconds_text(read(get(payload), pointer))
+
+
+def _key_value(value: object, field: str, what: str) -> str | int | float:
+    # bool is an int to Python, and no name of anything
+    if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
+        return value
+    if value is Absent.MISSING:
+        raise Permanent(
+            Stage.VALIDATE,
+            f"{what} missing",
+            "the event has no such field: the producer must send it, or stream.json name another",
+            field=field,
+        )
+    if value is None:
+        raise Permanent(Stage.VALIDATE, f"{what} is null", "a text or a number is needed", field=field)
+    if value == "":
+        raise Permanent(Stage.VALIDATE, f"{what} is empty", "a text or a number is needed", field=field)
+    found = "a field inside of what is no object" if value is Absent.BLOCKED else _kind(value)
+    raise Permanent(
+        Stage.VALIDATE,
+        f"{what} of the wrong type",
+        f"found {found}; a text or a number is needed",
+        field=field,
+    )
+
+
+def _as_sent(value: str | float, pointer: str, text_numbers: Sequence[str]) -> str | float:
+    """The number again, where a large integer became a text: its identity is not that of the text."""
+    return int(value) if pointer in text_numbers else value
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", bool: "true or false", str: "a text", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _moment(value: object, field: str) -> datetime:
+    if isinstance(value, str):
+        try:
+            return times.parse(value)
+        except ValueError as error:
+            raise Permanent(
+                Stage.VALIDATE,
+                "time not readable",
+                f"an ISO-8601 time is needed: {str(error)[:200]}",
+                field=field,
+            ) from error
+    if value is Absent.MISSING or value is None:
+        raise Permanent(Stage.VALIDATE, "time missing", "an ISO-8601 time is needed", field=field)
+    found = "a field inside of what is no object" if value is Absent.BLOCKED else _kind(value)
+    raise Permanent(
+        Stage.VALIDATE,
+        "time of the wrong type",
+        f"found {found}; an ISO-8601 time is needed (for a number, say its unit in stream.json)",
+        field=field,
+    )
+
+
+def _epoch(value: object, field: str, scale: int) -> datetime:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value / scale, UTC)
+        except (OverflowError, ValueError, OSError) as error:
+            raise Permanent(Stage.VALIDATE, "time not readable", str(error)[:200], field=field) from error
+    if value is Absent.MISSING or value is None:
+        raise Permanent(Stage.VALIDATE, "time missing", "a number is needed", field=field)
+    raise Permanent(Stage.VALIDATE, "time of the wrong type", "a number is needed", field=field)
+
+
+def stream_schema() -> dict[str, Any]:
+    """The JSON Schema of stream.json, as committed in ``schemas/stream.schema.json``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What an event is, schema 1",
+        **{
+            name: part
+            for name, part in StreamManifest.model_json_schema(by_alias=True).items()
+            if name != "title"
+        },
+    }
+
+
+def load_stream(path: Path) -> Stream:
+    """Read and check stream.json.
+
+    Raises:
+        ManifestError: it is missing or wrong; every mistake is listed.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ManifestError(
+            f"{path.name} cannot be read ({error.strerror}); it says what an event of this deployment is."
+        ) from error
+    return Stream(parse_json_model(StreamManifest, text, where=path.name))

@@ -1,0 +1,1 @@
+"""The way of an event: from the hub or the retry queue to its end."""

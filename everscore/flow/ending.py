@@ -1,0 +1,76 @@
+"""When an event ends, how that is counted, and what is noted where it does not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from everscore.clock import times
+from everscore.event.event import Done, Event
+from everscore.event.item import Item, Source
+from everscore.failures import EverscoreError, Permanent, Stage
+from everscore.watch.summary import Summary
+
+
+class NoPlaceAnswersError(EverscoreError):
+    """Neither store nor retry queue nor dead letters took some events: the batch must come again."""
+
+
+def is_final(event: Event) -> bool:
+    """Whether a failed event is one for the dead letters."""
+    return isinstance(event.failure, Permanent) and not event.item.braked
+
+
+def note(event: Event, stamp: str) -> None:
+    """Write the event's failure into its item."""
+    failure = event.failure
+    if failure is None:
+        return
+    event.item.record(
+        at=stamp,
+        stage=failure.stage,
+        reason=failure.reason,
+        field=failure.field,
+        exception=failure.detail,
+        failure_class=failure.failure_class,
+    )
+
+
+def count(summary: Summary, events: Sequence[Event], failed: Sequence[Event]) -> None:
+    """Add up where the events of a settled batch are."""
+    for event in events:
+        if event.done is Done.STORED:
+            summary.stored += 1
+        elif event.done is Done.SUPERSEDED:
+            summary.superseded += 1
+        elif is_final(event) and not event.item.dead_letter:
+            summary.bury(event.item)
+        else:
+            summary.queue(event.item)
+            summary.braked += event.item.braked
+    summary.reasons.update(
+        f"{event.item.stage}: {event.item.reason}" for event in failed if event.item.reason
+    )
+
+
+def foreign(data: bytes, message_id: str, reason: str, detail: str) -> Event:
+    """An event for a message that is none of ours: its bytes, and the message in place of a source."""
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    source = Source(hub="retry-queue", partition=message_id or digest, sequence_number=0)
+    return Event(Item(body=data, source=source), failure=Permanent(Stage.RETRY, reason, detail))
+
+
+def queued_at(item: Item, otherwise: datetime) -> datetime:
+    """When an item entered the queue; ``otherwise`` (now) where that is unknown or later."""
+    if item.queued_at is None:
+        return otherwise
+    try:
+        return min(times.parse(item.queued_at), otherwise)
+    except ValueError:
+        return otherwise
+
+
+def age_of(item: Item, now: datetime) -> timedelta:
+    """The time since an item entered the queue; none where that is not known, or not yet."""
+    return now - queued_at(item, now)

@@ -1,0 +1,163 @@
+"""Empties the poison queue, where messages would vanish after 7 days, seen by nobody.
+
+It is read through the SDK, without decoding, since a queue trigger never sees what is not base64.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import random
+from datetime import timedelta
+
+from everscore.clock import backoff, times
+from everscore.clock.deadline import Deadline
+from everscore.event.event import Event
+from everscore.event.item import Item
+from everscore.failures import EverscoreError, Failure, Permanent, Stage
+from everscore.flow.ending import NoPlaceAnswersError, age_of, foreign, note
+from everscore.flow.limits import Patience
+from everscore.ports import PoisonMessage, PoisonQueue, RetryQueue
+from everscore.retry.claim_checks import ClaimChecks
+from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError, decode_envelope
+from everscore.retry.placing import Delayed, Placing
+from everscore.watch.summary import Summary
+from everscore.watch.telemetry import Recorder
+
+logger = logging.getLogger(__name__)
+
+CRASH_LIMIT = 3
+
+
+class Housekeeping:
+    """Gives every message of the poison queue a way on."""
+
+    def __init__(
+        self,
+        *,
+        poison: PoisonQueue,
+        queue: RetryQueue,
+        placing: Placing,
+        claim_checks: ClaimChecks,
+        patience: Patience,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._poison = poison
+        self._queue = queue
+        self._placing = placing
+        self._claim_checks = claim_checks
+        self._patience = patience
+        self._recorder = recorder or Recorder()
+
+    async def empty_poison_queue(self, budget: Deadline) -> Summary:
+        """Move messages on until the queue is empty or the budget is used up.
+
+        A message that cannot be moved stays where it is, and the next run takes it up.
+
+        Raises:
+            Failure: the poison queue cannot be read.
+        """
+        summary = Summary()
+        while not budget.passed:
+            messages = await self._poison.receive()
+            moved = 0
+            for message in messages:
+                # What is not reached appears again by itself: this run must end before the next begins.
+                if not budget.passed:
+                    moved += await self._take(message, summary, budget)
+            if not moved:
+                break
+        if summary.received:
+            logger.warning("The poison queue held messages: %s", summary)
+            self._recorder.moved(summary)
+        return summary
+
+    async def _take(self, message: PoisonMessage, summary: Summary, budget: Deadline) -> bool:
+        """Move one message on and delete it; returns whether that went well."""
+        try:
+            await self._move(message, summary, budget)
+            await self._poison.delete(message)
+        except EverscoreError as error:
+            logger.error("A message of the poison queue stays there for now: %s", error)  # noqa: TRY400
+        except Exception:  # this one message's own: its neighbours go on
+            logger.exception("A message of the poison queue stays there for now")
+        else:
+            return True
+        await self._release(message)
+        return False
+
+    async def _release(self, message: PoisonMessage) -> None:
+        try:
+            await self._poison.release(message)
+        except Failure as failure:
+            logger.warning("A message of the poison queue stays hidden for some minutes: %s", failure)
+
+    async def _move(self, message: PoisonMessage, summary: Summary, budget: Deadline) -> None:
+        raw = message.text.encode("utf-8", "surrogatepass")
+        try:
+            data = base64.b64decode(raw, validate=True)
+            items = decode_envelope(data).items
+        except NewerEnvelopeError:
+            await self._queue.send(data, 60.0)
+            return
+        except (binascii.Error, UnreadableEnvelopeError) as error:
+            await self._bury(foreign(raw, message.id, "poison message unreadable", str(error)), summary)
+            return
+        now = times.now()
+        onward: list[Delayed] = []
+        # Dead letters first: where they are refused the message stays, and nothing of it has been sent that
+        # the next run would send again.
+        for item in items:
+            item.crashes += 1
+            age = age_of(item, now)
+            if item.crashes >= CRASH_LIMIT or age >= self._patience.give_up:
+                detail = f"in the poison queue {item.crashes} times, {age // timedelta(hours=1)} hours old"
+                spent = await self._redeemed(item, detail, budget)
+                if spent is not None:
+                    await self._bury(spent, summary)
+                    continue
+            delay = backoff.delay(
+                item.crashes + item.attempts,
+                queued_at=now,
+                now=now,
+                hint=None,
+                luck=random.random(),  # noqa: S311
+            )
+            onward.append(Delayed(item, delay))
+        if await self._placing.enqueue(onward, alone=True):
+            raise NoPlaceAnswersError("the retry queue does not take an event back")
+        for one in onward:
+            summary.received += 1
+            summary.queue(one.item)
+
+    async def _redeemed(self, item: Item, detail: str, budget: Deadline) -> Event | None:
+        """The item with its body, for a dead letter; where that is gone everywhere, the letter says so.
+
+        None where it cannot be read now: one body out of reach must not keep its neighbours here until they
+        expire, so that the item goes back like them.
+        """
+        try:
+            async with asyncio.timeout(budget.remaining):
+                whole = await self._claim_checks.redeem(item)
+        except Permanent as failure:
+            return Event(item, failure=failure)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the body was not read
+            logger.warning(
+                "The claim check %s of a message in the poison queue cannot be read (%s: %s): the event goes "
+                "back to the retry queue.",
+                item.blob,
+                type(error).__name__,
+                error,
+            )
+            return None
+        return Event(whole, failure=Permanent(Stage.RETRY, "crashes the worker", detail))
+
+    async def _bury(self, event: Event, summary: Summary) -> None:
+        note(event, times.milliseconds_text(times.now()))
+        event.item.queued_at = event.item.queued_at or times.milliseconds_text(times.now())
+        if await self._placing.dead_letter([event.item]):
+            raise NoPlaceAnswersError("the dead letters take no event")
+        summary.received += 1
+        summary.bury(event.item)

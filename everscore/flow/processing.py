@@ -1,0 +1,103 @@
+"""Decode, validate, score, store: what scoring and retrying have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from everscore.clock.deadline import Deadline
+from everscore.decode.decoder import Decoder
+from everscore.event.event import Event
+from everscore.event.item import Item
+from everscore.event.scores import Scores
+from everscore.failures import Failure, Stage, unexpected
+from everscore.score.loading import ModelSource
+from everscore.score.model import Model
+from everscore.store.writer import Writer
+from everscore.watch.telemetry import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """Events, each ``done`` or with a ``failure``, and the request units that their writes cost."""
+
+    events: list[Event]
+    request_units: float
+
+
+class Processing:
+    """Takes items as far as they go; what stops one never stops its neighbours."""
+
+    def __init__(
+        self, *, decoder: Decoder, models: ModelSource, writer: Writer, recorder: Recorder | None = None
+    ) -> None:
+        self._decoder = decoder
+        self._models = models
+        self._writer = writer
+        self._recorder = recorder or Recorder()
+
+    async def run(self, items: Sequence[Item], seconds: float) -> Processed:
+        """Process a batch.
+
+        Stages that an item has behind it are kept: identity that was found, scores that were finite.
+        Decoding runs again, since the payload does not travel.
+
+        Args:
+            items: of the batch.
+            seconds: for storing; they count once scoring is done, since the first batch loads the model.
+        """
+        began = time.perf_counter()
+        events = self._decoder.decode(items)
+        self._recorder.decoded(time.perf_counter() - began)
+        await self._score([event for event in events if not event.failure and not event.item.scores])
+        ready = [event for event in events if not event.failure]
+        charge = await self._store(ready, Deadline.after(seconds)) if ready else 0.0
+        return Processed(events, charge)
+
+    async def store_again(self, events: Sequence[Event], deadline: Deadline) -> float:
+        """Store events that failed there before; for holding a batch that no place takes."""
+        for event in events:
+            event.failure = None
+        return await self._store(events, deadline)
+
+    async def _store(self, events: Sequence[Event], deadline: Deadline) -> float:
+        began = time.perf_counter()
+        charge = await self._writer.store(events, deadline)
+        self._recorder.stored(events, time.perf_counter() - began, charge)
+        return charge
+
+    async def _score(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        try:
+            model = await self._models.get()
+        except Failure as failure:
+            for event in events:
+                event.failure = failure
+            return
+        # A worker thread once a batch, so that scoring never stalls the loop that all invocations share.
+        began = time.perf_counter()
+        results = await asyncio.to_thread(_score_all, model, [event.payload for event in events])
+        self._recorder.scored(time.perf_counter() - began)
+        for event, result in zip(events, results, strict=True):
+            if isinstance(result, Failure):
+                event.failure = result
+            else:
+                event.item.scores = {model.name: result}
+
+
+def _score_all(model: Model, payloads: list[object]) -> list[Scores | Failure]:
+    try:
+        results = model.score(payloads)
+        if len(results) != len(payloads):
+            raise ValueError(f"the model gave {len(results)} results for {len(payloads)} events")  # noqa: TRY301
+    except Failure as failure:  # of the call as a whole: the model knows no guilty event
+        return [failure] * len(payloads)
+    except Exception as error:  # noqa: BLE001 - bisected to the guilty event: its neighbours go on
+        if len(payloads) == 1:
+            return [unexpected(Stage.SCORE, error)]
+        half = len(payloads) // 2
+        return _score_all(model, payloads[:half]) + _score_all(model, payloads[half:])
+    return results

@@ -1,0 +1,310 @@
+"""Takes up what waits in the retry queue, until it is stored, superseded or a dead letter.
+
+Where each event is, should the process die on any line of this module: in the message, which the host deletes
+only after the invocation has returned. The next try is sent before that; identity makes a repeat harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from everscore.clock import backoff, times
+from everscore.clock.deadline import Deadline
+from everscore.clock.holding import hold
+from everscore.event.event import Event
+from everscore.event.item import Item
+from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected, unexpected
+from everscore.flow.ending import NoPlaceAnswersError, age_of, count, foreign, is_final, note, queued_at
+from everscore.flow.limits import Limits, Patience
+from everscore.flow.processing import Processing
+from everscore.ports import Blobs, RetryQueue
+from everscore.retry.claim_checks import ClaimChecks
+from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError, decode_envelope
+from everscore.retry.placing import Delayed, Placing, letter_name
+from everscore.retry.suspects import NotTriedError, Suspects
+from everscore.watch.status import Status
+from everscore.watch.summary import Summary
+from everscore.watch.telemetry import Recorder
+
+logger = logging.getLogger(__name__)
+
+# Dequeue counts climb by crashes alone, since an invocation holds before it raises: crashes of any event.
+SUSPECT_FROM_DEQUEUE = 3
+UNEXPECTED_LIMIT = 3
+_NEWER_DELAY = 60.0
+
+
+class RetryEvents:
+    """Handles one message of the retry queue."""
+
+    def __init__(
+        self,
+        *,
+        processing: Processing,
+        placing: Placing,
+        queue: RetryQueue,
+        blobs: Blobs,
+        claim_checks: ClaimChecks,
+        status: Status,
+        limits: Limits,
+        patience: Patience,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._processing = processing
+        self._placing = placing
+        self._queue = queue
+        self._blobs = blobs
+        self._claim_checks = claim_checks
+        self._status = status
+        self._limits = limits
+        self._patience = patience
+        self._suspects = Suspects(blobs)
+        self._recorder = recorder or Recorder()
+
+    async def retry_events(self, message: bytes, *, dequeue_count: int, message_id: str) -> Summary:
+        """Take a message to its end; returning means that it may be deleted.
+
+        Args:
+            message: its bytes, base64 undone.
+            dequeue_count: times that it was received, this one included.
+            message_id: the queue's name for it.
+
+        Raises:
+            NoPlaceAnswersError: no place took what failed, within the time budget; the message stays.
+        """
+        began = time.perf_counter()
+        summary = await self._account_for(message, dequeue_count, message_id)
+        self._status.scored(summary)
+        self._recorder.batch(summary, time.perf_counter() - began)
+        return summary
+
+    async def _account_for(self, message: bytes, dequeue_count: int, message_id: str) -> Summary:
+        budget = Deadline.after(self._limits.time_budget)
+        try:
+            items = decode_envelope(message).items
+        except NewerEnvelopeError as newer:
+            logger.warning("A retry message is left for a newer release: %s", newer)
+            await self._send_back(message, budget)
+            return Summary()
+        except UnreadableEnvelopeError as unreadable:
+            return await self._end(
+                [foreign(message, message_id, "retry message unreadable", str(unreadable))], budget
+            )
+        if dequeue_count >= SUSPECT_FROM_DEQUEUE and len(items) > 1:
+            return await self._split(items, budget)
+        if len(items) == 1 and (dequeue_count >= SUSPECT_FROM_DEQUEUE or items[0].crashes):
+            return await self._try_suspect(items[0], budget)
+        return await self._try(items, budget)
+
+    async def _try_suspect(self, item: Item, budget: Deadline) -> Summary:
+        """Try an item that may be the one that kills the worker; a dead letter once it is known to be."""
+        try:
+            async with self._suspects.trial(item, budget) as guilty:
+                if guilty:
+                    return await self._end([await self._crashed(item, budget)], budget)
+                item.crashes = 0  # if it lives through this, it was another
+                return await self._try([item], budget)
+        except NotTriedError as error:
+            raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
+
+    async def _try(self, items: list[Item], budget: Deadline) -> Summary:
+        whole, unread = await self._read_claim_checks(items)
+        pending = [item for item in whole if item.dead_letter]
+        processed = await self._processing.run(
+            [item for item in whole if not item.dead_letter], self._limits.batch_deadline
+        )
+        events = processed.events
+        summary = Summary(
+            received=len(events) + len(unread) + len(pending), request_units=processed.request_units
+        )
+        failed = [event for event in events if not event.done] + unread
+        now = times.now()
+        stamp = times.milliseconds_text(now)
+        for event in failed:
+            self._judge(event, now, stamp)
+        await self._place(failed, pending, budget)
+        await self._remove_letters([*events, *unread], budget)
+        count(summary, [*events, *unread], failed)
+        for item in pending:
+            if item.dead_letter:
+                summary.queue(item)
+            else:
+                summary.bury(item)
+        return summary
+
+    async def _read_claim_checks(self, items: Sequence[Item]) -> tuple[list[Item], list[Event]]:
+        """The items with their bodies, and events for those whose blob is gone or does not answer.
+
+        Reading takes half of the time at most: many bodies that have to come from the hub are slow, and what
+        is not read by then waits for the next try, while the others are stored.
+        """
+        bound = Deadline.after(max(self._limits.batch_deadline, self._limits.time_budget / 2))
+        results = await asyncio.gather(*(self._read_in_time(item, bound) for item in items))
+        return (
+            [result for result in results if isinstance(result, Item)],
+            [result for result in results if isinstance(result, Event)],
+        )
+
+    async def _read_in_time(self, item: Item, bound: Deadline) -> Item | Event:
+        try:
+            async with asyncio.timeout(bound.remaining):
+                return await self._read_claim_check(item)
+        except TimeoutError:
+            detail = "the time for reading bodies was used up"
+            return Event(item, failure=Transient(Stage.RETRY, "claim check not read", detail))
+
+    async def _read_claim_check(self, item: Item) -> Item | Event:
+        try:
+            return await self._claim_checks.redeem(item)
+        except Failure as failure:
+            return Event(item, failure=failure)
+        except Exception as error:  # noqa: BLE001 - this one item's own: its neighbours go on
+            return Event(item, failure=unexpected(Stage.RETRY, error))
+
+    def _judge(self, event: Event, now: datetime, stamp: str) -> None:
+        """Note the failure, and turn it into a permanent one where patience has run out."""
+        item, failure = event.item, event.failure
+        if failure is None:
+            raise ValueError("only failed events are judged")
+        item.attempts += 1
+        item.unexpected += isinstance(failure, Unexpected)
+        note(event, stamp)
+        # Where that is not known, or has not come yet by our clock, the age begins now: else it never would.
+        item.queued_at = times.milliseconds_text(queued_at(item, now))
+        age = age_of(item, now)
+        item.braked = item.braked and age < self._patience.brake
+        # What could not be read has no body to put into a dead letter: it is tried at whatever age.
+        if item.braked or isinstance(failure, Permanent) or item.is_pointer:
+            return
+        if isinstance(failure, Unexpected) and item.unexpected >= UNEXPECTED_LIMIT:
+            event.failure = Permanent(failure.stage, failure.reason, failure.detail, field=failure.field)
+        elif age >= self._patience.give_up:
+            detail = f"after {age.days} days and {item.attempts} tries; last: {failure}"
+            event.failure = Permanent(Stage.RETRY, "gave up", detail, field=failure.field)
+            note(event, stamp)
+
+    async def _place(self, failed: Sequence[Event], pending: Sequence[Item], budget: Deadline) -> None:
+        """Dead letters and next tries; holds while no place answers.
+
+        Raises:
+            NoPlaceAnswersError: the time budget is used up.
+        """
+        letters = [
+            event.item for event in failed if isinstance(event.failure, Permanent) and not event.item.braked
+        ]
+        letters += pending
+        ids = {id(item) for item in letters}
+        luck = random.random()  # noqa: S311 - spreads load, guards nothing
+        now = times.now()
+        delayed = [
+            Delayed(
+                event.item,
+                backoff.delay(
+                    event.item.attempts,
+                    queued_at=queued_at(event.item, now),
+                    now=now,
+                    hint=event.failure.retry_after if event.failure else None,
+                    luck=luck,  # one draw for the message, so that what fails together stays together
+                ),
+            )
+            for event in failed
+            if id(event.item) not in ids
+        ]
+        async for _ in hold(budget):
+            letters = await self._placing.dead_letter(letters)
+            for item in letters:
+                item.dead_letter = True
+                delay = backoff.delay(
+                    max(1, item.attempts), queued_at=queued_at(item, now), now=now, hint=None
+                )
+                delayed.append(Delayed(item, delay))
+            delayed = await self._placing.enqueue(delayed)
+            if not delayed:
+                return
+            # By identity: an unread pending dead letter has the mark too, and no body to be written.
+            letters = [one.item for one in delayed if id(one.item) in ids]
+            delayed = [one for one in delayed if id(one.item) not in ids]
+        self._status.no_place("the retry queue")
+        count_left = len(letters) + len(delayed)
+        raise NoPlaceAnswersError(f"no place takes {count_left} events of a retry message; it stays")
+
+    async def _remove_letters(self, events: Sequence[Event], budget: Deadline) -> None:
+        """Remove the dead letters that ended events were redriven from, but for those just written anew.
+
+        Raises:
+            NoPlaceAnswersError: they could not be removed within the time budget; the message stays, and its
+                next try finds the events stored.
+        """
+        ended = [event for event in events if event.done or (is_final(event) and not event.item.dead_letter)]
+        written = {letter_name(event.item) for event in ended if not event.done}
+        names = {event.item.letter for event in ended if event.item.letter} - written
+        for name in sorted(names):
+            refusal: Failure | None = None
+            async for _ in hold(budget):
+                try:
+                    await self._blobs.delete_dead_letter(name)
+                    break
+                except Failure as failure:
+                    refusal = failure
+            else:
+                raise NoPlaceAnswersError(f"dead letter {name} cannot be removed: {refusal}") from refusal
+
+    async def _split(self, items: list[Item], budget: Deadline) -> Summary:
+        """One message an item, unread, so that only the guilty one goes on killing the worker."""
+        logger.error(
+            "A retry message of %d events seems to kill the worker: it is split, unread.", len(items)
+        )
+        for item in items:
+            item.crashes = item.crashes or 1
+        waiting = [Delayed(item, 1.0) for item in items]
+        async for _ in hold(budget):
+            waiting = await self._placing.enqueue(waiting, alone=True)
+            if not waiting:
+                break
+        else:
+            raise NoPlaceAnswersError(f"no place takes {len(waiting)} events of a retry message; it stays")
+        summary = Summary(received=len(items))
+        for item in items:
+            summary.queue(item)
+        return summary
+
+    async def _crashed(self, item: Item, budget: Deadline) -> Event:
+        """The item with its body, unparsed, as a dead letter."""
+        failure = Permanent(Stage.RETRY, "crashes the worker", "it was never processed to an end")
+        # Once at least, and no longer than the budget: looking into the hub has no bound of its own.
+        bound = Deadline.after(max(self._limits.batch_deadline, budget.remaining))
+        found = await self._read_in_time(item, bound)
+        while isinstance(found, Event) and not isinstance(found.failure, Permanent) and not budget.passed:
+            await asyncio.sleep(min(5.0, budget.remaining))
+            found = await self._read_in_time(item, bound)
+        if isinstance(found, Event):
+            if not isinstance(found.failure, Permanent):
+                raise NoPlaceAnswersError(f"a claim check cannot be read; the message stays: {found.failure}")
+            return found
+        return Event(found, failure=failure)
+
+    async def _end(self, events: list[Event], budget: Deadline) -> Summary:
+        stamp = times.milliseconds_text(times.now())
+        for event in events:
+            note(event, stamp)
+            event.item.queued_at = event.item.queued_at or stamp
+        await self._place(events, [], budget)
+        summary = Summary(received=len(events))
+        count(summary, events, events)
+        return summary
+
+    async def _send_back(self, message: bytes, budget: Deadline) -> None:
+        refusal: Failure | None = None
+        async for _ in hold(budget):
+            try:
+                await self._queue.send(message, _NEWER_DELAY)
+            except Failure as failure:
+                refusal = failure
+            else:
+                return
+        raise NoPlaceAnswersError(f"the retry queue does not take a message back: {refusal}") from refusal

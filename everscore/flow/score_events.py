@@ -1,0 +1,247 @@
+"""The order of things for a batch from the hub: every event ends in the store or in another safe place.
+
+Where each event is, should the process die on any line of this module: in the hub, since the host moves the
+checkpoint only after the invocation has returned (or has failed without a retry policy, which is why
+``score_events`` raises only under an endless one).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from everscore.clock import backoff, times
+from everscore.clock.deadline import Deadline
+from everscore.clock.holding import hold
+from everscore.event.event import Event
+from everscore.event.item import Item
+from everscore.failures import Permanent, Stage, Unexpected
+from everscore.flow.ending import NoPlaceAnswersError, count, is_final, note
+from everscore.flow.limits import Limits
+from everscore.flow.processing import Processing
+from everscore.retry.placing import Delayed, Placing
+from everscore.watch.status import Status
+from everscore.watch.summary import Summary
+from everscore.watch.telemetry import Recorder
+
+logger = logging.getLogger(__name__)
+
+# From this try on a batch is held to kill the worker: each event goes on alone, unread.
+_UNREAD_FROM_TRY = 5
+# How an exception says that it ends such a try: the next is to be unread as well.
+_UNREAD = "unread events"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """What the host says of earlier tries of this batch.
+
+    Attributes:
+        count: tries before this one.
+        endless: a retry policy without a bound is in force.
+        previous: text of the exception of the try before, or empty.
+    """
+
+    count: int = 0
+    endless: bool = False
+    previous: str = ""
+
+
+class ScoreEvents:
+    """Scores a batch from the hub and accounts for each of its events."""
+
+    def __init__(
+        self,
+        *,
+        processing: Processing,
+        placing: Placing,
+        status: Status,
+        limits: Limits,
+        store_is_out: Callable[[], bool] = lambda: False,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._processing = processing
+        self._store_is_out = store_is_out
+        self._placing = placing
+        self._status = status
+        self._limits = limits
+        self._recorder = recorder or Recorder()
+
+    async def score_events(self, items: Sequence[Item], retry: RetryState) -> Summary:
+        """Take a batch from the hub to its ends.
+
+        Raises:
+            NoPlaceAnswersError: no place takes some of the events; the host's retry policy brings the batch
+                again, with its checkpoint unmoved.
+        """
+        began = time.perf_counter()
+        summary = await self._account_for(items, retry)
+        self._status.scored(summary)
+        self._recorder.batch(summary, time.perf_counter() - began)
+        if summary.queued and self._store_is_out():
+            await asyncio.sleep(self._limits.linger)
+        return summary
+
+    async def _account_for(self, items: Sequence[Item], retry: RetryState) -> Summary:
+        budget = Deadline.after(self._limits.time_budget)
+        if not retry.endless:
+            self._status.policy_missing()
+        if retry.count + 1 >= _UNREAD_FROM_TRY and not _was_held(retry.previous):
+            return await self._pass_on_unread(items, retry, budget)
+        processed = await self._processing.run(items, self._limits.batch_deadline)
+        events = processed.events
+        summary = Summary(received=len(events), request_units=processed.request_units)
+        self._brake(events)
+        await self._settle(events, summary, retry, budget)
+        return summary
+
+    def _brake(self, events: Sequence[Event]) -> None:
+        """Hold that the configuration is wrong, not the data, when one reason stops most of a batch."""
+        if len(events) < self._limits.brake_minimum:
+            return
+        reasons = Counter(
+            (event.failure.stage, event.failure.reason)
+            for event in events
+            if isinstance(event.failure, Permanent | Unexpected)
+        )
+        for (stage, reason), hit in reasons.most_common(1):
+            if hit * 2 <= len(events):
+                return
+            for event in events:
+                failure = event.failure
+                if (
+                    isinstance(failure, Permanent | Unexpected)
+                    and failure.stage == stage
+                    and failure.reason == reason
+                ):
+                    event.item.braked = True
+            logger.critical(
+                "Brake: %d of %d events fail for one reason (%s: %s). That is taken for a wrong "
+                "configuration: they wait in the retry queue. Mend it, or let BRAKE_HOURS pass.",
+                hit,
+                len(events),
+                stage,
+                reason,
+            )
+            self._status.braked(f"{stage}: {reason}")
+            self._recorder.braked(f"{stage}: {reason}")
+
+    async def _settle(
+        self, events: Sequence[Event], summary: Summary, retry: RetryState, budget: Deadline
+    ) -> None:
+        """Place what is not stored; hold, or hand the batch back, while no place answers."""
+        waiting = [event for event in events if not event.done]
+        failed = list(waiting)
+        async for attempt in hold(budget):
+            if attempt:
+                storable = [event for event in waiting if event.item.scores and not is_final(event)]
+                await self._processing.store_again(storable, Deadline.after(self._limits.batch_deadline))
+                waiting = [event for event in waiting if not event.done]
+            waiting = await self._place(waiting, first=attempt == 0, together=retry.endless)
+            if not waiting:
+                break
+            if retry.endless:
+                raise self._no_place(waiting, retry)
+            logger.critical(
+                "No place takes %d events and no endless retry policy is in force: holding the batch for "
+                "at most %.0f more seconds.",
+                len(waiting),
+                budget.remaining,
+            )
+        else:
+            raise self._no_place(waiting, retry)
+        count(summary, events, failed)
+
+    def _no_place(
+        self, waiting: Sequence[Event], retry: RetryState, what: str = "events"
+    ) -> NoPlaceAnswersError:
+        sources = [event.item.source for event in waiting]
+        numbers = [source.sequence_number for source in sources if source.sequence_number is not None]
+        where = (
+            f"partition {sources[0].partition}, sequence numbers {min(numbers)} to {max(numbers)}"
+            if numbers
+            else "?"
+        )
+        self._status.no_place(where)
+        kept = "the hub keeps them and the batch comes again" if retry.endless else "THEY MAY BE LOST"
+        error = NoPlaceAnswersError(f"no place takes {len(waiting)} {what} of {where}; {kept}")
+        logger.critical("%s", error)
+        return error
+
+    async def _place(self, events: Sequence[Event], *, first: bool, together: bool) -> list[Event]:
+        """Send each event to the place of its failure's class; returns those that no place took.
+
+        Args:
+            events: that are not stored.
+            first: this is the first time in this invocation.
+            together: where one is not placed all come again.
+        """
+        now = times.now()
+        stamp = times.milliseconds_text(now)
+        by_item = {id(event.item): event for event in events}
+        letters = [event for event in events if is_final(event)]
+        for event in events:
+            note(event, stamp)
+        refused = await self._placing.dead_letter([event.item for event in letters])
+        for item in refused:
+            item.dead_letter = True
+        refused_ids = {id(item) for item in refused}
+        lettered = {id(event.item) for event in letters} - refused_ids
+        luck = random.random()  # noqa: S311 - spreads load, guards nothing
+        delayed: list[Delayed] = []
+        for event in events:
+            item = event.item
+            if id(item) in lettered:
+                continue
+            if first:
+                item.attempts += 1
+                item.unexpected += isinstance(event.failure, Unexpected)
+            item.queued_at = item.queued_at or stamp
+            hint = event.failure.retry_after if event.failure else None
+            # One draw for the batch: events of one delay share messages.
+            delay = backoff.delay(item.attempts, queued_at=now, now=now, hint=hint, luck=luck)
+            delayed.append(Delayed(item, delay))
+        unplaced = await self._placing.enqueue(delayed, together=together)
+        return [by_item[id(one.item)] for one in unplaced]
+
+    async def _pass_on_unread(self, items: Sequence[Item], retry: RetryState, budget: Deadline) -> Summary:
+        """Put each event alone and unread into the retry queue, where only the guilty one goes on failing."""
+        logger.error(
+            "Try %d of a batch whose last try ended with %r: its %d events go unread into the retry queue.",
+            retry.count + 1,
+            retry.previous[:200],
+            len(items),
+        )
+        stamp = times.milliseconds_text(times.now())
+        for item in items:
+            item.record(
+                at=stamp,
+                stage=Stage.RETRY,
+                reason="batch kept failing unread",
+                field=None,
+                exception=retry.previous,
+                failure_class=Unexpected.failure_class,
+            )
+            item.queued_at = stamp
+            item.crashes = 1  # of one of them it is true
+        waiting = [Delayed(item, 1.0) for item in items]
+        async for _ in hold(budget):
+            waiting = await self._placing.enqueue(waiting, alone=True, together=retry.endless)
+            if not waiting or retry.endless:
+                break
+        if waiting:
+            raise self._no_place([Event(one.item) for one in waiting], retry, _UNREAD)
+        summary = Summary(received=len(items))
+        for item in items:
+            summary.queue(item)
+        return summary
+
+
+def _was_held(previous: str) -> bool:
+    """Whether the try before ended because no place took its events, once they had been read and survived."""
+    return NoPlaceAnswersError.__name__ in previous and _UNREAD not in previous

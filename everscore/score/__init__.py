@@ -1,0 +1,1 @@
+"""A model and its scores: manifest, columns, tensors, the ONNX session, its outputs."""

@@ -1,0 +1,268 @@
+"""A model in an onnxruntime session: loading it with all its checks, and scoring a batch with it.
+
+One call of the session scores a whole batch. Only where that call is refused are the rows halved until the
+guilty ones stand alone; their neighbours are scored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from everscore.event.scores import Scores
+from everscore.failures import Failure, ManifestError, Permanent, Stage, Transient, Unexpected
+from everscore.score.columns import Array, ColumnReader, Columns, read_columns
+from everscore.score.feature_code import FeatureCode
+from everscore.score.manifest import MODEL_FILE, Manifest, load_manifest
+from everscore.score.outputs import OutputReader
+from everscore.score.tensors import Caster, plan_tensors
+
+MAX_ROWS = 4096
+"""Rows of one call: bounds the memory of a call, whatever batch the caller has."""
+
+_log = logging.getLogger(__name__)
+
+
+class OnnxModel:
+    """A loaded model; see `everscore.score.model.Model`."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, session: onnxruntime.InferenceSession, threads: int
+    ) -> None:
+        where = str(folder / "manifest.json")
+        self.manifest = manifest
+        self.name = manifest.name
+        self.version = manifest.version
+        self.sha256 = identity_hash(manifest)
+        self.threads = threads
+        self._session = session
+        self._readers = [ColumnReader(each) for each in manifest.inputs]
+        self._tensors, self._fixed_rows = plan_tensors(manifest, session.get_inputs(), where)
+        texts = {name for tensor in self._tensors if tensor.dtype.kind == "O" for name in tensor.columns}
+        self._code = FeatureCode(folder, manifest.features, texts, where) if manifest.features else None
+        self._outputs = OutputReader(manifest, session.get_outputs(), self.sha256, where)
+        self._fields = {} if self._code else {each.name: each.pointer for each in manifest.inputs}
+        # A row that the model took, to compare refused ones with. Replaced whole, so threads may share it.
+        self._accepted: Columns | None = None
+        if self._fixed_rows is not None:
+            _log.warning(
+                "%s was exported for %d row(s) a call: batches are cut; a free first dimension is faster",
+                folder / MODEL_FILE,
+                self._fixed_rows,
+            )
+
+    def score(self, payloads: Sequence[object]) -> list[Scores | Failure]:
+        """See `everscore.score.model.Model.score`."""
+        failures: dict[int, Failure] = {}
+        results: dict[int, Scores | Failure] = {}
+        refused: dict[int, Permanent] = {}
+        columns = read_columns(self._readers, payloads, refused)
+        rows = np.array([index for index in range(len(payloads)) if index not in refused], np.int64)
+        columns = {name: column[rows] for name, column in columns.items()}
+        for part_rows, part in self._featured(rows, columns, failures):
+            ready_rows, ready = self._cast(part_rows, part, refused)
+            for start in range(0, len(ready_rows), self._fixed_rows or MAX_ROWS):
+                chunk = slice(start, start + (self._fixed_rows or MAX_ROWS))
+                self._run(ready_rows[chunk], {name: column[chunk] for name, column in ready.items()}, results)
+        results |= failures
+        results |= refused
+        return [results[index] for index in range(len(payloads))]
+
+    def _featured(
+        self, rows: Array, columns: Columns, failures: dict[int, Failure]
+    ) -> Iterator[tuple[Array, Columns]]:
+        """The columns as features.py returns them, in one part unless some rows make it raise."""
+        code = self._code
+        if code is None or not len(rows):
+            yield rows, columns
+            return
+        for where, outcome in bisect(lambda part: code(_take(columns, part), len(part)), len(rows)):
+            if not isinstance(outcome, Exception):
+                yield rows[where], outcome
+                continue
+            for row in rows[where].tolist():
+                failures[row] = outcome if isinstance(outcome, Failure) else _raised(outcome)
+
+    def _cast(self, rows: Array, columns: Columns, refused: dict[int, Permanent]) -> tuple[Array, Columns]:
+        cast: Columns = {}
+        before = len(refused)
+        caster = Caster(rows, refused)
+        for tensor in self._tensors:
+            for name in tensor.columns:
+                field = self._fields.get(name, name)
+                cast[name] = caster.cast(columns[name], tensor.dtype, name, field)
+        if len(refused) == before:
+            return rows, cast
+        kept = np.array([row not in refused for row in rows.tolist()], np.bool_)
+        return rows[kept], {name: column[kept] for name, column in cast.items()}
+
+    def _run(self, rows: Array, columns: Columns, results: dict[int, Scores | Failure]) -> None:
+        guilty: list[int] = []
+        for where, outcome in bisect(lambda part: self._call(_take(columns, part), len(part)), len(rows)):
+            if isinstance(outcome, Exception):
+                guilty.extend(where.tolist())
+                continue
+            results.update(zip(rows[where].tolist(), self._read(outcome, len(where)), strict=True))
+            self._accepted = _take(columns, where[:1])
+        for row in guilty:
+            column = self._refused_column(_take(columns, np.array([row])))
+            named = "one of its values" if column is None else f"the value of '{column}'"
+            results[int(rows[row])] = Permanent(
+                Stage.SCORE,
+                "model refuses the row",
+                f"The model does not take {named}, such as a category that it never saw in training.",
+                field=None if column is None else self._fields.get(column, column),
+            )
+
+    def _read(self, outputs: dict[str, object], rows: int) -> list[Scores | Failure]:
+        try:
+            return self._outputs.read(outputs, rows)
+        except Failure as failure:
+            return [failure] * rows
+
+    def _call(self, columns: Columns, rows: int) -> dict[str, object]:
+        """One call of the session; where it takes a fixed number of rows, the last one is repeated."""
+        if self._fixed_rows is not None and rows < self._fixed_rows:
+            padded = np.minimum(np.arange(self._fixed_rows), rows - 1)
+            columns = _take(columns, padded)
+        feed = {tensor.name: tensor.build(columns) for tensor in self._tensors}
+        outputs: list[Any] = self._session.run(self._outputs.names, feed)
+        return {name: output[:rows] for name, output in zip(self._outputs.names, outputs, strict=True)}
+
+    def _refused_column(self, row: Columns) -> str | None:
+        """The column whose value the model refuses: with an accepted row's value instead, the row passes."""
+        accepted = self._accepted
+        if accepted is None:
+            return None
+        for name in row:
+            if not isinstance(
+                _attempt(lambda tried: self._call(tried, 1), {**row, name: accepted[name]}), Exception
+            ):
+                return name
+        return None
+
+
+def bisect[T](call: Callable[[Array], T], count: int) -> Iterator[tuple[Array, T | Exception]]:
+    """Calls with the indexes of all rows; where that raises, with each half, down to single rows.
+
+    Yields:
+        In order, the indexes and either the result of their call or, for a single row, its exception.
+    """
+    pending = [np.arange(count)] if count else []
+    while pending:
+        part = pending.pop()
+        outcome = _attempt(call, part)
+        if isinstance(outcome, Exception) and len(part) > 1:
+            middle = len(part) // 2
+            pending += [part[middle:], part[:middle]]
+        else:
+            yield part, outcome
+
+
+def _attempt[A, T](call: Callable[[A], T], argument: A) -> T | Exception:
+    try:
+        return call(argument)
+    except Exception as error:  # noqa: BLE001 - onnxruntime and features.py raise anything; the caller names the row
+        return error
+
+
+def _raised(error: Exception) -> Unexpected:
+    return Unexpected(
+        Stage.SCORE, "features.py raised", f"features() raised {type(error).__name__} for this event."
+    )
+
+
+def _take(columns: Columns, rows: Array) -> Columns:
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def identity_hash(manifest: Manifest) -> str:
+    """The hash that stands for all files that make a score: model.onnx, and features.py if there is one."""
+    if manifest.features is None:
+        return manifest.sha256
+    return hashlib.sha256(f"{manifest.sha256}\n{manifest.features.sha256}".encode()).hexdigest()
+
+
+def load_onnx_model(folder: Path, *, threads: int) -> OnnxModel:
+    """See `everscore.score.loading.load_model`."""
+    if not folder.is_dir():
+        raise Transient(
+            Stage.SCORE,
+            "model missing",
+            f"There is no folder {folder}: deploy the model, or correct 'model' in stream.json.",
+        )
+    manifest = load_manifest(folder)
+    path = folder / MODEL_FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise Transient(
+            Stage.SCORE,
+            "model missing",
+            f"There is no {path}: export it with 'python -m everscore_models train'.",
+        ) from error
+    except OSError as error:
+        raise Transient(
+            Stage.SCORE, "model unreadable", f"{path} cannot be read: {error.strerror}."
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != manifest.sha256:
+        raise ManifestError(
+            f"{folder / 'manifest.json'}: model.onnx has the SHA-256 {found}, the manifest says "
+            f"{manifest.sha256}: deploy both files of one export."
+        )
+    return OnnxModel(folder, manifest, open_session(content, path, threads), threads)
+
+
+def open_session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """A session with the options of this project.
+
+    Raises:
+        Transient: onnxruntime cannot load the bytes; if they are too new, the sentence names both versions.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = threads
+    # The arena keeps the largest batch ever seen, and the patterns keep a plan for each batch size: with
+    # batches of every size that is memory which only grows.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    # A refused row is an exception here; onnxruntime would print it to stderr as well.
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise _unloadable(str(error), path) from error
+
+
+def _unloadable(message: str, path: Path) -> Transient:
+    runtime = onnxruntime.__version__
+    remedy = "export it again with everscore_models, or update onnxruntime in requirements.txt"
+    if found := re.search(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)", message):
+        return Transient(
+            Stage.SCORE,
+            "model too new",
+            f"{path} has IR version {found[1]}, onnxruntime {runtime} loads up to {found[2]}: {remedy}.",
+        )
+    if found := re.search(
+        r"Opset (\d+) is under development.* for domain (\S+) is till opset (\d+)", message, re.DOTALL
+    ):
+        return Transient(
+            Stage.SCORE,
+            "model too new",
+            f"{path} has opset {found[1]} of {found[2]}, onnxruntime {runtime} loads up to {found[3]}: "
+            f"{remedy}.",
+        )
+    first = message.strip().splitlines()[0] if message.strip() else "no reason given"
+    return Transient(
+        Stage.SCORE,
+        "model unreadable",
+        f"onnxruntime {runtime} cannot load {path} ({first}): export it again.",
+    )

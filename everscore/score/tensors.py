@@ -1,0 +1,185 @@
+"""From columns to the tensors that an ONNX session takes, cast on purpose and checked for what a cast loses.
+
+onnxruntime refuses float64 where it expects float32, and accepts plain lists without looking; so every
+column is cast to the dtype that the session declares, and a value that the dtype cannot hold is the failure
+of its own event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from everscore.failures import ManifestError, Permanent, Stage
+from everscore.score.columns import Array, Columns
+from everscore.score.manifest import InputType, Manifest
+
+_DTYPES: Mapping[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(int32)": np.dtype(np.int32),
+    "tensor(bool)": np.dtype(np.bool_),
+    "tensor(string)": np.dtype(object),
+}
+_TAKES: Mapping[InputType, str] = {
+    # Kinds of dtypes (numpy's letters) that can hold every value of the type.
+    InputType.NUMBER: "f",
+    InputType.INTEGER: "fi",
+    InputType.BOOLEAN: "fib",
+    InputType.TEXT: "O",
+}
+
+
+class NodeArg(Protocol):
+    """An input or output as onnxruntime describes it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def type(self) -> str:
+        """Its type, such as ``tensor(float)``."""
+
+    @property
+    def shape(self) -> Sequence[int | str | None]:
+        """Its dimensions: a number where fixed, a name or None where free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One ONNX input: its columns, dtype and form."""
+
+    name: str
+    dtype: np.dtype[Any]
+    columns: tuple[str, ...]
+    flat: bool
+    """Whether its shape is [rows] instead of [rows, columns]."""
+
+    def build(self, columns: Columns) -> Array:
+        """Stacks columns that were cast by `cast_column`."""
+        if self.flat:
+            return columns[self.columns[0]]
+        return np.stack([columns[name] for name in self.columns], axis=1)
+
+
+def plan_tensors(
+    manifest: Manifest, inputs: Sequence[NodeArg], where: str
+) -> tuple[list[Tensor], int | None]:
+    """Matches the manifest with a session's inputs.
+
+    Returns:
+        The tensors, and the number of rows that every call must have, where the model was exported with a
+        fixed first dimension.
+
+    Raises:
+        ManifestError: names, types or shapes disagree; one sentence each, beginning with `where`.
+    """
+    wanted = manifest.columns_by_tensor()
+    offered = {each.name: each for each in inputs}
+    mistakes: list[str] = []
+    if lacking := [name for name in wanted if name not in offered]:
+        mistakes.append(
+            f"model.onnx has no input {_quoted(lacking)}, only {_quoted(offered)}: converters rewrite names "
+            "such as 'a.b' to 'a_b', so say under 'tensors' which ONNX input takes which columns"
+        )
+    if unfed := [name for name in offered if name not in wanted]:
+        mistakes.append(
+            f"nothing feeds the input {_quoted(unfed)} of model.onnx: add it to 'inputs' or 'tensors'"
+        )
+    types = {} if manifest.features else {each.name: each for each in manifest.inputs}
+    tensors: list[Tensor] = []
+    rows: set[int] = set()
+    for name, columns in wanted.items():
+        if name not in offered:
+            continue
+        argument = offered[name]
+        dtype = _DTYPES.get(argument.type)
+        if dtype is None:
+            mistakes.append(
+                f"the input '{name}' of model.onnx is a {argument.type}, which is not supported: "
+                f"use one of {', '.join(_DTYPES)}"
+            )
+            continue
+        shape = argument.shape
+        if len(shape) not in (1, 2) or (len(shape) == 1 and len(columns) > 1):
+            mistakes.append(
+                f"the input '{name}' of model.onnx has the shape {list(shape)}: it must be [rows, columns]"
+            )
+            continue
+        if len(shape) == 2 and isinstance(shape[1], int) and shape[1] != len(columns):
+            mistakes.append(
+                f"the input '{name}' of model.onnx takes {shape[1]} columns, the manifest says {len(columns)}"
+            )
+        if isinstance(shape[0], int):
+            rows.add(shape[0])
+        for column in columns:
+            described = types.get(column)
+            if described is None:
+                continue
+            if dtype.kind not in _TAKES[described.type]:
+                mistakes.append(
+                    f"the input '{column}' is of type {described.type}, but model.onnx takes {argument.type}"
+                )
+            elif described.missing == "nan" and dtype.kind != "f":
+                mistakes.append(
+                    f"the input '{column}' may be NaN, which the {argument.type} of model.onnx cannot hold"
+                )
+        tensors.append(Tensor(name, dtype, columns, flat=len(shape) == 1))
+    if len(rows) > 1:
+        mistakes.append(f"the inputs of model.onnx have different fixed numbers of rows: {sorted(rows)}")
+    if mistakes:
+        raise ManifestError("\n".join(f"{where}: {each}." for each in mistakes))
+    return tensors, min(rows, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Caster:
+    """Casts columns, and notes the failure of each row that does not survive it.
+
+    Attributes:
+        rows: the index in the batch of each value of the columns.
+        failures: by index in the batch.
+    """
+
+    rows: Array
+    failures: dict[int, Permanent]
+
+    def cast(self, column: Array, dtype: np.dtype[Any], name: str, field: str) -> Array:
+        """Casts what a reader, or the model's features.py, made to what the session takes.
+
+        Args:
+            column: its values.
+            dtype: the session's.
+            name: the column's, for the failure's sentence.
+            field: what a failure names: the JSON Pointer where there is one.
+        """
+        if dtype.kind == "O":
+            texts = column.astype(object)
+            wrong = np.array([type(each) is not str for each in texts], np.bool_)
+            self._note(wrong, "wrong type of input", f"The column '{name}' must hold texts.", field)
+            return texts
+        if dtype == column.dtype and dtype.kind in "bi":
+            return column
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = column.astype(dtype)
+        if dtype.kind == "f":
+            lost = np.isinf(cast)
+            if column.dtype.kind == "f":
+                self._note(np.isinf(column), "input not finite", f"The column '{name}' is infinite.", field)
+        else:
+            lost = cast.astype(column.dtype) != column
+        self._note(lost, "input out of range", f"A value of '{name}' does not fit {dtype.name}.", field)
+        return cast
+
+    def _note(self, where: Array, reason: str, detail: str, field: str) -> None:
+        for row in self.rows[where].tolist():
+            self.failures.setdefault(row, Permanent(Stage.SCORE, reason, detail, field=field))
+
+
+def _quoted(names: Sequence[str] | Mapping[str, object]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

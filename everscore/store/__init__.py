@@ -1,0 +1,1 @@
+"""The policy of writing documents, above a document store."""

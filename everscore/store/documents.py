@@ -1,0 +1,88 @@
+"""The stored document (schema 1), built from an event, and the sizes that the service sets."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from everscore.event.event import Event
+from everscore.event.item import Source
+from everscore.event.scores import Scores
+from everscore.ports import Document
+
+SCHEMA = 1
+# Source: learn.microsoft.com/azure/cosmos-db/concepts-limits, "Per-item limits" (UTF-8 length of the JSON).
+ITEM_LIMIT = 2 * 1024 * 1024
+# The service adds its own properties to an item; this much is left for them.
+_ROOM = 2_048
+# The documented 2 MB of a transactional batch and the SDK's own README (1.2 MB) disagree: stay below both.
+BATCH_BYTES = 1_100_000
+BATCH_OPERATIONS = 100
+
+
+def build(event: Event, scores: dict[str, Scores], stored_at: str) -> Document:
+    """The document of an event.
+
+    Args:
+        event: decoded and identified.
+        scores: by model.
+        stored_at: ISO-8601, UTC, milliseconds.
+    """
+    item = event.item
+    pipeline: Document = {"storedAt": stored_at, "attempts": item.attempts + 1}
+    if item.traceparent:
+        pipeline["traceparent"] = item.traceparent
+    if event.text_numbers:
+        pipeline["textNumbers"] = event.text_numbers
+    return {
+        "schema": SCHEMA,
+        "id": item.id,
+        "pk": item.pk,
+        "key": event.key,
+        "time": item.time,
+        "event": event.payload,
+        "scores": {model: _scores(score) for model, score in scores.items()},
+        "fingerprint": event.fingerprint,
+        "source": source_document(item.source),
+        "pipeline": pipeline,
+    }
+
+
+def _scores(scores: Scores) -> Document:
+    return {
+        "version": scores.version,
+        "sha256": scores.sha256,
+        "label": scores.label,
+        "value": scores.value,
+        "values": scores.values,
+    }
+
+
+def source_document(source: Source) -> Document:
+    """A source as the document holds it, unknown parts included."""
+    return {
+        "namespace": source.namespace,
+        "hub": source.hub,
+        "partition": source.partition,
+        "sequenceNumber": source.sequence_number,
+        "offset": source.offset,
+        "enqueuedAt": source.enqueued_at,
+        "index": source.index,
+    }
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def size(document: Document) -> int:
+    """Bytes of a document as it is sent: compact JSON in UTF-8, lone surrogates escaped."""
+    try:
+        return len(_encoder.encode(document))
+    except UnicodeEncodeError:  # a lone surrogate somewhere: the escaped form is an upper bound
+        return len(json.dumps(document, separators=(",", ":"), allow_nan=False))
+
+
+def too_large(length: int) -> bool:
+    """Whether the service would refuse an item of this many bytes."""
+    return length > ITEM_LIMIT - _ROOM

@@ -1,0 +1,411 @@
+"""From bytes to events: each on its own, none lost, nothing raised."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import sys
+import types
+import zlib
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from everscore.decode.decoder import Decoder
+from everscore.decode.json_text import decompress, parse_json
+from everscore.decode.own_decoder import load_hook
+from everscore.event.event import Event
+from everscore.event.item import Item
+from everscore.event.scores import Scores
+from everscore.failures import Failure, Permanent, SettingError, Stage, Unexpected
+from tests.fakes import body_of, item_of, payload_of, source_of, stream_of
+
+
+def decode(*bodies: bytes, hook=None, limit: int = 100_000, **stream) -> list[Event]:
+    """Decode bodies of one batch."""
+    items = [item_of(number, body) for number, body in enumerate(bodies)]
+    return Decoder(stream_of(**stream), decompressed_limit=limit, hook=hook).decode(items)
+
+
+def failure_of(body: bytes, **options) -> Failure:
+    """The failure of a body that gives one event."""
+    [event] = decode(body, **options)
+    assert event.failure is not None
+    return event.failure
+
+
+BODIES = st.one_of(
+    st.binary(max_size=40),
+    st.builds(body_of, st.integers(0, 9)),
+    st.lists(st.builds(body_of, st.integers(0, 9)), max_size=3).map(
+        lambda each: b"[" + b",".join(each) + b"]"
+    ),
+    st.lists(st.builds(body_of, st.integers(0, 9)), max_size=3).map(
+        lambda each: b'{"records":[' + b",".join(each) + b"]}"
+    ),
+    st.sampled_from(
+        [
+            b"[" * 90_000,
+            b'{"a":' * 9_000 + b"1" + b"}" * 9_000,
+            b'{"id":1e999}',
+            b'{"id":NaN}',
+            b'{"id":"\\ud800","pk":"p","time":"2026-11-25"}',
+            b"1" * 5_000,
+            b"\x1f\x8b",
+            gzip.compress(body_of(3)),
+            gzip.compress(body_of(3))[:-5],
+            b"\xef\xbb\xbf" + body_of(3),
+        ]
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(BODIES, max_size=5), st.sampled_from(["object", "array", "records"]))
+@example([b"[" * 90_000, b"[[1],NaN]"], "array")
+def test_nothing_is_raised_and_nothing_is_lost(bodies, unwrap) -> None:
+    """Whatever the bytes, each body gives at least one event, identified or failed, of its own place."""
+    events = decode(*bodies, unwrap=unwrap)
+    assert {event.item.source.sequence_number for event in events} == set(range(len(bodies)))
+    for event in events:
+        if event.failure is None:
+            assert isinstance(event.payload, dict)
+            assert event.item.id
+            assert event.item.pk
+            assert event.item.time
+        else:
+            assert isinstance(event.failure, Permanent), event.failure
+    items = [id(event.item) for event in events]
+    assert len(set(items)) == len(items)
+
+
+def test_a_good_event_has_identity_time_and_fingerprint() -> None:
+    """Id, key and time come from the payload; the fingerprint is the SHA-256 of the bytes."""
+    body = body_of(1)
+    [event] = decode(body)
+    assert (event.item.pk, event.item.id, event.item.time) == ("p", "id-1", "2026-11-25T10:00:01.000000Z")
+    assert event.payload == payload_of(1)
+    assert event.fingerprint == hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("body", "stage", "reason", "field"),
+    [
+        (b"", "decode", "empty body", None),
+        (b"\xff", "decode", "not UTF-8", None),
+        (b"{", "decode", "not JSON", None),
+        (b"{} {}", "decode", "not JSON", None),
+        (b"[]", "decode", "not an object", None),
+        (b"7", "decode", "not an object", None),
+        (b"null", "decode", "not an object", None),
+        (b'{"id":1,"x":{"y":[0,NaN]}}', "decode", "number not finite", "/x/y/1"),
+        (b'{"x":1e999}', "decode", "number not finite", "/x"),
+        (b'{"x":' + b"1" * 5000 + b"}", "decode", "number too long", None),
+        (b'{"x":' + b"[" * 200 + b"]" * 200 + b"}", "decode", "nesting too deep", None),
+        (b"[" * 99_999 + b"]" * 99_999, "decode", "nesting too deep", None),
+        (b'{"id":"a","time":"2026-11-25"}', "validate", "partition key missing", "/pk"),
+        (b'{"id":"","pk":"p","time":"2026-11-25"}', "validate", "id is empty", "/id"),
+        (b'{"id":true,"pk":"p","time":"2026-11-25"}', "validate", "id of the wrong type", "/id"),
+        (b'{"id":"a","pk":"p","time":"soon"}', "validate", "time not readable", "/time"),
+    ],
+)
+def test_what_can_never_succeed_is_permanent_and_named(body, stage, reason, field) -> None:
+    """Each kind of bad event has a stage, a stable reason and, where there is one, the field."""
+    failure = failure_of(body)
+    assert isinstance(failure, Permanent)
+    assert (str(failure.stage), failure.reason, failure.field) == (stage, reason, field)
+
+
+@pytest.mark.parametrize(
+    ("body", "unwrap", "reason"),
+    [
+        (b"{}", "array", "not wrapped as declared"),
+        (b"[]", "array", "no records"),
+        (b"[", "array", "not JSON"),
+        (b"[]", "records", "not wrapped as declared"),
+        (b'{"records":{}}', "records", "not wrapped as declared"),
+        (b'{"records":[]}', "records", "no records"),
+        (b"", "records", "empty body"),
+        (b"[" * 99_999, "array", "nesting too deep"),
+    ],
+)
+def test_a_body_that_cannot_be_taken_apart_is_one_event(body, unwrap, reason) -> None:
+    """It fails as a whole, with all its bytes."""
+    [event] = decode(body, unwrap=unwrap)
+    assert event.failure is not None
+    assert event.failure.reason == reason
+    assert (event.item.body, event.item.unwrapped) == (body, False)
+
+
+def test_records_have_bytes_and_index_of_their_own() -> None:
+    """Each record of a body is an item of its own; none shares what another may change."""
+    records = [body_of(number) for number in range(3)]
+    events = decode(b" [" + b" , ".join(records) + b"] ", unwrap="array")
+    assert [event.item.body for event in events] == records
+    assert [event.item.source.index for event in events] == [0, 1, 2]
+    assert all(event.item.unwrapped for event in events)
+    assert [event.item.id for event in events] == ["id-0", "id-1", "id-2"]
+
+
+def test_a_record_decodes_again_by_itself() -> None:
+    """Back from the queue, a record is read as one event and not unwrapped again."""
+    decoder = Decoder(stream_of(unwrap="array"), decompressed_limit=1000)
+    [first, _] = decoder.decode([item_of(1, b"[" + body_of(0) + b"," + body_of(1) + b"]")])
+    [again] = decoder.decode([first.item])
+    assert again.payload == first.payload
+    assert again.item is first.item
+
+
+def test_records_do_not_inherit_a_blob() -> None:
+    """A body that came out of a blob leaves no trace of it in its records."""
+    item = Item(body=b"[" + body_of(0) + b"]", blob=None, letter="l")
+    [event] = Decoder(stream_of(unwrap="array"), decompressed_limit=1000).decode([item])
+    assert event.item.blob is None
+
+
+def test_without_ids_records_of_one_event_differ() -> None:
+    """Where no id is mapped the index keeps records of one body apart, equal bytes or not."""
+    events = decode(b"[" + body_of(1) + b"," + body_of(1) + b"]", unwrap="array", id=None)
+    assert len({event.item.id for event in events}) == 2
+
+
+def test_large_integers_become_texts_and_keep_their_identity() -> None:
+    """The payload holds a text and its pointer is listed; the id is that of the number, not of the text."""
+    number = 2**53 + 1
+    [event] = decode(json.dumps(payload_of(1) | {"id": number}).encode())
+    [other] = decode(json.dumps(payload_of(1) | {"id": str(number)}).encode())
+    assert event.payload["id"] == str(number)
+    assert event.text_numbers == ["/id"]
+    assert event.item.id == f"~n{number}"
+    assert event.key["id"] == str(number)
+    assert other.item.id == str(number)
+
+
+def test_compressed_bodies_are_unpacked_up_to_a_limit() -> None:
+    """Gzip is recognised by its first bytes, several members included; a bomb is refused by the setting."""
+    [event] = decode(gzip.compress(body_of(1)[:9]) + gzip.compress(body_of(1)[9:]))
+    assert event.payload == payload_of(1)
+    [event] = decode(gzip.compress(b"[" + body_of(1) + b"]"), unwrap="array")
+    assert event.payload == payload_of(1)
+    failure = failure_of(gzip.compress(b" " * 100_001), limit=100_000)
+    assert failure.reason == "decompressed too large"
+    assert "DECOMPRESSED_LIMIT_MIB" in failure.detail
+    assert failure_of(gzip.compress(body_of(1))[:-4]).reason == "gzip truncated"
+    assert failure_of(b"\x1f\x8b" + b"\x00" * 30).reason == "gzip corrupt"
+    assert decompress(gzip.compress(b" " * 50), 50) == b" " * 50
+
+
+@given(st.binary(max_size=200), st.integers(1, 300))
+def test_decompressing_gives_what_was_compressed(data, limit) -> None:
+    """Up to the limit the bytes come back, beyond it they are refused."""
+    packed = gzip.compress(data)
+    if len(data) <= limit:
+        assert decompress(packed, limit) == data
+    else:
+        with pytest.raises(Permanent):
+            decompress(packed, limit)
+
+
+@given(st.binary(max_size=60))
+def test_parsing_raises_permanent_failures_alone(body) -> None:
+    """No bytes make the parser raise anything else."""
+    with contextlib.suppress(Permanent):
+        parse_json(body)
+
+
+def test_an_own_decoder_is_called_once_a_batch() -> None:
+    """It gets all bodies at once; what it gives is validated like JSON."""
+    calls: list[int] = []
+
+    def hook(bodies):
+        calls.append(len(bodies))
+        return [{**json.loads(body), "raw": body} for body in bodies]
+
+    events = decode(*(body_of(number) for number in range(9)), hook=hook)
+    assert calls == [9]
+    assert all(event.failure is None for event in events)
+    assert isinstance(events[0].payload["raw"], str)
+
+
+def test_a_raise_of_an_own_decoder_is_narrowed_to_the_guilty_body() -> None:
+    """The neighbours of a body on which it raises are decoded all the same."""
+
+    def hook(bodies):
+        if b"bad" in bodies:
+            raise KeyError("schema")
+        return [json.loads(body) for body in bodies]
+
+    bodies = [body_of(number) for number in range(10)]
+    bodies[6] = b"bad"
+    events = decode(*bodies, hook=hook)
+    assert [number for number, event in enumerate(events) if event.failure] == [6]
+    assert isinstance(events[6].failure, Unexpected)
+    assert events[6].item.body == b"bad"
+
+
+def test_exceptions_that_an_own_decoder_gives_are_permanent() -> None:
+    """It may answer with an exception, or with a failure of its own choosing, for a body it cannot read."""
+    chosen = Permanent(Stage.DECODE, "old schema")
+
+    def hook(bodies):
+        return [ValueError("magic byte"), chosen, {"id": {1}}, "text"]
+
+    events = decode(b"a", b"b", b"c", b"d", hook=hook)
+    assert [event.failure.reason for event in events if event.failure] == [
+        "decoder: ValueError",
+        "old schema",
+        "type has no JSON form",
+        "not an object",
+    ]
+    assert all(isinstance(event.failure, Permanent) for event in events)
+
+
+def test_an_own_decoder_with_too_few_results_harms_nobody() -> None:
+    """Results that do not fit the bodies count as a raise, and are asked for again in halves."""
+
+    def hook(bodies):
+        return [json.loads(body) for body in bodies if body != b"skip"]
+
+    events = decode(body_of(0), b"skip", body_of(2), hook=hook)
+    assert [bool(event.failure) for event in events] == [False, True, False]
+
+
+@pytest.mark.parametrize("unwrap", ["array", "records"])
+def test_an_own_decoder_may_give_records(unwrap) -> None:
+    """Its lists are taken apart; a record's JSON is its body from then on, and fails by itself."""
+
+    def hook(bodies):
+        records = [payload_of(0), payload_of(1) | {"pk": None}, payload_of(2)]
+        return [records if unwrap == "array" else {"records": records} for _ in bodies]
+
+    events = decode(b"avro", hook=hook, unwrap=unwrap)
+    assert [bool(event.failure) for event in events] == [False, True, False]
+    assert [json.loads(event.item.body)["n"] for event in events] == [0, 1, 2]
+    again = Decoder(stream_of(unwrap=unwrap), decompressed_limit=1000, hook=hook).decode(
+        [event.item for event in events]
+    )
+    assert [bool(event.failure) for event in again] == [False, True, False]
+
+
+def test_a_record_without_a_form_in_json_comes_back_by_its_place() -> None:
+    """It keeps the whole body, of which a later decoding takes that record alone; its neighbours go on."""
+    odd: object = float("nan")
+
+    class Broken:
+        ndim = 0
+
+        def item(self) -> object:
+            raise RuntimeError("no value")
+
+    def hook(bodies):
+        return [[payload_of(0), payload_of(1) | {"n": odd}, payload_of(2) | {"n": Broken()}] for _ in bodies]
+
+    decoder = Decoder(stream_of(unwrap="array"), decompressed_limit=1000, hook=hook)
+    whole = item_of(7, b"avro")
+    whole.letter = "of the whole"
+    good, refused, raising = decoder.decode([whole])
+    assert good.failure is None
+    assert (refused.failure.reason, refused.failure.field) == ("number not finite", "/n")
+    assert raising.failure.reason == "unexpected RuntimeError"
+    for event, index in ((refused, 1), (raising, 2)):
+        assert (event.item.body, event.item.unwrapped, event.item.record_index) == (b"avro", False, index)
+        assert event.item.source.index == index
+    refused.item.letter = "its own"
+    assert [event.failure.reason for event in decoder.decode([refused.item])] == ["number not finite"]
+    odd = 1.0
+    [again] = decoder.decode([refused.item])
+    assert again.failure is None
+    assert (again.payload["n"], again.item.unwrapped, again.item.record_index) == (1.0, True, None)
+    assert (again.item.source.index, again.item.letter) == (1, "its own")
+    assert [event.item.source.index for event in decoder.decode([again.item])] == [1]
+
+
+def test_a_record_that_the_decoder_gives_no_more_is_permanent() -> None:
+    """A decoder changed since then may give fewer records: the item names its place, and takes no other's."""
+    item = item_of(7, b"avro")
+    item.record_index = 3
+    decoder = Decoder(
+        stream_of(unwrap="array"),
+        decompressed_limit=1000,
+        hook=lambda bodies: [[payload_of(0)] for _ in bodies],
+    )
+    [event] = decoder.decode([item])
+    assert event.failure.reason == "no such record"
+    assert "[3]" in str(event.failure)
+
+
+def test_an_own_decoder_without_records_is_permanent() -> None:
+    """Where records are declared, anything but a list with something in it fails as a whole."""
+    for result in ([], {}, None, {"records": []}, 5):
+        assert (
+            failure_of(b"x", hook=lambda _, result=result: [result], unwrap="records").reason == "no records"
+        )
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """An importable module."""
+    made = types.ModuleType("own_decoder_for_tests")
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    return made
+
+
+def test_the_setting_names_a_function(module) -> None:
+    """The named function is what is called."""
+    module.decode = list  # type: ignore[attr-defined]
+    assert load_hook("own_decoder_for_tests:decode")([b"a"]) == [b"a"]
+
+
+@pytest.mark.parametrize("setting", ["no_such_module_here:f", "json:no_such_function", "json:__name__"])
+def test_a_wrong_setting_is_a_sentence(setting) -> None:
+    """What cannot be imported or called is said with the setting's name."""
+    with pytest.raises(SettingError, match="DECODER"):
+        load_hook(setting)
+
+
+def test_own_code_that_breaks_on_import_is_a_sentence(tmp_path, monkeypatch) -> None:
+    """An own decoder that raises while it is imported is a wrong setting, not a crash."""
+    (tmp_path / "broken_decoder_for_tests.py").write_text("1/0")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingError, match="ZeroDivisionError"):
+        load_hook("broken_decoder_for_tests:f")
+
+
+def test_records_inherit_no_identity_from_the_item_that_brings_them() -> None:
+    """A claim check that is gone comes back from the hub as the whole body: under one id all but one would vanish."""
+    item = Item(
+        body=b"[" + body_of(1) + b"," + body_of(2) + b"]",
+        source=source_of(7),
+        id="id-9",
+        pk="p",
+        time="t",
+        scores={"toy": Scores("1", "0" * 64, None, 0.5, {})},
+    )
+    events = Decoder(stream_of(unwrap="array"), decompressed_limit=1_000).decode([item])
+    assert [(event.item.id, event.item.scores) for event in events] == [("id-1", None), ("id-2", None)]
+
+
+def test_many_small_gzip_members_cost_what_their_bytes_do(monkeypatch) -> None:
+    """However many members a body has, zlib gets each byte of it a few times at most, not once a member."""
+    given_bytes = 0
+
+    class Counted:
+        def __init__(self, wbits: int) -> None:
+            self._real = decompressobj(wbits=wbits)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._real, name)
+
+        def decompress(self, piece: bytes, limit: int) -> bytes:
+            nonlocal given_bytes
+            given_bytes += len(piece)
+            return self._real.decompress(piece, limit)
+
+    decompressobj = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", Counted)
+    body = gzip.compress(b"") * 5_000 + gzip.compress(b"end")
+    assert decompress(body, 1_000) == b"end"
+    assert given_bytes < 30 * len(body)

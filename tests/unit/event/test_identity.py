@@ -1,0 +1,179 @@
+"""Identity: reversible, free of collisions, and readable by every SDK."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from everscore.event import identity
+from everscore.event.item import Source
+
+SURROGATES = st.text(st.characters(), max_size=30)  # with lone surrogates
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = SURROGATES | NUMBERS
+ALPHABET = re.compile(r"[A-Za-z0-9\-_.~]*")
+
+
+def decode(encoded: str) -> str:
+    """What a reader does: every ~xx is a byte, every other character itself."""
+    raw = re.sub(r"~([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), encoded)
+    return raw.encode("latin-1").decode("utf-8", "surrogatepass")
+
+
+@given(SURROGATES)
+@example("..")
+@example(".")
+@example("~")
+@example("~n5")
+@example("a/b\\c?d#e\n")
+@example("ü€😀\ud800")
+def test_texts_are_reversible(text) -> None:
+    """Every text, lone surrogates included, can be read back from its encoded form."""
+    encoded = identity.encode(text)
+    assert ALPHABET.fullmatch(encoded)
+    assert decode(encoded) == text
+
+
+@given(VALUES, VALUES)
+@example("5", 5)
+@example("~n5", 5)
+@example(5, 5.0)
+@example("a|b", "a")
+@example("\xb3", "~b3")
+def test_no_two_values_share_a_form(one, other) -> None:
+    """Different values, texts or numbers, have different forms; so have values of different text."""
+    same = repr(one) == repr(other)
+    assert (identity.encode(one) == identity.encode(other)) is same
+
+
+@given(st.lists(VALUES, min_size=1, max_size=4), st.lists(VALUES, min_size=1, max_size=4))
+def test_fields_joined_do_not_run_into_one_another(one, other) -> None:
+    """Partition keys of several fields differ where any field does."""
+    joined = ["|".join(map(identity.encode, fields)) for fields in (one, other)]
+    assert (joined[0] == joined[1]) is ([*map(repr, one)] == [*map(repr, other)])
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        ("UA-1545_EWR.x", "UA-1545_EWR.x"),
+        ("a b", "a~20b"),
+        ("a|b", "a~7cb"),
+        ("ü", "~c3~bc"),
+        ("..", "~2e~2e"),
+        ("a.", "a."),
+        (5, "~n5"),
+        (-2.5, "~n-2.5"),
+        (1e30, "~n1e~2b30"),
+        (2**60, "~n1152921504606846976"),
+    ],
+)
+def test_the_form_is_the_documented_one(value, encoded) -> None:
+    """The form that readers compute: plain characters stay, bytes as ~xx, numbers as ~n and their text."""
+    assert identity.encode(value) == encoded
+
+
+@given(st.text(min_size=1, max_size=2000))
+def test_ids_stay_within_the_limit(text) -> None:
+    """An id is never over 900 bytes; a longer one is the SHA-256 of its encoded form, after ~h."""
+    doc_id = identity.encode_id(text)
+    assert len(doc_id.encode()) <= identity.ID_LIMIT
+    encoded = identity.encode(text)
+    if len(encoded) > identity.ID_LIMIT:
+        assert doc_id == "~h" + hashlib.sha256(encoded.encode()).hexdigest()
+    else:
+        assert doc_id == encoded
+
+
+def test_no_text_looks_like_a_hash_of_another() -> None:
+    """What a producer sends can never be equal to the hashed form of a long id."""
+    hashed = identity.encode_id("x" * 901)
+    assert identity.encode_id(hashed) != hashed
+
+
+@given(VALUES, st.integers(1, 1000))
+def test_buckets_are_within_their_number(value, buckets) -> None:
+    """A bucket is one of those that there are, and always the same one."""
+    assert 0 <= identity.bucket(value, buckets) < buckets
+    assert identity.bucket(value, buckets) == identity.bucket(value, buckets)
+
+
+def test_a_reader_can_compute_a_bucket() -> None:
+    """The bucket is the first 8 bytes of the SHA-256 of the encoded value, big-endian, modulo the number."""
+    expected = int.from_bytes(hashlib.sha256(b"a~20b").digest()[:8], "big") % 64
+    assert identity.bucket("a b", 64) == expected
+
+
+PLACE = Source(
+    hub="events", partition="3", sequence_number=7, enqueued_at="2026-11-25T10:00:00.000Z", index=2
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hub": "other"},
+        {"partition": "4"},
+        {"sequence_number": 8},
+        {"enqueued_at": "2026-11-25T10:00:00.001Z"},
+        {"index": 3},
+    ],
+)
+def test_ids_by_place_differ_with_each_part(change) -> None:
+    """Where no id is mapped every part of the place counts, the time of a hub made anew included."""
+    fields = {name: getattr(PLACE, name) for name in PLACE.__struct_fields__}
+    assert identity.source_id(PLACE, b"x") != identity.source_id(Source(**(fields | change)), b"x")
+    assert ALPHABET.fullmatch(identity.source_id(PLACE, b""))
+
+
+def test_without_a_sequence_number_the_content_is_the_id() -> None:
+    """Body and index name an event whose place is not known."""
+    ids = {identity.source_id(Source(index=index), body) for index in (0, 1) for body in (b"a", b"b", b"")}
+    assert len(ids) == 6
+
+
+TIMES = st.sampled_from(["", "2026-11-25T10:00:00.000000Z", "2026-11-25T10:00:00.000001Z"])
+SOURCES = st.builds(
+    Source,
+    partition=st.sampled_from([None, "", "0", "2", "10", "x", "²"]),
+    sequence_number=st.none() | st.integers(0, 3),
+    enqueued_at=st.none() | TIMES,
+    index=st.integers(0, 2),
+)
+
+
+@given(st.lists(st.tuples(TIMES, SOURCES), max_size=8))
+def test_the_order_is_total(versions) -> None:
+    """Any two versions compare, whatever is unknown of them, and sorting gives one order."""
+    keys = [identity.order(*version) for version in versions]
+    ordered = sorted(keys)
+    assert sorted([*keys[1::2], *keys[::2]]) == ordered
+    for one, other in itertools.pairwise(ordered):
+        assert one <= other
+        assert (one < other) is (one != other)
+
+
+def test_the_order_is_by_time_then_enqueued_then_place() -> None:
+    """Event time, enqueued time, partition (as a number), sequence number, index, in this order."""
+    early, late = "2026-11-25T10:00:00.000000Z", "2026-11-25T10:00:00.000001Z"
+    ascending = [
+        identity.order(early, Source(enqueued_at="b", partition="9", sequence_number=9, index=9)),
+        identity.order(late, Source(enqueued_at="a", partition="9", sequence_number=9, index=9)),
+        identity.order(late, Source(enqueued_at="b", partition="2", sequence_number=9, index=9)),
+        identity.order(late, Source(enqueued_at="b", partition="10", sequence_number=1, index=9)),
+        identity.order(late, Source(enqueued_at="b", partition="10", sequence_number=2, index=0)),
+        identity.order(late, Source(enqueued_at="b", partition="10", sequence_number=2, index=1)),
+    ]
+    assert ascending == sorted(ascending)
+    assert len(set(ascending)) == len(ascending)
+
+
+def test_an_id_of_exactly_the_limit_is_readable() -> None:
+    """900 bytes are an id as they are, 901 a hash: whoever reads by id has to know which."""
+    assert identity.encode_id("a" * 900) == "a" * 900
+    assert identity.encode_id("a" * 901) == "~h" + hashlib.sha256(b"a" * 901).hexdigest()

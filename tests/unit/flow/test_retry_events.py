@@ -1,0 +1,623 @@
+"""The retry queue's messages, taken to their ends."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from everscore.clock import backoff
+from everscore.event.item import Item
+from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient, Unexpected
+from everscore.flow.ending import NoPlaceAnswersError
+from everscore.ports import HubEvent
+from everscore.retry.envelope import DeadLetter, Envelope, decode_envelope, encode_dead_letter, pack
+from everscore.retry.placing import Delayed
+from tests.fakes import OUT, World, ago, body_of, item_of, source_of, stream_of
+
+
+def queue(world: World, *items, **fields) -> None:
+    """Put items into one message of the world's retry queue."""
+    for item in items:
+        item.queued_at = item.queued_at or ago(seconds=5)
+        for name, value in fields.items():
+            setattr(item, name, value)
+    packed, too_large = pack(items)
+    assert not too_large
+    assert len(packed) == 1
+    world.queue.messages.append((packed[0].message, 0.0))
+
+
+async def test_each_item_of_a_message_meets_its_own_fate() -> None:
+    """A message's items are stored, dead-lettered or sent on one by one."""
+    world = World()
+    queue(world, item_of(1), item_of(2, b"{"), item_of(3, bomb=True), item_of(4))
+    [summary] = await world.retry()
+    assert (summary.stored, summary.dead_lettered, summary.queued) == (2, 1, 1)
+    assert world.sequence_numbers() == {"stored": [1, 4], "queued": [3], "dead": [2]}
+
+
+async def test_what_finished_stages_made_is_kept() -> None:
+    """An item with identity and scores is neither identified nor scored anew, whatever the rules are now."""
+    world = World()
+    with world.store.refusing():
+        await world.score(item_of(1))
+    calls = len(world.models.model.calls)
+    moved = World(stream=stream_of(partitionKey=["/n"], id="/time"))
+    moved.queue.messages = world.queue.messages
+    await moved.retry()
+    [document] = moved.store.documents.values()
+    assert (document["pk"], document["id"]) == ("p", "id-1")
+    assert document["scores"]["toy"]["value"] == 1.0
+    assert moved.models.model.calls == []
+    assert calls == 1
+    assert document["pipeline"]["attempts"] == 2
+
+
+async def test_an_item_whose_new_rule_fails_keeps_its_identity() -> None:
+    """A rule that now finds no key does not take away the identity that was found before."""
+    world = World()
+    with world.store.refusing():
+        await world.score(item_of(1))
+    strict = World(stream=stream_of(partitionKey=["/absent"]))
+    strict.queue.messages = world.queue.messages
+    await strict.retry()
+    assert list(strict.store.documents) == [("p", "id-1")]
+
+
+async def test_an_unexpected_failure_is_final_at_the_third_try() -> None:
+    """An event that makes code raise is tried 3 times in all, then dead-lettered with its reason."""
+    world = World()
+    await world.score(item_of(1, bomb=True), item_of(2))
+    [item] = world.queued
+    assert item.unexpected == 1
+    await world.retry()
+    assert world.queued[0].unexpected == 2
+    assert not world.blobs.dead_letters
+    [summary] = await world.retry()
+    assert summary.dead_lettered == 1
+    [letter] = world.blobs.letters
+    assert (letter.item.unexpected, letter.item.attempts) == (3, 3)
+    assert (letter.item.stage, letter.item.reason) == ("score", "unexpected ValueError")
+
+
+async def test_another_failure_after_many_unexpected_ones_is_not_final() -> None:
+    """Once it fails for a retryable reason, an event is tried on, however often it was unexpected before."""
+    world = World()
+    queue(world, item_of(1), unexpected=5)
+    with world.store.refusing():
+        await world.retry()
+    assert world.sequence_numbers() == {"stored": [], "queued": [1], "dead": []}
+
+
+@pytest.mark.parametrize(
+    ("age", "dead"), [(timedelta(days=6, hours=23), False), (timedelta(days=7, minutes=1), True)]
+)
+async def test_it_gives_up_by_age_after_one_last_try(age, dead) -> None:
+    """Past the give-up age a failing event is dead-lettered; one that now succeeds is stored all the same."""
+    world = World()
+    queue(world, item_of(1), queued_at=ago(days=age.days, seconds=age.seconds), attempts=40)
+    with world.store.refusing():
+        await world.retry()
+    assert bool(world.blobs.dead_letters) is dead
+    if dead:
+        [letter] = world.blobs.letters
+        assert letter.item.reason == "gave up"
+        assert "out of reach" in (letter.item.exception or "")
+        assert [step.reason for step in letter.item.history] == ["out of reach"]
+    old = World()
+    queue(old, item_of(1), queued_at=ago(days=age.days, seconds=age.seconds))
+    await old.retry()
+    assert old.sequence_numbers()["stored"] == [1]
+
+
+@pytest.mark.parametrize("fields", [{"pk": None}, {"bomb": True}, {"nan": True}])
+async def test_braked_events_are_tried_for_the_brake_hours_whatever_fails(fields) -> None:
+    """What the brake sent is tried until BRAKE_HOURS have passed; then its class decides."""
+    world = World(brake=timedelta(hours=24))
+    queue(world, item_of(1, **fields), braked=True, queued_at=ago(hours=23))
+    for _ in range(4):
+        await world.retry()
+    assert world.sequence_numbers()["queued"] == [1]
+    assert world.queued[0].braked
+    item = world.queued[0]
+    world.queue.messages.clear()
+    queue(world, item, queued_at=ago(hours=25))
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [], "queued": [], "dead": [1]}
+    assert not world.blobs.letters[0].item.braked
+
+
+async def test_braked_events_go_free_once_the_configuration_is_mended() -> None:
+    """A braked event that succeeds is stored."""
+    world = World()
+    queue(world, item_of(1), braked=True)
+    await world.retry()
+    assert world.sequence_numbers()["stored"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("age", "cap"),
+    [(timedelta(minutes=9), backoff.EARLY_CAP), (timedelta(minutes=11), backoff.LATE_CAP)],
+)
+async def test_delays_grow_to_their_caps(age, cap) -> None:
+    """In the first 10 minutes no delay is over 30 seconds, and none ever over 15 minutes."""
+    world = World()
+    for number in range(30):
+        queue(world, item_of(number), queued_at=ago(seconds=age.total_seconds()), attempts=20)
+    with world.store.refusing():
+        await world.retry()
+    delays = [delay for _, delay in world.queue.messages]
+    assert max(delays) <= cap
+    assert max(delays) > cap / 3
+
+
+async def test_the_servers_hint_is_kept() -> None:
+    """The next try comes no sooner than the service asked."""
+    world = World()
+    queue(world, item_of(1))
+    with world.store.refusing(Throttled(Stage.STORE, "throttled", retry_after=600)):
+        await world.retry()
+    assert world.queue.messages[0][1] >= 600
+
+
+async def test_what_fails_together_stays_together() -> None:
+    """Items of one message that fail alike share their next message."""
+    world = World()
+    queue(world, *(item_of(number) for number in range(20)))
+    with world.store.refusing():
+        await world.retry()
+    assert len(world.queue.messages) == 1
+
+
+async def test_an_unreadable_message_is_dead_lettered_byte_for_byte() -> None:
+    """What is no envelope becomes a dead letter with the message's bytes, under the message's id."""
+    world = World()
+    for text in (
+        b"hello",
+        b'{"schema":1,"items":[]}',
+        b"",
+        b'{"schema":1,"x":' + b"[" * 9_000 + b"]" * 9_000,
+    ):
+        world.queue.messages.append((text, 0.0))
+    await world.retry()
+    assert {letter.item.body for letter in world.blobs.letters} == {
+        b"hello",
+        b'{"schema":1,"items":[]}',
+        b"",
+        b'{"schema":1,"x":' + b"[" * 9_000 + b"]" * 9_000,
+    }
+    assert {letter.item.reason for letter in world.blobs.letters} == {"retry message unreadable"}
+    assert not world.queue.messages
+
+
+async def test_a_newer_envelope_is_put_back_as_it_is() -> None:
+    """A message of a newer release is sent again unchanged, never dead-lettered."""
+    world = World()
+    message = b'{"items":[{"wonder":1}],"schema":2}'
+    world.queue.messages.append((message, 0.0))
+    await world.retry(dequeue_count=9)
+    assert world.queue.messages == [(message, 60.0)]
+    assert not world.blobs.dead_letters
+    with world.queue.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.retry()
+    assert world.queue.messages == [(message, 60.0)]
+
+
+@pytest.mark.parametrize(("dequeue_count", "messages"), [(2, 0), (3, 3), (7, 3)])
+async def test_a_climbing_dequeue_count_splits_a_message_unread(dequeue_count, messages) -> None:
+    """From the 3rd delivery on a packed message is split, one item a message, without a look into them."""
+    world = World()
+    queue(world, item_of(1), item_of(2), item_of(3))
+    await world.retry(dequeue_count=dequeue_count)
+    assert len(world.queue.messages) == messages
+    if messages > 1:
+        assert {item.crashes for item in world.queue.items} == {1}, "each is a suspect"
+    assert len(world.stored) == (0 if messages else 3)
+    if messages:
+        assert not world.models.model.calls
+        await world.retry()
+        assert len(world.stored) == 3
+
+
+async def die_trying(world: World, dequeue_count: int) -> None:
+    """The worker dies while it tries the message: nothing that it would do afterwards is done."""
+
+    class Death(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        world.blobs.refuses = Death()
+        raise Death
+
+    world.store.judge = die
+    messages = list(world.queue.messages)
+    with pytest.raises(Death):
+        await world.retry(dequeue_count=dequeue_count)
+    world.queue.messages = messages
+    world.blobs.refuses = None
+    world.store.judge = lambda *_: None
+
+
+async def test_the_event_that_kills_the_worker_is_dead_lettered_unread() -> None:
+    """After three deaths while it alone was tried, an item goes to the dead letters, its body included."""
+    world = World()
+    queue(world, item_of(1))
+    for deaths in range(3):
+        await die_trying(world, 3 + deaths)
+        assert not world.blobs.dead_letters
+    calls = len(world.models.model.calls)
+    await world.retry(dequeue_count=6)
+    [letter] = world.blobs.letters
+    assert (letter.item.reason, letter.item.body) == ("crashes the worker", body_of(1))
+    assert len(world.models.model.calls) == calls
+    assert not world.stored
+    queue(world, item_of(1))
+    await world.retry(dequeue_count=3)
+    assert len(world.stored) == 1, "a redriven item is tried anew"
+
+
+@pytest.mark.parametrize("dequeue_count", [3, 6, 50])
+async def test_who_died_beside_the_guilty_is_stored(dequeue_count) -> None:
+    """A dequeue count, however high, is no proof: an item that the worker lives through is stored."""
+    world = World()
+    queue(world, item_of(1))
+    await world.retry(dequeue_count=dequeue_count)
+    assert len(world.stored) == 1
+    assert not world.blobs.dead_letters
+
+
+async def test_a_suspect_that_the_worker_lived_through_is_none_any_more() -> None:
+    """Where it only could not be stored, it waits like any other, and its next try needs no turn and no mark."""
+    world = World()
+    queue(world, item_of(1), crashes=1)
+    with world.store.refusing():
+        await world.retry()
+    assert [item.crashes for item in world.queue.items] == [0]
+
+
+async def test_suspects_are_tried_one_at_a_time() -> None:
+    """While one suspect is under way no other begins, so that a death is that one's."""
+    world = World(budget=30.0)
+    running = most = 0
+    write = world.store.write
+
+    async def slow(pk, writes):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return await write(pk, writes)
+
+    world.store.write = slow
+    for number in range(5):
+        queue(world, item_of(number), crashes=1)
+    messages, world.queue.messages = world.queue.messages, []
+    await asyncio.gather(
+        *(world.retrying.retry_events(message, dequeue_count=1, message_id="m") for message, _ in messages)
+    )
+    assert (len(world.stored), most) == (5, 1)
+
+
+async def test_a_suspect_without_a_mark_is_not_tried() -> None:
+    """While blobs refuse, nothing could be proven: the message stays."""
+    world = World()
+    queue(world, item_of(1))
+    with world.blobs.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.retry(dequeue_count=3)
+    assert not world.stored
+    await world.retry(dequeue_count=4)
+    assert len(world.stored) == 1
+
+
+async def test_a_crashing_claim_check_is_dead_lettered_with_its_body() -> None:
+    """The body is fetched from its blob for the dead letter; while blobs refuse, the message stays."""
+    world = World()
+    with world.store.refusing():
+        await world.score(item_of(1, pad="x" * 60_000))
+    for deaths in range(3):
+        await die_trying(world, 3 + deaths)
+    world.blobs.reads_refuse = OUT
+    with pytest.raises(NoPlaceAnswersError):
+        await world.retry(dequeue_count=6)
+    assert not world.blobs.dead_letters
+    world.blobs.reads_refuse = None
+    await world.retry(dequeue_count=7)
+    [letter] = world.blobs.letters
+    assert letter.item.body == body_of(1, pad="x" * 60_000)
+    assert letter.item.blob is None
+
+
+async def test_a_crashing_claim_check_waits_for_a_silent_hub_no_longer_than_its_time() -> None:
+    """Where the hub never answers, the message stays once the time is used up: the host would end it later."""
+    world = World(batch_deadline=0.05)
+    with world.store.refusing():
+        await world.score(item_of(1, pad="x" * 60_000))
+    for deaths in range(3):
+        await die_trying(world, 3 + deaths)
+    world.blobs.claim_checks = {
+        name: data for name, data in world.blobs.claim_checks.items() if name.startswith("suspects/")
+    }
+
+    async def silent(_):
+        await asyncio.Event().wait()
+
+    world.hub.fetch = silent  # type: ignore[method-assign]
+    with pytest.raises(NoPlaceAnswersError, match="claim check"):
+        await world.retry(dequeue_count=6)
+    assert not world.blobs.dead_letters
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OUT,
+        Configuration(Stage.RETRY, "storage refuses access"),
+        Unexpected(Stage.RETRY, "storage answers 418"),
+        RuntimeError("nobody foresaw this"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_an_unread_claim_check_is_never_dead_lettered(failure) -> None:
+    """While its blob cannot be read an event is only a pointer, and goes back at whatever age and count."""
+    world = World()
+    with world.store.refusing():
+        await world.score(item_of(1, pad="x" * 60_000))
+    [pointer] = world.queue.items
+    world.queue.messages.clear()
+    pointer.queued_at = ago(days=30)
+    queue(world, pointer, unexpected=2)
+    world.blobs.reads_refuse = failure
+    for _ in range(4):
+        await world.retry()
+    assert not world.blobs.dead_letters
+    world.blobs.reads_refuse = None
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": []}
+
+
+async def test_an_unread_pending_dead_letter_is_not_written_without_its_body() -> None:
+    """A pending dead letter whose blob does not answer waits on, also when the queue refuses at first."""
+    world = World(budget=60)
+    with world.blobs.refusing(), world.store.refusing():
+        await world.score(item_of(1, b"{"))
+    [item] = world.queued
+    item.body = b"{" + b" " * 60_000
+    world.queue.messages.clear()
+    await world.placing.enqueue([Delayed(item, 1.0)])
+    assert [pointer.is_pointer for pointer in world.queue.items] == [True]
+    world.blobs.reads_refuse = OUT
+
+    class Once:
+        refused = False
+
+    send = world.queue.send
+
+    async def refuse_once(message, delay):
+        if not Once.refused:
+            Once.refused = True
+            raise OUT
+        await send(message, delay)
+
+    world.queue.send = refuse_once  # type: ignore[method-assign]
+    backoff_cap = backoff.HOLD_CAP
+    try:
+        backoff.HOLD_CAP = 0.0
+        await world.retry()
+    finally:
+        backoff.HOLD_CAP = backoff_cap
+    assert Once.refused
+    assert not world.blobs.dead_letters
+    world.blobs.reads_refuse = None
+    await world.retry()
+    [letter] = world.blobs.letters
+    assert letter.item.body == item.body
+
+
+async def test_a_claim_check_that_is_gone_comes_back_from_the_hub() -> None:
+    """Where the blob is gone the hub's event is taken; where that is gone too, the dead letter says so."""
+    world = World()
+    with world.store.refusing():
+        await world.score(item_of(1, pad="x" * 60_000), item_of(2, pad="x" * 60_000))
+    world.blobs.claim_checks.clear()
+    world.hub.events["0", 1] = HubEvent(body_of(1, pad="x" * 60_000), {}, source_of(1))
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": [2]}
+    assert world.blobs.letters[0].item.reason == "body expired"
+
+
+async def test_a_body_that_takes_too_long_waits_and_its_neighbours_are_stored() -> None:
+    """Bodies that are not read within the time for it go back into the queue; what was read goes on."""
+    world = World(batch_deadline=0.2)
+
+    async def never(_source):
+        await asyncio.Event().wait()
+
+    world.hub.fetch = never
+    pointer = Item(blob="items/gone.json", source=source_of(1), attempts=1)
+    queue(world, pointer, item_of(2))
+    [summary] = await world.retry()
+    assert (summary.stored, summary.queued) == (1, 1)
+    [waiting] = world.queue.items
+    assert (waiting.blob, waiting.reason, waiting.attempts) == ("items/gone.json", "claim check not read", 2)
+
+
+async def test_an_event_from_the_hub_is_not_looked_for_again_when_it_fails() -> None:
+    """Once its body is there an item carries it on by itself, whatever fails next."""
+    world = World()
+    with world.store.refusing():
+        await world.score(item_of(1, pad="x" * 60_000))
+    world.blobs.claim_checks.clear()
+    world.hub.events["0", 1] = HubEvent(body_of(1, pad="x" * 60_000), {}, source_of(1))
+    with world.store.refusing():
+        await world.retry()
+    world.hub.events.clear()
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": []}
+
+
+async def test_records_of_a_large_body_are_each_their_own_from_then_on() -> None:
+    """A body behind a claim check is unwrapped once; its failing records go on alone, none multiplied."""
+    world = World(stream=stream_of(unwrap="array"))
+    records = [body_of(0, pad="x" * 50_000), body_of(1), body_of(2, pad="x" * 50_000), body_of(3)]
+    whole = item_of(7, b"[" + b",".join(records) + b"]")
+    with world.store.refusing():
+        await world.score(whole, retry=_unread())
+        assert [item.unwrapped for item in world.queued] == [False]
+        [summary] = await world.retry()
+        assert summary.queued == 4
+        for _ in range(3):
+            await world.retry()
+        assert sorted(item.source.index for item in world.queue.items) == [0, 1, 2, 3]
+        assert {item.source.index: item.body for item in world.queued} == dict(enumerate(records))
+    await world.retry()
+    assert len(world.stored) == 4
+    assert not world.queue.messages
+
+
+async def test_a_crash_amid_the_records_of_a_large_body_loses_none() -> None:
+    """Though a record got a claim check of its own, the body's message still finds all records."""
+    world = World(stream=stream_of(unwrap="array"))
+    records = [body_of(0, pad="x" * 50_000), body_of(1), body_of(2)]
+    await world.score(item_of(7, b"[" + b",".join(records) + b"]"), retry=_unread())
+    with world.store.refusing(), world.queue.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.retry()
+    await world.retry()
+    assert sorted(world.stored) == ["id-0", "id-1", "id-2"]
+
+
+async def test_a_message_that_no_place_takes_stays() -> None:
+    """Where neither store nor queue answers the call raises, and the message comes again."""
+    world = World()
+    queue(world, item_of(1))
+    with world.store.refusing(), world.queue.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.retry()
+    assert world.sequence_numbers()["queued"] == [1]
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": []}
+
+
+async def test_it_holds_within_its_budget_before_it_raises(monkeypatch) -> None:
+    """While its time budget lasts it asks again, so that a dequeue count climbs by crashes alone."""
+    monkeypatch.setattr(backoff, "HOLD_CAP", 0.0)
+    world = World(budget=60)
+    queue(world, item_of(1))
+    world.store.refuses = world.queue.refuses = OUT
+    asked = 0
+    pause = asyncio.sleep
+
+    async def recover(_: float) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 100:
+            world.queue.refuses = None
+        await pause(0)
+
+    monkeypatch.setattr(asyncio, "sleep", recover)
+    await world.retry()
+    assert world.sequence_numbers()["queued"] == [1]
+    assert asked >= 100
+
+
+async def test_a_redriven_letter_is_removed_once_its_event_has_a_new_end() -> None:
+    """Stored at last, an event leaves no dead letter behind; one that fails again keeps just the new one."""
+    world = World()
+    await world.score(item_of(1, pk=None), item_of(2, b"{"))
+    names = {letter.item.source.sequence_number: name for name, letter in _letters(world).items()}
+    good, bad = item_of(1), item_of(2, b"{")
+    good.letter, bad.letter = names[1], names[2]
+    queue(world, good, bad)
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": [2]}
+
+
+async def test_a_redriven_body_of_records_keeps_the_letters_of_its_records() -> None:
+    """A record's new dead letter, though named as the body's was, is not removed by its neighbours."""
+    world = World(stream=stream_of(unwrap="array"))
+    whole = item_of(7, b"[" + body_of(0, pk=None) + b"," + body_of(1) + b"," + body_of(2) + b"]")
+    whole.letter = "2026/11/25/10/3000000-events-0-7-0.json"
+    world.blobs.dead_letters[whole.letter] = encode_dead_letter(DeadLetter(item=whole, failed_at=ago()))
+    queue(world, whole)
+    with world.store.refusing():
+        await world.retry()
+    await world.retry()
+    [letter] = world.blobs.letters
+    assert (letter.item.body, letter.item.unwrapped) == (body_of(0, pk=None), True)
+    assert len(world.stored) == 2
+
+
+async def test_events_of_an_unreadable_age_are_young() -> None:
+    """A queuedAt that is no time neither raises nor makes an event old."""
+    world = World()
+    queue(world, item_of(1), queued_at="yesterday")
+    with world.store.refusing():
+        await world.retry()
+    assert world.sequence_numbers()["queued"] == [1]
+
+
+@pytest.mark.parametrize("queued_at", ["yesterday", "2602-11-25T10:31:00.000Z", None])
+async def test_an_age_that_is_unknown_or_not_yet_begins_with_the_next_try(queued_at: str | None) -> None:
+    """An event whose queuedAt is no time, or one that no clock has reached, is given up in the end as any other."""
+    world = World(give_up=timedelta(0), brake=timedelta(0))
+    item = item_of(1)
+    queue(world, item, braked=True)
+    item.queued_at = queued_at
+    world.queue.messages = [(pack([item])[0][0].message, 0.0)]
+    with world.store.refusing():
+        await world.retry()
+        await world.retry()
+    assert world.sequence_numbers()["dead"] == [1]
+    assert world.blobs.letters[0].item.reason == "gave up"
+    world = World()
+    world.queue.messages = [(pack([item])[0][0].message, 0.0)]
+    with world.store.refusing():
+        await world.retry()
+    [waiting] = world.queue.items
+    assert ago(minutes=1) < (waiting.queued_at or "") <= ago()
+
+
+async def test_unknown_fields_of_an_envelope_are_no_hindrance() -> None:
+    """An envelope of this schema with a field more is read."""
+    world = World()
+    queue(world, item_of(1))
+    [(message, _)] = world.queue.messages
+    document = msgspec.json.decode(message)
+    document["extra"] = document["items"][0]["extra"] = {"a": 1}
+    world.queue.messages = [(msgspec.json.encode(document), 0.0)]
+    await world.retry()
+    assert world.sequence_numbers()["stored"] == [1]
+    assert isinstance(decode_envelope(message), Envelope)
+
+
+async def test_a_permanent_failure_of_the_store_becomes_a_dead_letter() -> None:
+    """What the store refuses for good is dead-lettered from the retry queue as well."""
+    world = World()
+    queue(world, item_of(1))
+    with world.store.refusing(Permanent(Stage.STORE, "refused by the store")):
+        await world.retry()
+    assert world.sequence_numbers()["dead"] == [1]
+
+
+async def test_a_transient_failure_keeps_its_history() -> None:
+    """Earlier failures stay readable in the item, oldest first."""
+    world = World()
+    queue(world, item_of(1))
+    for reason in ("first", "second", "second", "third"):
+        with world.store.refusing(Transient(Stage.STORE, reason)):
+            await world.retry()
+    [item] = world.queued
+    assert [step.reason for step in item.history] == ["first", "second"]
+    assert (item.reason, item.attempts) == ("third", 4)
+
+
+def _unread():
+    from everscore.flow.score_events import RetryState
+
+    return RetryState(6, endless=True, previous="Exit code 139")
+
+
+def _letters(world: World):
+    return dict(zip(sorted(world.blobs.dead_letters), world.blobs.letters, strict=True))

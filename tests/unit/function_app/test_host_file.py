@@ -1,0 +1,69 @@
+"""What the app's settings and host.json must agree on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from everscore.config.settings import Settings
+from everscore.failures import SettingError
+from function_app.host_file import check_time_budget, function_timeout
+
+ROOT = Path(__file__).resolve().parents[3]
+OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
+
+
+def host_json(folder: Path, text: str) -> Path:
+    """A host.json with this content."""
+    path = folder / "host.json"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "environment", "expected"),
+    [
+        ('{"functionTimeout": "00:10:00"}', {}, timedelta(minutes=10)),
+        ('{"functionTimeout": "1.02:00:00"}', {}, timedelta(days=1, hours=2)),
+        ('{"functionTimeout": "00:10:00"}', {OVERRIDE: "00:05:00"}, timedelta(minutes=5)),
+        ('{"functionTimeout": "-1"}', {}, None),
+        ("{}", {}, None),
+    ],
+)
+def test_the_time_out_is_read_as_the_host_reads_it(tmp_path, content, environment, expected) -> None:
+    """From host.json or the setting in its place; endless or left out is None."""
+    assert function_timeout(host_json(tmp_path, content), environment) == expected
+
+
+@pytest.mark.parametrize("start", ["// ours\n", "/* ours */", "[", "\ufeff// ours\n"])
+def test_a_file_that_is_no_strict_json_is_compared_with_nothing(tmp_path, start) -> None:
+    """The host takes comments in host.json: they are no fault, and a setting in its place still counts."""
+    path = host_json(tmp_path, start + '{"functionTimeout": "00:05:00"}')
+    assert function_timeout(path, {}) is None
+    check_time_budget(540, path, {})
+    assert function_timeout(path, {OVERRIDE: "00:05:00"}) == timedelta(minutes=5)
+
+
+def test_a_byte_order_mark_hides_nothing(tmp_path) -> None:
+    """Some editors put one before the text."""
+    path = host_json(tmp_path, '\ufeff{"functionTimeout": "00:05:00"}')
+    assert function_timeout(path, {}) == timedelta(minutes=5)
+
+
+def test_a_budget_that_the_host_cuts_off_is_named(tmp_path) -> None:
+    """Both values are in the sentence; one that is no duration is named too."""
+    path = host_json(tmp_path, '{"functionTimeout": "00:05:00"}')
+    check_time_budget(299, path, {})
+    for seconds in (300, 540):
+        found = rf"TIME_BUDGET_SECONDS is {seconds}; expected less than .* 300 seconds"
+        with pytest.raises(SettingError, match=found):
+            check_time_budget(seconds, path, {})
+    with pytest.raises(SettingError, match=r"functionTimeout in host.json is 'soon'; expected hours"):
+        check_time_budget(540, path, {OVERRIDE: "soon"})
+
+
+def test_the_default_budget_fits_this_projects_host_json() -> None:
+    """The app as it is shipped ends its invocations itself."""
+    check_time_budget(Settings.model_fields["time_budget_seconds"].default, ROOT / "host.json", {})

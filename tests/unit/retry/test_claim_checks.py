@@ -1,0 +1,79 @@
+"""Bodies that lie elsewhere, made whole again."""
+
+from __future__ import annotations
+
+import pytest
+
+from everscore.event.item import Item
+from everscore.failures import Permanent, Transient
+from everscore.ports import HubEvent
+from everscore.retry.claim_checks import ClaimChecks
+from everscore.retry.envelope import encode_item
+from tests.fakes import OUT, FakeBlobs, FakeHub, source_of
+
+NAME = "items/x.json"
+
+
+@pytest.fixture
+def blobs() -> FakeBlobs:
+    """Blobs without any in them."""
+    return FakeBlobs()
+
+
+@pytest.fixture
+def hub() -> FakeHub:
+    """A hub that holds nothing."""
+    return FakeHub()
+
+
+def pointer() -> Item:
+    """An item whose body lies in a blob."""
+    return Item(blob=NAME, source=source_of(1), attempts=3)
+
+
+async def test_an_item_with_a_body_asks_nobody(blobs, hub) -> None:
+    """What has its body comes back as it is, whatever is out of order."""
+    blobs.refuses = hub.refuses = OUT
+    item = Item(body=b"x")
+    assert await ClaimChecks(blobs, hub).redeem(item) is item
+
+
+async def test_a_body_comes_from_its_blob(blobs, hub) -> None:
+    """Blob and message are joined: the body from the one, the tries from the other."""
+    blobs.claim_checks[NAME] = encode_item(Item(body=b"x", id="i", attempts=1))
+    item = await ClaimChecks(blobs, hub).redeem(pointer())
+    assert (item.body, item.id, item.attempts, item.blob) == (b"x", "i", 3, None)
+
+
+async def test_a_missing_blob_is_made_good_by_the_hub(blobs, hub) -> None:
+    """The hub's event comes back with its properties, and points nowhere any more."""
+    hub.events["0", 1] = HubEvent(b"x", {"key": "v"}, source_of(1))
+    whole = pointer()
+    whole.unwrapped, whole.record_index = True, 3
+    item = await ClaimChecks(blobs, hub).redeem(whole)
+    assert (item.body, item.properties, item.blob) == (b"x", {"key": "v"}, None)
+    assert (item.unwrapped, item.record_index) == (False, None), "it is the whole body, no record"
+
+
+async def test_a_body_that_is_gone_everywhere_is_permanent(blobs, hub) -> None:
+    """The reason is ``body expired``."""
+    with pytest.raises(Permanent) as raised:
+        await ClaimChecks(blobs, hub).redeem(pointer())
+    assert raised.value.reason == "body expired"
+
+
+@pytest.mark.parametrize("silent", ["blobs", "hub"])
+async def test_silence_is_not_absence(blobs, hub, silent) -> None:
+    """While blobs or hub do not answer, nothing is said to be gone."""
+    (blobs if silent == "blobs" else hub).refuses = OUT
+    with pytest.raises(Transient):
+        await ClaimChecks(blobs, hub).redeem(pointer())
+
+
+async def test_a_foreign_blob_is_permanent_with_its_bytes(blobs, hub) -> None:
+    """What is no item of ours is kept byte for byte."""
+    blobs.claim_checks[NAME] = b"words"
+    item = pointer()
+    with pytest.raises(Permanent) as raised:
+        await ClaimChecks(blobs, hub).redeem(item)
+    assert (raised.value.reason, item.body) == ("claim check unreadable", b"words")
