@@ -72,9 +72,12 @@ def test_the_package_runs_by_itself(tmp_path: Path, start_stack, capsys: pytest.
     with capsys.disabled():
         print(f"\nThe package has {len(files)} files and {size:,} bytes.")
     assert [file for file in files if not ALLOWED.fullmatch(file)] == []
-    assert {"function_app/__init__.py", "everscore/flow/score_events.py", "host.json", "requirements.txt"} <= set(
-        files
-    )
+    assert {
+        "function_app/__init__.py",
+        "everscore/flow/score_events.py",
+        "host.json",
+        "requirements.txt",
+    } <= set(files)
     assert size < LARGEST_BYTES
 
     app = tmp_path / "app"

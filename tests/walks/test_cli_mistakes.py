@@ -300,7 +300,9 @@ def test_misspelt_settings():
 
 def test_what_the_platform_reads_is_not_misspelt():
     """Names listed as the platform's, and the parts of a trigger's connection that the host alone reads."""
-    platform = json.loads((ROOT / "everscore" / "config" / "platform_settings.json").read_text(encoding="utf-8"))
+    platform = json.loads(
+        (ROOT / "everscore" / "config" / "platform_settings.json").read_text(encoding="utf-8")
+    )
     storage = [
         "credential",
         "clientId",
