@@ -23,7 +23,7 @@ from everscore.adapters.classification import (
 )
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.transport import transport
-from everscore.config.connections import Connection, parts_of
+from everscore.config.connections import Connection, on_loopback, parts_of
 from everscore.failures import Configuration, Failure, Stage, Throttled, Transient
 from everscore.ports import Document, Write, WriteRefusedError
 
@@ -190,6 +190,9 @@ class CosmosStore:
         return CosmosClient(
             url,
             credential,
+            # In Azure the account's metadata lead from region to region. An emulator's name its own port,
+            # though it may be published at another: there nothing, or something else, answers.
+            enable_endpoint_discovery=not on_loopback(url),
             transport=transport(min(3.0, self._timeout), self._timeout),
             enable_compact_utf8_item_writes=True,  # non-ASCII text doubles in size otherwise
             no_response_on_write=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,15 @@ def parts_of(connection_string: str) -> dict[str, str]:
     """Split ``Key=value;Key=value``; keys in lower case, values as they stand (they may hold ``=``)."""
     pairs = (part.partition("=") for part in connection_string.split(";") if part.strip())
     return {key.strip().lower(): value.strip() for key, _, value in pairs}
+
+
+def on_loopback(address: str) -> bool:
+    """Whether an address leads to this machine alone."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return host in LOOPBACK or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def spelt_out(secret: SecretStr | None) -> SecretStr | None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
+from everscore.config.connections import on_loopback, parts_of
 from everscore.config.settings import Settings
 from everscore_cli.clients.identity import credential
 
@@ -16,10 +17,13 @@ async def documents(settings: Settings) -> AsyncIterator[ContainerProxy]:
     """The container of the scored events."""
     connection = settings.cosmos_connection()
     async with credential(connection) as identity:
-        if identity is None:
-            client = CosmosClient.from_connection_string(connection.connection_string)
-        else:
-            client = CosmosClient(connection.endpoints["account"], identity)
+        parts = parts_of(connection.connection_string)
+        address = parts.get("accountendpoint") or connection.endpoints["account"]
+        client = CosmosClient(
+            address,
+            identity or parts["accountkey"],
+            enable_endpoint_discovery=not on_loopback(address),  # as in everscore.adapters.cosmos
+        )
         try:
             async with client:
                 yield client.get_database_client(settings.cosmos_database).get_container_client(

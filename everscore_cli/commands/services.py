@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
-from everscore.config.connections import LOOPBACK, parts_of
+from everscore.config.connections import on_loopback, parts_of
 from everscore_cli import project
 from everscore_cli.commands.stack import FreePorts, begin, find_or_make, show
 from everscore_cli.console import out, print_json, steps
@@ -56,8 +55,7 @@ def provision(
     storage = target.settings.storage_connection()
     cosmos = target.settings.cosmos_connection()
     for connection, part in ((storage, "blobendpoint"), (cosmos, "accountendpoint")):
-        endpoint = parts_of(connection.connection_string).get(part, "")
-        if urlsplit(endpoint).hostname not in LOOPBACK:
+        if not on_loopback(parts_of(connection.connection_string).get(part, "")):
             raise CliError(
                 f"{connection.name} does not lead to this machine: in Azure the deployment creates it."
             )

@@ -6,8 +6,9 @@ import asyncio
 import json
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
 from typing import Any
 
 import azure.cosmos.aio
@@ -19,10 +20,14 @@ from everscore.adapters import cosmos
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
 from everscore.config.connections import Connection
+from everscore.config.settings import load_settings
 from everscore.failures import Configuration, Conflict, Failure, Permanent, Throttled, Transient
 from everscore.ports import Document, Write, WriteRefusedError
+from everscore_cli.clients.store import documents
+from everscore_local.endpoints import Names
+from everscore_local.provision import provision_cosmos
 from tests.support.answering import answering
-from tests.support.services import Gateway, Services, free_port
+from tests.support.services import Gateway, Services, cosmos_gateway, free_port
 
 Make = Callable[..., CosmosStore]
 
@@ -409,6 +414,40 @@ async def test_one_attempt_to_connect_answers_all_that_wait_for_it(
         assert gateway.requests("account") - start == 2 * asked
     assert {refused.failure.failure_class for refused in refusals} == {"transient"}
     assert await store.write(pk, [Write(document(pk, "a"))]) > 0
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[tuple[Gateway, Gateway]]:
+    """Two accounts with the same container, of which the first one's metadata name the second's address."""
+    with (
+        cosmos_gateway(tmp_path / "other") as other,
+        cosmos_gateway(tmp_path / "named", "--endpoint", f"http://127.0.0.1:{other.port}/") as named,
+    ):
+        for account in (other, named):
+            provision_cosmos(account.connection_string, Names())
+        yield named, other
+
+
+async def test_hole_26_documents_go_to_the_account_that_the_settings_name(
+    make: Make, elsewhere: tuple[Gateway, Gateway]
+) -> None:
+    """Hole 26: whatever address its metadata name, all 100 are in that account, and nothing asks at the other."""
+    named, other = elsewhere
+    before = other.state()["requests"]
+    names = Names()
+    store = make(named.connection_string, database=names.database, container=names.container)
+    for start in range(0, 100, 20):
+        pk = f"pk{start}"
+        await store.write(pk, [Write(document(pk, str(start + n))) for n in range(20)])
+        assert len(await store.read(pk, [str(start + n) for n in range(20)])) == 20
+    await store.check()
+    async with documents(
+        load_settings(Services(named, "UseDevelopmentStorage=true", names).settings())
+    ) as container:
+        counted = [count async for count in container.query_items("SELECT VALUE COUNT(1) FROM c")]
+    assert counted == [100]
+    assert (named.state()["documents"], other.state()["documents"]) == (100, 0)
+    assert other.state()["requests"] == before
 
 
 async def test_one_client_serves_all_calls_at_once(

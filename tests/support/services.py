@@ -91,10 +91,10 @@ class Gateway:
 
 
 @contextmanager
-def cosmos_gateway(folder: Path) -> Iterator[Gateway]:
+def cosmos_gateway(folder: Path, *options: str) -> Iterator[Gateway]:
     """A Cosmos DB stand-in without any database."""
     ports = ("--port", "0", "--control-port", "0")
-    with part("cosmos", folder, *ports, "--data", str(folder / "data")) as running:
+    with part("cosmos", folder, *ports, "--data", str(folder / "data"), *options) as running:
         yield Gateway(running.ready["port"], running.ready["controlPort"])
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from everscore.config.connections import parts_of
+from everscore.config.connections import on_loopback, parts_of
 from everscore.config.settings import Settings, load_settings, setting_names
 from everscore.failures import SettingError
 from everscore_local.endpoints import Names
@@ -321,3 +321,22 @@ def test_every_setting_has_one_name() -> None:
     names = setting_names()
     assert len(set(names)) == len(names)
     assert {"EVENTHUB", "COSMOS__accountEndpoint", "RETRY_GIVE_UP_DAYS"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("http://127.0.0.1:8081/", True),
+        ("https://localhost:8081/", True),
+        ("https://LOCALHOST/", True),
+        ("https://[::1]:8081/", True),
+        ("https://127.0.0.2:8081/", True),
+        ("https://acc.documents.azure.com:443/", False),
+        ("https://127.0.0.1.example.net/", False),
+        ("https://10.0.0.1:8081/", False),
+        ("", False),
+    ],
+)
+def test_hole_26_what_counts_as_this_machine(address: str, local: bool) -> None:
+    """Hole 26: by name or by any number of the loopback network, and nothing that only looks like one."""
+    assert on_loopback(address) is local
