@@ -17,7 +17,8 @@ from rich.markup import escape
 
 from everscore_cli import environments
 from everscore_cli.console import err
-from everscore_cli.errors import CliError, sentence
+from everscore_cli.errors import CliError
+from everscore_cli.sentences import sentence
 
 COMMANDS = {
     "run": "everscore_cli.commands.run:run",

@@ -119,7 +119,7 @@ async def health_details() -> Report:
         known = isinstance(error, EverscoreError)
         detail = str(error) if known else f"unexpected {type(error).__name__}: {error}"
         return Report(healthy=False, checks={"settings": Check(ok=False, detail=detail)})
-    from function_app.checks import check_all  # noqa: PLC0415 - imports what get() has just built
+    from function_app.health_checks import check_all  # noqa: PLC0415 - imports what get() has just built
 
     return await check_all(runtime)
 

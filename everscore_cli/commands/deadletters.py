@@ -33,10 +33,11 @@ from everscore.retry.envelope import (
 from everscore.retry.placing import Delayed
 from everscore_cli import project
 from everscore_cli.clients import store
-from everscore_cli.clients.places import Places, places
+from everscore_cli.clients.destinations import Destinations, destinations
 from everscore_cli.console import bars, err, out, print_json, readable
+from everscore_cli.dead_letter_filter import Wanted, find
 from everscore_cli.errors import CliError
-from everscore_cli.letters import Wanted, find, parse_moment
+from everscore_cli.moments import parse_moment
 from everscore_cli.redriving import From, redriven
 
 app = typer.Typer(no_args_is_help=True, help="List, show, redrive, export and purge dead letters.")
@@ -72,7 +73,7 @@ def list_(
     wanted = _wanted(since, until, stage, reason)
 
     async def work() -> list[Letter]:
-        async with places(project.target().settings) as found:
+        async with destinations(project.target().settings) as found:
             return [letter async for letter in find(found.blobs, wanted)]
 
     letters = asyncio.run(work())
@@ -111,7 +112,7 @@ def show(name: Annotated[str, typer.Argument(help="The letter's name, as the lis
     """Show one dead letter: why it is one, its history, and its body."""
 
     async def work() -> bytes | None:
-        async with places(project.target().settings) as found:
+        async with destinations(project.target().settings) as found:
             return await found.blobs.get_dead_letter(name)
 
     data = asyncio.run(work())
@@ -146,7 +147,7 @@ def redrive(
     """Send dead letters through the retry path once more; each is removed once its event has a new end."""
 
     async def work() -> dict[str, int]:
-        async with places(project.target().settings) as found:
+        async with destinations(project.target().settings) as found:
             letters = await _choose(found.blobs, _wanted(since, until, stage, reason), name)
             if not letters or not _confirm(f"Redrive {len(letters):,} dead letters?", yes):
                 return {"found": len(letters), "redriven": 0, "skipped": 0}
@@ -197,7 +198,7 @@ def export(
     """Write dead letters as JSON lines, bodies in base64, each with the name of its blob."""
 
     async def work() -> int:
-        async with places(project.target().settings) as found:
+        async with destinations(project.target().settings) as found:
             letters = await _choose(found.blobs, _wanted(since, until, stage, reason), None)
             to_stdout = str(file) == "-"
             with contextlib.nullcontext(sys.stdout.buffer) if to_stdout else file.open("wb") as target:
@@ -232,7 +233,7 @@ def purge(
 
     async def work() -> dict[str, int]:
         target = project.target()
-        async with places(target.settings) as found:
+        async with destinations(target.settings) as found:
             letters = await _choose(found.blobs, _wanted(since, until, stage, reason), None)
             if settled:
                 letters = await _settled(target, found, letters)
@@ -253,7 +254,7 @@ def purge(
     _report(asyncio.run(work()), as_json=as_json)
 
 
-async def _settled(target: project.Target, found: Places, letters: list[Letter]) -> list[Letter]:
+async def _settled(target: project.Target, found: Destinations, letters: list[Letter]) -> list[Letter]:
     """Those whose event the store holds, as this version or a later one, by today's stream.json."""
     settings = target.settings
     decoder = Decoder(

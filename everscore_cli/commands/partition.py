@@ -18,7 +18,7 @@ from everscore.flow.ending import note
 from everscore.ports import HubEvent
 from everscore_cli import project
 from everscore_cli.clients import storage
-from everscore_cli.clients.places import Places, hub_reader, places
+from everscore_cli.clients.destinations import Destinations, destinations, hub_reader
 from everscore_cli.console import bars, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local.functions.checkpoints import CheckpointStore, Ownership
@@ -66,7 +66,7 @@ def skip(
         settings = target.settings
         async with (
             hub_reader(settings) as hub,
-            places(settings) as found,
+            destinations(settings) as found,
             storage.host_blobs(settings) as blobs,
         ):
             checkpoints = CheckpointStore.of_service(
@@ -110,7 +110,7 @@ async def _first(hub: HubReader, checkpoints: CheckpointStore, partition_id: str
     return max(state.first, 0 if passed is None else passed + 1)
 
 
-async def _bury(hub: HubReader, found: Places, partition_id: str, first: int, to: int) -> HubEvent:
+async def _bury(hub: HubReader, found: Destinations, partition_id: str, first: int, to: int) -> HubEvent:
     last: HubEvent | None = None
     stamp = times.milliseconds_text(times.now())
     with bars() as progress:

@@ -14,10 +14,10 @@ from everscore.adapters.hub import PartitionState
 from everscore.ports import HubEvent
 from everscore.retry.placing import Delayed
 from everscore_cli import project
-from everscore_cli.clients.places import Places, hub_reader, places
+from everscore_cli.clients.destinations import Destinations, destinations, hub_reader
 from everscore_cli.console import bars, out, print_json
 from everscore_cli.errors import CliError
-from everscore_cli.letters import parse_moment
+from everscore_cli.moments import parse_moment
 from everscore_cli.redriving import replayed
 
 
@@ -42,7 +42,7 @@ def replay(
 
     async def work() -> int:
         settings = project.target().settings
-        async with hub_reader(settings) as hub, places(settings) as found:
+        async with hub_reader(settings) as hub, destinations(settings) as found:
             states = await hub.partitions()
             if partition is not None and partition not in states:
                 raise CliError(f"The hub has no partition {partition}; it has {', '.join(sorted(states))}.")
@@ -76,7 +76,7 @@ def replay(
         out.print(f"Replaying {count:,} events: `everscore status` shows the retry queue.", highlight=False)
 
 
-async def _send(found: Places, events: Sequence[HubEvent]) -> None:
+async def _send(found: Destinations, events: Sequence[HubEvent]) -> None:
     if await found.placing.enqueue([Delayed(replayed(event), 0.0) for event in events]):
         source = events[-1].source
         raise CliError(

@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 
 from everscore_cli import flights, project
-from everscore_cli.checks import check_app, check_node
+from everscore_cli.app_checks import check_app, check_node
 from everscore_cli.console import bars, err, out, print_json
 from everscore_cli.demo import report
 from everscore_cli.demo.bars import Bars, tell

@@ -17,12 +17,12 @@ from everscore.config.connections import parts_of
 from everscore.event.stream import load_stream
 from everscore_cli import flights, project, sources
 from everscore_cli.console import bars, err, out, print_json, readable
+from everscore_cli.dry_run import DryRun
 from everscore_cli.errors import CliError
 from everscore_cli.keys import KeyOf, key_rule
 from everscore_cli.producer import Outgoing, Pace, sender
 from everscore_cli.properties import PropertiesOf, property_rule
 from everscore_cli.sources import Line, Raw
-from everscore_cli.trial import Trial
 from everscore_local import interrupts
 
 FLIGHTS_COUNT = 1_000
@@ -181,23 +181,23 @@ async def _outgoing(
 def _try_out(
     app: Path, chunks: Iterator[list[Line]], rules: _Rules, raw: Raw | None, *, as_json: bool
 ) -> None:
-    trial: Trial | None = None
+    dry_run: DryRun | None = None
     shown: dict[str, object] = {}
     for chunk in chunks:
-        if trial is None:
+        if dry_run is None:
             shown = _first(chunk[0], rules)
             if not as_json:
                 _show_first(chunk[0].body, shown)
             # After that: whoever has no model yet has seen the key by then.
-            trial = Trial(app, project.local_variables(app), rules.properties_of)
-        trial.take(chunk)
-    if trial is None:
+            dry_run = DryRun(app, project.local_variables(app), rules.properties_of)
+        dry_run.take(chunk)
+    if dry_run is None:
         raise CliError("--skip leaves nothing to send.")
     if as_json:
-        print_json({**shown, **trial.as_json()})
+        print_json({**shown, **dry_run.as_json()})
     else:
-        _show_trial(trial, "file" if raw is Raw.FILES else "line")
-    if trial.refused:
+        _show_dry_run(dry_run, "file" if raw is Raw.FILES else "line")
+    if dry_run.refused:
         raise typer.Exit(1)
 
 
@@ -231,17 +231,17 @@ def _show_first(body: bytes, shown: dict[str, object]) -> None:
     typer.echo(body)
 
 
-def _show_trial(trial: Trial, of: str) -> None:
-    first = trial.first
+def _show_dry_run(dry_run: DryRun, of: str) -> None:
+    first = dry_run.first
     if first is not None and first.failure is None:
         item = first.item
-        doc_id = item.id if trial.has_id else "(its place in the hub)"
+        doc_id = item.id if dry_run.has_id else "(its place in the hub)"
         err.print(f"[bold]id[/] {escape(str(doc_id))}, [bold]time[/] {item.time}", soft_wrap=True)
         for name, score in (item.scores or {}).items():
             label = "" if score.label is None else f"{score.label}, "
             err.print(f"[bold]{escape(name)}[/] {escape(label)}{score.value:.6g}", soft_wrap=True)
-    err.print(f"{trial.scored:,} of {trial.events:,} events would be scored and stored.", highlight=False)
-    for each in trial.refused:
+    err.print(f"{dry_run.scored:,} of {dry_run.events:,} events would be scored and stored.", highlight=False)
+    for each in dry_run.refused:
         many = "1 event would not be" if each.count == 1 else f"{each.count:,} events would not be"
         where = f"{of} {each.line:,}" if each.count == 1 else f"first in {of} {each.line:,}"
         err.print(f"[red]{many}[/], {where}: {escape(str(each.failure))}", soft_wrap=True, highlight=False)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from everscore.config.connections import parts_of
 from everscore_cli import project
-from everscore_cli.checks import check_app, check_node, check_settings, misspelt
+from everscore_cli.app_checks import check_app, check_node, check_settings, misspelt
 from everscore_cli.console import err, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local import interrupts

@@ -17,10 +17,11 @@ from everscore.config.connections import LOOPBACK, parts_of
 from everscore_cli import observe, project
 from everscore_cli.clients import hub, storage, store
 from everscore_cli.console import out, print_json
-from everscore_cli.errors import CliError, sentence
-from everscore_cli.health import PartHealth, check
-from everscore_cli.reported import Reports, read_reports, reports_json, reports_table, sentences
-from everscore_cli.standing_still import StandingStill, standing_still
+from everscore_cli.errors import CliError
+from everscore_cli.function_reports import Reports, read_reports, reports_json, reports_table, sentences
+from everscore_cli.sentences import sentence
+from everscore_cli.stack_health import PartHealth, check
+from everscore_cli.stuck_partitions import StuckPartition, stuck_partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class _Hub:
     """The partitions of the hub, and those among them that stand still."""
 
     partitions: list[observe.Partition]
-    still: dict[str, StandingStill]
+    still: dict[str, StuckPartition]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ async def _gather(target: project.Target, stuck_after: float) -> _Seen:
             )
             passed = {id_: position.number for id_, position in positions.items()}
             found = observe.with_lag(ends, passed)
-            still = await standing_still(settings, found, ends, positions, stuck_after)
+            still = await stuck_partitions(settings, found, ends, positions, stuck_after)
             return _Hub(found, still)
 
     async def depth(name: str) -> int:

@@ -26,9 +26,9 @@ from everscore.decode.own_decoder import load_hook
 from everscore.event.item import Item
 from everscore.event.stream import Stream, load_stream
 from everscore_cli.clients.store import documents
-from everscore_cli.errors import sentence
 from everscore_cli.keys import key_rule
 from everscore_cli.producer import Outgoing, sender
+from everscore_cli.sentences import sentence
 from everscore_cli.sources import read_chunks
 
 ROOT = Path(__file__).resolve().parents[2]

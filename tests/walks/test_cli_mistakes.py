@@ -17,7 +17,7 @@ import pytest
 
 from everscore.config.settings import setting_names
 from everscore_cli import flights
-from everscore_cli.checks import check_app, misspelt
+from everscore_cli.app_checks import check_app, misspelt
 from everscore_cli.main import main
 from everscore_local import azurite
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from everscore.adapters.blobs import Letter, StorageBlobs
 from everscore.clock import times
-from everscore_cli.errors import CliError
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +62,3 @@ async def find(blobs: StorageBlobs, wanted: Wanted) -> AsyncIterator[Letter]:
         async for letter in blobs.list_dead_letters(prefix):
             if wanted.takes(letter):
                 yield letter
-
-
-def parse_moment(text: str | None, option: str) -> datetime | None:
-    """A time as people type it: ISO-8601 (UTC where it has no zone), or an age such as 90m, 24h, 7d.
-
-    Raises:
-        CliError: it is neither.
-    """
-    if text is None:
-        return None
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    if text[:-1].isdigit() and text[-1] in units:
-        return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
-    try:
-        return times.parse(text)
-    except ValueError:
-        raise CliError(
-            f"{option} {text} is no time: give one such as 2026-11-25T10:00, or an age such as 90m, 24h, 7d."
-        ) from None

@@ -13,7 +13,7 @@ from everscore.decode.decoder import Decoder
 from everscore.event.event import Event
 from everscore.event.item import Item, Source
 from everscore.failures import Failure
-from everscore_cli.checks import check_app, check_decoder
+from everscore_cli.app_checks import check_app, check_decoder
 from everscore_cli.properties import PropertiesOf
 from everscore_cli.sources import Line
 
@@ -35,7 +35,7 @@ class Refusal:
     count: int = 0
 
 
-class Trial:
+class DryRun:
     """Takes events as far as their scores, and counts what would become of them."""
 
     def __init__(

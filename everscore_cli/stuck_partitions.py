@@ -12,12 +12,12 @@ from everscore.adapters.checkpoints import Position
 from everscore.adapters.hub import HubReader, PartitionState
 from everscore.clock import times
 from everscore.config.settings import Settings
-from everscore_cli.clients.places import hub_reader
+from everscore_cli.clients.destinations import hub_reader
 from everscore_cli.observe import HubEnd, Partition
 
 
 @dataclass(frozen=True, slots=True)
-class StandingStill:
+class StuckPartition:
     """How a partition stands still.
 
     Attributes:
@@ -29,13 +29,13 @@ class StandingStill:
     seconds: float
 
 
-async def standing_still(
+async def stuck_partitions(
     settings: Settings,
     partitions: Sequence[Partition],
     ends: Mapping[str, HubEnd],
     positions: Mapping[str, Position],
     threshold: float,
-) -> dict[str, StandingStill]:
+) -> dict[str, StuckPartition]:
     """Partitions that have stood still for at least ``threshold`` seconds, by id.
 
     A checkpoint also stands still where nothing comes in, so the time counts since the first event that waits
@@ -57,7 +57,7 @@ async def standing_still(
             *(_first_waiting(hub, one, ends[one.id], positions.get(one.id)) for one in candidates)
         )
     return {
-        one.id: StandingStill(first, _seconds(since, now))
+        one.id: StuckPartition(first, _seconds(since, now))
         for one, (first, since) in zip(candidates, waiting, strict=True)
         if since is not None and _seconds(since, now) >= threshold
     }

@@ -1,4 +1,4 @@
-"""The places of events that are not stored, through the pipeline's own adapters."""
+"""Where events go that are not stored (retry queue, dead letters), through the pipeline's own adapters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from everscore.retry.placing import Placing
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Destinations:
     """Blobs and retry queue, and the policy above them."""
 
     blobs: StorageBlobs
@@ -24,8 +24,8 @@ class Places:
 
 
 @asynccontextmanager
-async def places(settings: Settings) -> AsyncIterator[Places]:
-    """The places that the settings name, by the keys of the settings or the user's identity."""
+async def destinations(settings: Settings) -> AsyncIterator[Destinations]:
+    """The destinations that the settings name, by the keys of the settings or the user's identity."""
     connection, timeout = settings.storage_connection(), settings.storage_timeout_seconds
     async with Credentials() as credentials:
         blobs = StorageBlobs(
@@ -37,7 +37,7 @@ async def places(settings: Settings) -> AsyncIterator[Places]:
         )
         queue = StorageQueue(connection, settings.retry_queue, timeout=timeout, credentials=credentials)
         try:
-            yield Places(blobs, queue, Placing(queue, blobs))
+            yield Destinations(blobs, queue, Placing(queue, blobs))
         finally:
             await queue.close()
             await blobs.close()

@@ -14,7 +14,7 @@ from rich.table import Table
 from everscore.clock import times
 from everscore.config.settings import Settings
 from everscore.watch.status import StatusReport, problems_of, read_status
-from everscore_cli.clients.places import places
+from everscore_cli.clients.destinations import destinations
 
 FUNCTIONS = ("score_events", "retry_events")
 
@@ -36,7 +36,7 @@ async def read_reports(settings: Settings) -> Reports:
     Raises:
         Failure: they cannot be read.
     """
-    async with places(settings) as found:
+    async with destinations(settings) as found:
         reports = await asyncio.gather(*(read_status(found.blobs, function) for function in FUNCTIONS))
     return {function: _judged(report) for function, report in zip(FUNCTIONS, reports, strict=True)}
 
