@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from everscore.config.connections import on_loopback, parts_of
+from everscore.config.settings import Settings
 from everscore_cli import project
 from everscore_cli.commands.stack import FreePorts, begin, find_or_make, show
 from everscore_cli.console import out, print_json, steps
@@ -50,7 +53,10 @@ def services(
 def provision(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
 ) -> None:
-    """Create queues, containers and database on emulators of this machine, named as the settings say."""
+    """Create queues, containers and database on emulators of this machine, named as the settings say.
+
+    Also tries out whether the store keeps what a promise rests on, and says it where it does not.
+    """
     target = project.target()
     storage = target.settings.storage_connection()
     cosmos = target.settings.cosmos_connection()
@@ -64,10 +70,22 @@ def provision(
         names = project.names(target.variables)
         created = provision_storage(storage.connection_string, names)
         created += provision_cosmos(cosmos.connection_string, names)
+        broken = asyncio.run(_broken_promise(target.settings))
     if as_json:
-        print_json({"created": created})
-    else:
-        out.print(f"Created: {', '.join(created)}." if created else "Everything was there already.")
+        print_json({"created": created, "brokenPromise": broken})
+        return
+    out.print(f"Created: {', '.join(created)}." if created else "Everything was there already.")
+    if broken is not None:
+        out.print(f"[yellow]{escape(broken)}[/]")
+
+
+async def _broken_promise(settings: Settings) -> str | None:
+    # The SDK is slow to import, and most commands of this module need none.
+    from everscore_cli.clients.batch_conditions import broken_promise  # noqa: PLC0415
+    from everscore_cli.clients.store import documents  # noqa: PLC0415
+
+    async with documents(settings) as container:
+        return await broken_promise(container)
 
 
 def _wait(stack: Stack) -> None:
