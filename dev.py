@@ -30,7 +30,13 @@ from devsetup.stop import Stop
 RUNNING = ("requirements.txt", "requirements-local.txt")
 DEVELOPING = (*RUNNING, "requirements-dev.txt", "models/requirements.txt")
 # In this order: each is resolved under the constraints of those before it.
-LOCKED = ("requirements", "requirements-local", "models/requirements", "requirements-dev")
+LOCKED = (
+    "requirements",
+    "requirements-local",
+    "models/requirements",
+    "requirements-dev",
+    "requirements-node",
+)
 
 
 def call(command: Sequence[str], quiet: bool = False) -> int:

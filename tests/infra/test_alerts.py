@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from everscore_local.azurite import find_node, find_script
 from tests.support.infra import DEPLOYMENTS, INFRA, deployment
 from tests.support.services import ROOT
 
@@ -118,7 +119,7 @@ def test_the_queries_are_kusto():
     package = ROOT / "node_modules/@kusto/language-service-next"
     wrong = {"wrong": "customMetrics | summarize last = max(valeu)"}
     done = subprocess.run(
-        ["node", str(Path(__file__).with_name("kusto.js")), str(package)],
+        [find_node(find_script()), str(Path(__file__).with_name("kusto.js")), str(package)],
         input=json.dumps({**QUERIES, **wrong}),
         capture_output=True,
         text=True,

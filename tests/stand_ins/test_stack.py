@@ -15,7 +15,10 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 
 from everscore_local import processes
+from everscore_local.azurite import find_node, find_script
 from everscore_local.azurite import main as azurite_main
+from everscore_local.cosmos.engine import Engine
+from everscore_local.cosmos.store import Store
 from everscore_local.endpoints import Names, Ports
 from everscore_local.processes import Running, StackError
 from everscore_local.provision import DEFAULT_TTL, INDEXED, provision_storage
@@ -208,21 +211,47 @@ def test_creating_what_exists_changes_nothing(azurite):
         assert service.get_queue_client("twice-retry").get_queue_properties().approximate_message_count == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "path", "sentence"),
-    [
-        ([], "", "no `node` is on PATH"),
-        (["--node-modules", "nowhere"], None, "run `npm ci`"),
-    ],
-)
-def test_azurite_says_what_is_missing(arguments, path, sentence, monkeypatch, capsys):
-    """Without Node, or without the npm packages, Azurite's part ends with one sentence and code 2."""
-    if path is not None:
-        monkeypatch.setenv("PATH", path)
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder that is all of the PATH, and where this Python stands."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one sentence with which Azurite's part ends, with code 2."""
     assert azurite_main(arguments) == 2
     said = capsys.readouterr().err
-    assert sentence in said
     assert len(said.strip().splitlines()) == 1
+    return said
+
+
+def test_azurite_says_that_its_package_is_missing(capsys):
+    """Without the npm packages the sentence says how to get them."""
+    assert "run `npm ci`" in refused(["--node-modules", "nowhere"], capsys)
+
+
+def test_hole_39_azurite_says_which_node_it_needs(alone, capsys):
+    """Hole 39: without Node, and with an old one, the sentence names the version that Azurite's package asks for."""
+    assert f"Azurite needs Node 22.0.0 or later; there is no `node` beside {alone}/python" in refused(
+        [], capsys
+    )
+    node = alone / "node"
+    node.write_text("#!/bin/sh\necho v20.20.2\n")
+    node.chmod(0o755)
+    assert f"Azurite needs Node 22.0.0 or later, but {node} is v20.20.2." in refused([], capsys)
+
+
+def test_hole_39_the_node_of_the_environment_comes_first(alone, monkeypatch, tmp_path_factory):
+    """Hole 39: the Node beside the Python that runs is taken, whatever the PATH has."""
+    other = tmp_path_factory.mktemp("other")
+    for folder, version in ((alone, "v24.1.0"), (other, "v20.20.2")):
+        (folder / "node").write_text(f"#!/bin/sh\necho {version}\n")
+        (folder / "node").chmod(0o755)
+    monkeypatch.setenv("PATH", str(other))
+    assert find_node(find_script()) == str(alone / "node")
+    assert Engine(alone, Store())._node == str(alone / "node")
 
 
 def test_azurite_names_the_occupied_port(capsys):

