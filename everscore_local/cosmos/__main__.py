@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import errno
 import json
 import logging
 import signal
@@ -20,12 +19,10 @@ from .engine import Engine, find_node_modules
 from .errors import ServiceError, UserError
 from .faults import Faults
 from .gateway import Gateway
-from .http_server import start_server
 from .journal import Journal
+from .listening import listen, start_server
 from .service import Service
 from .store import Store
-
-HOST = "127.0.0.1"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -77,25 +74,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.rus is not None and options.rus <= 0:
         parser.error("--rus must be above 0")
     return options
-
-
-def listen(port: int) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        UserError: Where the port is taken.
-    """
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise UserError(f"Port {port} is in use; stop what uses it, or choose another port.") from error
-        raise UserError(f"Port {port} cannot be used: {error}.") from error
-    listener.listen(1024)
-    return listener
 
 
 def ensure(service: Service, options: argparse.Namespace) -> None:

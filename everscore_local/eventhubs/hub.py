@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
-from . import keys
+from . import key_hash
 from .log import Limits, PartitionLog
 from .messages import PublishedEvent, bake
 from .performatives import LinkRefusedError
@@ -177,7 +177,7 @@ class Hub:
         """Choose a partition for events: by their key, or each in its turn."""
         count = len(self.partitions)
         if key is not None:
-            return self.partitions[keys.partition_of(key, count)]
+            return self.partitions[key_hash.partition_of(key, count)]
         self._turn = (self._turn + 1) % count
         return self.partitions[self._turn]
 

@@ -8,14 +8,14 @@ from azure.eventhub._client_base import EventHubSharedKeyCredential
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everscore_local.eventhubs import keys, sas
+from everscore_local.eventhubs import key_hash, sas
 
 
 @given(st.text(st.characters(max_codepoint=127), min_size=1, max_size=60), st.integers(1, 32))
 def test_a_key_goes_where_the_sdk_would_put_it(key: str, partitions: int) -> None:
     """The buffered producer of Microsoft's Python SDK and this server agree on every ASCII key."""
     expected = PartitionResolver([*range(partitions)]).get_partition_id_by_partition_key(key)
-    assert keys.partition_of(key, partitions) == expected
+    assert key_hash.partition_of(key, partitions) == expected
 
 
 def _token(**options: str) -> str:
