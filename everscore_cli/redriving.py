@@ -32,7 +32,7 @@ def redriven(letter: DeadLetter, name: str, start: From) -> Item:
     item.letter = name
     item.queued_at = times.milliseconds_text(times.now())
     item.attempts = item.unexpected = item.crashes = 0
-    item.braked = item.dead_letter = False
+    item.braked, item.dead_letter = None, False
     item.blob = None
     if start is From.DECODE:
         item.id = item.pk = item.time = item.scores = None

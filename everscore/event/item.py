@@ -48,6 +48,18 @@ class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     reason: str
 
 
+class Braked(msgspec.Struct, frozen=True, rename="camel"):
+    """Why an item waits whose failure is one for the dead letters: the configuration is held to be wrong.
+
+    Attributes:
+        at: since when; BRAKE_HOURS count from here.
+        configuration: hash of the one that is at fault; empty where it is not known.
+    """
+
+    at: str
+    configuration: str
+
+
 class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     """One event with what finished stages made of it and what kept it from being stored.
 
@@ -66,7 +78,7 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
         attempts: times that it was tried.
         unexpected: times that it met an exception nobody foresaw.
         crashes: times that it is held to have killed the worker.
-        braked: queued by the brake, since the configuration is taken to be at fault.
+        braked: queued by the brake, since a configuration is taken to be at fault.
         first_failed_at: when it first failed.
         queued_at: when it entered the retry queue; its age counts from here.
         traceparent: W3C trace context of the invocation that first met it.
@@ -93,7 +105,7 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     attempts: int = 0
     unexpected: int = 0
     crashes: int = 0
-    braked: bool = False
+    braked: Braked | None = None
     first_failed_at: str | None = None
     queued_at: str | None = None
     traceparent: str | None = None

@@ -19,7 +19,7 @@ class NoPlaceAnswersError(EverscoreError):
 
 def is_final(event: Event) -> bool:
     """Whether a failed event is one for the dead letters."""
-    return isinstance(event.failure, Permanent) and not event.item.braked
+    return isinstance(event.failure, Permanent) and event.item.braked is None
 
 
 def note(event: Event, stamp: str) -> None:
@@ -48,7 +48,7 @@ def count(summary: Summary, events: Sequence[Event], failed: Sequence[Event]) ->
             summary.bury(event.item)
         else:
             summary.queue(event.item)
-            summary.braked += event.item.braked
+            summary.braked += event.item.braked is not None
     summary.reasons.update(
         f"{event.item.stage}: {event.item.reason}" for event in failed if event.item.reason
     )

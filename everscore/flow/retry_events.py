@@ -177,7 +177,8 @@ class RetryEvents:
         # Where that is not known, or has not come yet by our clock, the age begins now: else it never would.
         item.queued_at = times.milliseconds_text(queued_at(item, now))
         age = age_of(item, now)
-        item.braked = item.braked and age < self._patience.brake
+        if age >= self._patience.brake:
+            item.braked = None
         # What could not be read has no body to put into a dead letter: it is tried at whatever age.
         if item.braked or isinstance(failure, Permanent) or item.is_pointer:
             return
@@ -194,9 +195,7 @@ class RetryEvents:
         Raises:
             NoPlaceAnswersError: the time budget is used up.
         """
-        letters = [
-            event.item for event in failed if isinstance(event.failure, Permanent) and not event.item.braked
-        ]
+        letters = [event.item for event in failed if is_final(event)]
         letters += pending
         ids = {id(item) for item in letters}
         luck = random.random()  # noqa: S311 - spreads load, guards nothing

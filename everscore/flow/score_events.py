@@ -19,7 +19,7 @@ from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline
 from everscore.clock.holding import hold
 from everscore.event.event import Event
-from everscore.event.item import Item
+from everscore.event.item import Braked, Item
 from everscore.failures import Permanent, Stage, Unexpected
 from everscore.flow.ending import NoPlaceAnswersError, count, is_final, note
 from everscore.flow.limits import Limits
@@ -112,6 +112,7 @@ class ScoreEvents:
         for (stage, reason), hit in reasons.most_common(1):
             if hit * 2 <= len(events):
                 return
+            stamp = times.milliseconds_text(times.now())
             for event in events:
                 failure = event.failure
                 if (
@@ -119,7 +120,7 @@ class ScoreEvents:
                     and failure.stage == stage
                     and failure.reason == reason
                 ):
-                    event.item.braked = True
+                    event.item.braked = Braked(at=stamp, configuration="")
             logger.critical(
                 "Brake: %d of %d events fail for one reason (%s: %s). That is taken for a wrong "
                 "configuration: they wait in the retry queue. Mend it, or let BRAKE_HOURS pass.",

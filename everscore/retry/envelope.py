@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from everscore.event.item import Item, Step
+from everscore.event.item import Braked, Item, Step
 from everscore.failures import EverscoreError
 
 SCHEMA = 1
@@ -65,10 +65,28 @@ class _Schema(msgspec.Struct):
     schema: int
 
 
+class _Item1(Item):
+    """An item as schema 1 wrote it: that it is braked was a yes or no."""
+
+    braked: Braked | bool | None = None  # type: ignore[assignment]
+
+
+class _Envelope1(msgspec.Struct, rename="camel"):
+    items: list[_Item1]
+    schema: int
+    shared: Shared = Shared()
+
+
+class _DeadLetter1(msgspec.Struct, rename="camel"):
+    item: _Item1
+    failed_at: str
+    schema: int
+
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Envelope)
-_item_decoder = msgspec.json.Decoder(Item)
-_letter_decoder = msgspec.json.Decoder(DeadLetter)
+_decoder = msgspec.json.Decoder(_Envelope1)
+_item_decoder = msgspec.json.Decoder(_Item1)
+_letter_decoder = msgspec.json.Decoder(_DeadLetter1)
 _schema_decoder = msgspec.json.Decoder(_Schema)
 # RecursionError: brackets nested by the thousand, even in a field that no reader knows.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -102,9 +120,10 @@ def decode_envelope(message: bytes) -> Envelope:
     """
     _check_schema(message)
     try:
-        envelope = _decoder.decode(message)
+        written = _decoder.decode(message)
     except _UNREADABLE as error:
         raise UnreadableEnvelopeError(str(error)) from error
+    envelope = Envelope([_lifted(item) for item in written.items], written.schema, written.shared)
     if not envelope.items:
         raise UnreadableEnvelopeError("the envelope holds no item")
     for name, said in _said(envelope.shared):
@@ -123,14 +142,24 @@ def decode_dead_letter(blob: bytes) -> DeadLetter:
     """
     _check_schema(blob)
     try:
-        return _letter_decoder.decode(blob)
+        written = _letter_decoder.decode(blob)
     except _UNREADABLE as error:
         raise UnreadableEnvelopeError(str(error)) from error
+    return DeadLetter(_lifted(written.item), written.failed_at, written.schema)
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
     """The blob's bytes."""
     return _encode(letter)
+
+
+def _lifted(written: _Item1) -> Item:
+    """An item of schema 1: one that was braked has been so since it entered the queue."""
+    fields = msgspec.structs.asdict(written)
+    if isinstance(written.braked, bool):
+        since = Braked(at=written.queued_at or "", configuration="")
+        fields["braked"] = since if written.braked else None
+    return Item(**fields)
 
 
 def _check_schema(data: bytes) -> None:
@@ -158,7 +187,7 @@ def decode_item(data: bytes) -> Item:
         UnreadableEnvelopeError: it is no item.
     """
     try:
-        return _item_decoder.decode(data)
+        return _lifted(_item_decoder.decode(data))
     except _UNREADABLE as error:
         raise UnreadableEnvelopeError(str(error)) from error
 

@@ -8,7 +8,7 @@ import base64
 import msgspec
 import pytest
 
-from everscore.event.item import Item
+from everscore.event.item import Braked, Item
 from everscore.retry.envelope import Envelope, encode_item
 from tests.fakes import ago, item_of
 from tests.fuzz import inputs, trial
@@ -67,7 +67,7 @@ def test_broken_retry_messages_end() -> None:
     """What is in the retry queue or the poison queue ends, whatever was done to its bytes on the way."""
     items = [item_of(number, trial.neighbour(number)) for number in range(3)]
     items += [item_of(4, b"{"), Item(blob="items/none.json"), item_of(5, b"[]")]
-    items[0].queued_at, items[1].braked, items[2].crashes = ago(days=1), True, 1
+    items[0].queued_at, items[1].braked, items[2].crashes = ago(days=1), Braked(ago(), "c"), 1
     items[4].dead_letter = True
     good = [msgspec.json.encode(Envelope(items)), encode_item(items[0])]
     good += [msgspec.json.encode(Envelope([item])) for item in items]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from everscore.clock import times
-from everscore.event.item import Item, Step
+from everscore.event.item import Braked, Item, Step
 from everscore.event.scores import Scores
 from everscore.ports import HubEvent
 from everscore.retry.envelope import DeadLetter
@@ -31,7 +31,7 @@ def letter() -> DeadLetter:
         attempts=50,
         unexpected=3,
         crashes=3,
-        braked=True,
+        braked=Braked(at="t", configuration="c"),
         first_failed_at=ago(days=8),
         queued_at=ago(days=8),
         history=[Step("t", "store", "out of reach")],
@@ -45,7 +45,7 @@ def test_a_redriven_event_begins_anew_and_keeps_what_was_made_of_it() -> None:
     began = times.milliseconds_text(times.now())
     item = redriven(letter(), "2026/x.json", From.FAILED)
     assert (item.attempts, item.unexpected, item.crashes) == (0, 0, 0)
-    assert (item.braked, item.dead_letter, item.blob) == (False, False, None)
+    assert (item.braked, item.dead_letter, item.blob) == (None, False, None)
     assert item.queued_at is not None
     assert item.queued_at >= began
     assert (item.id, item.pk, item.time, item.scores) == ("id-1", "p", "t", SCORES)

@@ -9,13 +9,15 @@ import msgspec
 import pytest
 
 from everscore.clock import backoff
-from everscore.event.item import Item
+from everscore.event.item import Braked, Item
 from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient, Unexpected
 from everscore.flow.ending import NoPlaceAnswersError
 from everscore.ports import HubEvent
 from everscore.retry.envelope import DeadLetter, Envelope, decode_envelope, encode_dead_letter, pack
 from everscore.retry.placing import Delayed
 from tests.fakes import OUT, World, ago, body_of, item_of, source_of, stream_of
+
+BRAKED = Braked(at="2026-11-25T10:00:00.000Z", configuration="c")
 
 
 def queue(world: World, *items, **fields) -> None:
@@ -117,7 +119,7 @@ async def test_it_gives_up_by_age_after_one_last_try(age, dead) -> None:
 async def test_braked_events_are_tried_for_the_brake_hours_whatever_fails(fields) -> None:
     """What the brake sent is tried until BRAKE_HOURS have passed; then its class decides."""
     world = World(brake=timedelta(hours=24))
-    queue(world, item_of(1, **fields), braked=True, queued_at=ago(hours=23))
+    queue(world, item_of(1, **fields), braked=BRAKED, queued_at=ago(hours=23))
     for _ in range(4):
         await world.retry()
     assert world.sequence_numbers()["queued"] == [1]
@@ -133,7 +135,7 @@ async def test_braked_events_are_tried_for_the_brake_hours_whatever_fails(fields
 async def test_braked_events_go_free_once_the_configuration_is_mended() -> None:
     """A braked event that succeeds is stored."""
     world = World()
-    queue(world, item_of(1), braked=True)
+    queue(world, item_of(1), braked=BRAKED)
     await world.retry()
     assert world.sequence_numbers()["stored"] == [1]
 
@@ -563,7 +565,7 @@ async def test_an_age_that_is_unknown_or_not_yet_begins_with_the_next_try(queued
     """An event whose queuedAt is no time, or one that no clock has reached, is given up in the end as any other."""
     world = World(give_up=timedelta(0), brake=timedelta(0))
     item = item_of(1)
-    queue(world, item, braked=True)
+    queue(world, item, braked=BRAKED)
     item.queued_at = queued_at
     world.queue.messages = [(pack([item])[0][0].message, 0.0)]
     with world.store.refusing():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everscore.event.item import Item, Source, Step
+from everscore.event.item import Braked, Item, Source, Step
 from everscore.event.scores import Scores
 from everscore.failures import Stage
 from everscore.retry.envelope import (
@@ -52,7 +52,7 @@ ITEMS = st.builds(
     failure_class=st.sampled_from([None, "transient"]),
     first_failed_at=st.sampled_from([None, "t1", "t2"]),
     attempts=st.integers(0, 1000),
-    braked=st.booleans(),
+    braked=st.none() | st.builds(Braked, at=TEXTS, configuration=TEXTS),
     traceparent=st.none() | TEXTS,
     history=st.lists(st.builds(Step, at=TEXTS, stage=TEXTS, reason=TEXTS), max_size=2),
     dead_letter=st.booleans(),
@@ -129,6 +129,19 @@ def test_a_release_that_knows_nothing_of_sharing_reads_the_items() -> None:
         whole = msgspec.convert(item, Item, strict=False)
         assert (whole.id, whole.pk, whole.time, whole.source) == (f"id-{number}", "p", "t", Source(hub="h"))
         assert (whole.attempts, whole.queued_at, whole.scores) == (3, "q", _waiting(1).scores)
+
+
+def test_what_was_braked_before_it_was_said_since_when_is_braked_since_it_was_queued() -> None:
+    """Schema 1 said yes or no: a yes counts from queuedAt, under a configuration that nobody knows."""
+    braked = Braked(at="2026-11-25T10:00:00.000Z", configuration="")
+    yes = b'{"body":"YQ==","braked":true,"queuedAt":"2026-11-25T10:00:00.000Z"}'
+    no = b'{"body":"YQ==","braked":false}'
+    items = decode_envelope(b'{"items":[%b,%b],"schema":1}' % (yes, no)).items
+    assert [item.braked for item in items] == [braked, None]
+    assert [decode_item(item).braked for item in (yes, no)] == [braked, None]
+    letter = decode_dead_letter(b'{"item":%b,"failedAt":"t","schema":1}' % yes)
+    assert letter.item.braked == braked
+    assert type(letter.item) is Item
 
 
 def test_a_waiting_dead_letter_says_all_of_itself() -> None:
@@ -242,11 +255,12 @@ def test_lone_surrogates_do_not_keep_an_item_from_being_written() -> None:
 
 def test_a_pointer_decides_with_what_it_carries() -> None:
     """A slim item has no body, and what decides its fate; restored, it is whole and points nowhere."""
-    whole = Item(body=b"abc", id="i", attempts=2, queued_at="q", braked=True, letter="l", traceparent="t")
+    braked = Braked(at="q", configuration="c")
+    whole = Item(body=b"abc", id="i", attempts=2, queued_at="q", braked=braked, letter="l", traceparent="t")
     pointer = slim(whole, "items/x.json")
     assert pointer.is_pointer
     assert (pointer.body, pointer.id, pointer.traceparent) == (b"", None, None)
-    assert (pointer.attempts, pointer.queued_at, pointer.braked, pointer.letter) == (2, "q", True, "l")
+    assert (pointer.attempts, pointer.queued_at, pointer.braked, pointer.letter) == (2, "q", braked, "l")
     pointer.attempts = 5
     restored = restore(pointer, decode_item(encode_item(whole)))
     assert (restored.body, restored.id, restored.attempts, restored.blob) == (b"abc", "i", 5, None)
