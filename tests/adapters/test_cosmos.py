@@ -450,6 +450,23 @@ async def test_hole_26_documents_go_to_the_account_that_the_settings_name(
     assert other.state()["requests"] == before
 
 
+@pytest.mark.parametrize(
+    "action", [{"status": 403, "substatus": 3}, {"status": 503}, {"status": 404, "substatus": 1002}]
+)
+async def test_hole_26_off_this_machine_the_sdk_asks_regions_again(
+    make: Make, pk: str, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, action: dict[str, int]
+) -> None:
+    """Hole 26: elsewhere discovery stays on, and the SDK's own retries end with the adapter's time-out."""
+    monkeypatch.setattr(cosmos, "on_loopback", lambda _address: False)
+    store = make(timeout=2.5)
+    await store.check()
+    with gateway.faults({"match": {"operation": "batch", "pk": pk}, "action": action}):
+        await refusal(store, pk)
+        (rule,) = gateway.control("GET", "/faults")["rules"]
+    assert rule["acted"] > 1
+    assert await store.read(pk, ["a", "b"]) == {}
+
+
 async def test_one_client_serves_all_calls_at_once(
     make: Make, pk: str, monkeypatch: pytest.MonkeyPatch, gateway: Gateway
 ) -> None:
