@@ -26,6 +26,7 @@ from rich.table import Table
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
 from everscore.clock import times
+from everscore.clock.deadline import Deadline
 from everscore.config.connections import Connection, parts_of
 from everscore.decode.decoder import Decoder
 from everscore.event.item import Item, Source
@@ -79,7 +80,7 @@ async def in_batches(processing: Processing, size: int, count: int, skip: int) -
     flights = items(count, skip)
     begin = time.process_time()
     for start in range(0, count, size):
-        processed = await processing.run(flights[start : start + size], 30.0)
+        processed = await processing.run(flights[start : start + size], Deadline.after(60))
         assert all(event.done for event in processed.events)
     return (time.process_time() - begin) / count
 
@@ -92,7 +93,9 @@ async def measure(connection: str, count: int) -> list[tuple[str, float]]:
         store = CosmosStore(
             Connection("COSMOS", connection), "everscore", "events", timeout=10, credentials=credentials
         )
-        processing = Processing(decoder=decoder, models=models, writer=Writer(store, parallel=16))
+        processing = Processing(
+            decoder=decoder, models=models, writer=Writer(store, parallel=16, patience=30)
+        )
         try:
             await in_batches(processing, 64, 64, 0)  # the cold start is measured elsewhere
             rows = [

@@ -68,13 +68,13 @@ def pipeline(telemetry: Telemetry, models: ModelSource) -> ScoreEvents:
     nothing = Everything()
     decoder = Decoder(load_stream(ROOT / "stream.json"), decompressed_limit=1 << 24)
     processing = Processing(
-        decoder=decoder, models=models, writer=Writer(nothing, parallel=16), recorder=recorder
+        decoder=decoder, models=models, writer=Writer(nothing, parallel=16, patience=60), recorder=recorder
     )
     return ScoreEvents(
         processing=processing,
         placing=Placing(nothing, nothing),
         status=Status("score_events", nothing, interval=1e9, has_policy=True),
-        limits=Limits(batch_deadline=60, time_budget=60, brake_minimum=20),
+        limits=Limits(time_budget=60, brake_minimum=20),
         recorder=recorder,
     )
 

@@ -109,7 +109,11 @@ def build() -> Runtime:
         hook=hook,
     )
     models = ModelSource(ROOT / "models" / stream.model, threads=settings.model_threads)
-    writer = Writer(breaking, parallel=settings.cosmos_parallel_batches)
+    writer = Writer(
+        breaking,
+        parallel=settings.cosmos_parallel_batches,
+        patience=settings.batch_deadline_seconds,
+    )
     metrics = exporting.of(settings)
     recorders = {
         function: metrics.telemetry.of(function, breaker=lambda: breaking.state)
@@ -132,7 +136,6 @@ def build() -> Runtime:
     )
     claim_checks = ClaimChecks(blobs, hub)
     limits = Limits(
-        batch_deadline=settings.batch_deadline_seconds,
         time_budget=settings.time_budget_seconds,
         brake_minimum=settings.brake_minimum_events,
         linger=settings.linger_seconds,

@@ -16,8 +16,10 @@ from typing import Any
 
 from everscore.clock import times
 from everscore.clock.deadline import Deadline
+from everscore.clock.holding import LAST_TRY
 from everscore.decode.decoder import Decoder
 from everscore.decode.own_decoder import Hook
+from everscore.event.event import Event
 from everscore.event.item import Item, Source
 from everscore.event.scores import Scores
 from everscore.event.stream import Stream, StreamManifest
@@ -355,13 +357,30 @@ def item_of(number: int, body: bytes | None = None, **fields: Any) -> Item:
     return Item(body=body_of(number, **fields) if body is None else body, source=source_of(number))
 
 
+SCORES = Scores("1", "0" * 64, None, 0.5, {})
+
+
+def event_of(number: int, *, source: Source | None = None, scores: Scores = SCORES, **fields: Any) -> Event:
+    """An event that is decoded and scored."""
+    item = Item(body=body_of(number, **fields), source=source or source_of(number))
+    [event] = Decoder(stream_of(), decompressed_limit=1000).decode([item])
+    assert event.failure is None
+    event.item.scores = {"toy": scores}
+    return event
+
+
 def ago(**duration: float) -> str:
     """A moment that long ago, as items hold it."""
     return times.milliseconds_text(times.now() - timedelta(**duration))
 
 
 class World:
-    """The whole pipeline above the parts in memory."""
+    """The whole pipeline above the parts in memory.
+
+    Args:
+        budget: seconds for which it holds what no place takes; there is time for a try besides.
+        time_budget: in place of that, seconds after which an invocation ends.
+    """
 
     def __init__(
         self,
@@ -370,6 +389,7 @@ class World:
         hook: Hook | None = None,
         brake_minimum: int = 20,
         budget: float = 0.0,
+        time_budget: float | None = None,
         batch_deadline: float = 5.0,
         give_up: timedelta = timedelta(days=7),
         brake: timedelta = timedelta(hours=24),
@@ -391,7 +411,7 @@ class World:
         self.status = Status("score_events", self.blobs, interval=60, has_policy=True)
         self.placing = Placing(self.queue, self.blobs)
         decoder = Decoder(stream or stream_of(), decompressed_limit=1_000_000, hook=hook)
-        writer = Writer(self.store, parallel=4)
+        writer = Writer(self.store, parallel=4, patience=batch_deadline)
         processings = {
             name: Processing(
                 decoder=decoder,
@@ -402,7 +422,9 @@ class World:
             for name, recorder in recorders.items()
         }
         limits = Limits(
-            batch_deadline=batch_deadline, time_budget=budget, brake_minimum=brake_minimum, linger=linger
+            time_budget=budget + LAST_TRY if time_budget is None else time_budget,
+            brake_minimum=brake_minimum,
+            linger=linger,
         )
         patience = Patience(give_up=give_up, brake=brake)
         claim_checks = ClaimChecks(self.blobs, self.hub)

@@ -30,3 +30,15 @@ class Deadline:
     def passed(self) -> bool:
         """Whether nothing is left."""
         return self.remaining <= 0.0
+
+    def share(self, part: float) -> Deadline:
+        """The deadline of one step, that leaves the rest of the time to the steps after it.
+
+        Args:
+            part: of what remains, 0 to 1.
+        """
+        return Deadline.after(self.remaining * part)
+
+    def earlier(self, seconds: float) -> Deadline:
+        """The deadline that many seconds before this one."""
+        return Deadline(self.at - seconds)

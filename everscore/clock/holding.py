@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 from everscore.clock import backoff
 from everscore.clock.deadline import Deadline
 
+# Seconds of the budget that are kept for the last try: begun at the budget's very end it could not succeed.
+LAST_TRY = 10.0
+
 
 def hold(budget: Deadline) -> AsyncIterator[int]:
     """Tries with growing pauses between them, for ``async for``.
 
     The body leaves the loop once it has got what it wanted; the ``else`` of the loop is where the budget is
-    used up. There is one try at least, and one more at the budget's very end.
+    used up. There is one try at least, and a last one when only the time for it is left.
 
     Yields:
         The number of the try, from 0.
@@ -33,8 +36,9 @@ class _Hold:
 
     async def __anext__(self) -> int:
         if self._attempt >= 0:
-            if self._budget.passed:
+            left = self._budget.remaining - LAST_TRY
+            if left <= 0.0:
                 raise StopAsyncIteration
-            await asyncio.sleep(min(backoff.hold(self._attempt), self._budget.remaining))
+            await asyncio.sleep(min(backoff.hold(self._attempt), left))
         self._attempt += 1
         return self._attempt

@@ -11,14 +11,12 @@ class Limits:
     """Times and numbers that bound an invocation.
 
     Attributes:
-        batch_deadline: seconds for storing, waits for a throttled store included.
-        time_budget: seconds that an invocation may hold a batch.
+        time_budget: seconds after which an invocation ends.
         brake_minimum: events from which on a batch can trip the brake.
         linger: seconds that an invocation waits at its end while the store is out of reach, so that the hub
             gathers a large batch meanwhile and the retry queue few messages.
     """
 
-    batch_deadline: float
     time_budget: float
     brake_minimum: int
     linger: float = 0.0

@@ -38,7 +38,7 @@ class Processing:
         self._writer = writer
         self._recorder = recorder or Recorder()
 
-    async def run(self, items: Sequence[Item], seconds: float) -> Processed:
+    async def run(self, items: Sequence[Item], budget: Deadline) -> Processed:
         """Process a batch.
 
         Stages that an item has behind it are kept: identity that was found, scores that were finite.
@@ -46,25 +46,26 @@ class Processing:
 
         Args:
             items: of the batch.
-            seconds: for storing; they count once scoring is done, since the first batch loads the model.
+            budget: of the invocation; storing takes half of what is left of it at most.
         """
         began = time.perf_counter()
         events = self._decoder.decode(items)
         self._recorder.decoded(time.perf_counter() - began)
         await self._score([event for event in events if not event.failure and not event.item.scores])
         ready = [event for event in events if not event.failure]
-        charge = await self._store(ready, Deadline.after(seconds)) if ready else 0.0
+        charge = await self._store(ready, budget) if ready else 0.0
         return Processed(events, charge)
 
-    async def store_again(self, events: Sequence[Event], deadline: Deadline) -> float:
+    async def store_again(self, events: Sequence[Event], budget: Deadline) -> float:
         """Store events that failed there before; for holding a batch that no place takes."""
         for event in events:
             event.failure = None
-        return await self._store(events, deadline)
+        return await self._store(events, budget)
 
-    async def _store(self, events: Sequence[Event], deadline: Deadline) -> float:
+    async def _store(self, events: Sequence[Event], budget: Deadline) -> float:
         began = time.perf_counter()
-        charge = await self._writer.store(events, deadline)
+        # The other half is for what takes the events that are not stored.
+        charge = await self._writer.store(events, budget.share(0.5))
         self._recorder.stored(events, time.perf_counter() - began, charge)
         return charge
 

@@ -113,11 +113,9 @@ class RetryEvents:
             raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
 
     async def _try(self, items: list[Item], budget: Deadline) -> Summary:
-        whole, unread = await self._read_claim_checks(items)
+        whole, unread = await self._read_claim_checks(items, budget)
         pending = [item for item in whole if item.dead_letter]
-        processed = await self._processing.run(
-            [item for item in whole if not item.dead_letter], self._limits.batch_deadline
-        )
+        processed = await self._processing.run([item for item in whole if not item.dead_letter], budget)
         events = processed.events
         summary = Summary(
             received=len(events) + len(unread) + len(pending), request_units=processed.request_units
@@ -137,13 +135,15 @@ class RetryEvents:
                 summary.bury(item)
         return summary
 
-    async def _read_claim_checks(self, items: Sequence[Item]) -> tuple[list[Item], list[Event]]:
+    async def _read_claim_checks(
+        self, items: Sequence[Item], budget: Deadline
+    ) -> tuple[list[Item], list[Event]]:
         """The items with their bodies, and events for those whose blob is gone or does not answer.
 
         Reading takes half of the time at most: many bodies that have to come from the hub are slow, and what
         is not read by then waits for the next try, while the others are stored.
         """
-        bound = Deadline.after(max(self._limits.batch_deadline, self._limits.time_budget / 2))
+        bound = budget.share(0.5)
         results = await asyncio.gather(*(self._read_in_time(item, bound) for item in items))
         return (
             [result for result in results if isinstance(result, Item)],
@@ -275,12 +275,10 @@ class RetryEvents:
     async def _crashed(self, item: Item, budget: Deadline) -> Event:
         """The item with its body, unparsed, as a dead letter."""
         failure = Permanent(Stage.RETRY, "crashes the worker", "it was never processed to an end")
-        # Once at least, and no longer than the budget: looking into the hub has no bound of its own.
-        bound = Deadline.after(max(self._limits.batch_deadline, budget.remaining))
-        found = await self._read_in_time(item, bound)
+        found = await self._read_in_time(item, budget)
         while isinstance(found, Event) and not isinstance(found.failure, Permanent) and not budget.passed:
             await asyncio.sleep(min(5.0, budget.remaining))
-            found = await self._read_in_time(item, bound)
+            found = await self._read_in_time(item, budget)
         if isinstance(found, Event):
             if not isinstance(found.failure, Permanent):
                 raise NoPlaceAnswersError(f"a claim check cannot be read; the message stays: {found.failure}")

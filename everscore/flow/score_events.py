@@ -93,7 +93,7 @@ class ScoreEvents:
             self._status.policy_missing()
         if retry.count + 1 >= _UNREAD_FROM_TRY and not _was_held(retry.previous):
             return await self._pass_on_unread(items, retry, budget)
-        processed = await self._processing.run(items, self._limits.batch_deadline)
+        processed = await self._processing.run(items, budget)
         events = processed.events
         summary = Summary(received=len(events), request_units=processed.request_units)
         self._brake(events)
@@ -141,7 +141,7 @@ class ScoreEvents:
         async for attempt in hold(budget):
             if attempt:
                 storable = [event for event in waiting if event.item.scores and not is_final(event)]
-                await self._processing.store_again(storable, Deadline.after(self._limits.batch_deadline))
+                await self._processing.store_again(storable, budget)
                 waiting = [event for event in waiting if not event.done]
             waiting = await self._place(waiting, first=attempt == 0, together=retry.endless)
             if not waiting:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -31,6 +32,7 @@ from everscore.failures import (
 )
 from everscore.ports import Document, DocumentStore, Write, WriteRefusedError
 from everscore.store import documents
+from everscore.store.turns import Turns
 
 # Comparisons that one event may lose to other writers before it goes to the retry queue.
 CONFLICT_ROUNDS = 3
@@ -43,11 +45,14 @@ class Writer:
 
     Args:
         store: where documents go.
-        parallel: transactional batches under way at once, over all invocations of this process.
+        parallel: requests under way at once, over all invocations of this process.
+        patience: seconds that the store may take for a transactional batch, with its answers and with the
+            waits that it asks for. Time in which a batch waits for its turn among our own does not count.
     """
 
-    def __init__(self, store: DocumentStore, *, parallel: int) -> None:
+    def __init__(self, store: DocumentStore, *, parallel: int, patience: float) -> None:
         self._store = store
+        self._patience = patience
         self._slots = asyncio.Semaphore(parallel)
 
     async def store(self, events: Sequence[Event], deadline: Deadline) -> float:
@@ -55,6 +60,10 @@ class Writer:
 
         Of several versions of one id only the newest is sent: the older are superseded once it is stored,
         fail with it when it may be stored later, and take its place when it never can be.
+
+        Args:
+            events: of one invocation.
+            deadline: for all of them together, whatever the time is spent on.
 
         Returns:
             Request units that the accepted writes cost.
@@ -72,13 +81,11 @@ class Writer:
         return charge
 
     async def _store_key(self, pk: str, events: Sequence[Event], deadline: Deadline) -> float:
-        chunks = _chunks(list(_build(events)))
-        charges = await asyncio.gather(*(self._store_chunk(pk, chunk, deadline) for chunk in chunks))
-        return sum(charges)
-
-    async def _store_chunk(self, pk: str, chunk: dict[str, _Pending], deadline: Deadline) -> float:
-        async with self._slots:
-            return await _Chunk(self._store, pk, chunk, deadline).run()
+        chunks = [
+            _Chunk(self._store, pk, pending, Turns(self._slots, self._patience, deadline))
+            for pending in _chunks(list(_build(events)))
+        ]
+        return sum(await asyncio.gather(*(chunk.run() for chunk in chunks)))
 
 
 class _Pending(msgspec.Struct):
@@ -94,13 +101,11 @@ class _Pending(msgspec.Struct):
 class _Chunk:
     """One transactional batch on its way, shrinking until every event of it has ended."""
 
-    def __init__(
-        self, store: DocumentStore, pk: str, pending: dict[str, _Pending], deadline: Deadline
-    ) -> None:
+    def __init__(self, store: DocumentStore, pk: str, pending: dict[str, _Pending], turns: Turns) -> None:
         self._store = store
         self._pk = pk
         self._pending = pending
-        self._deadline = deadline
+        self._turns = turns
         self._waits = 0
 
     async def run(self) -> float:
@@ -116,23 +121,29 @@ class _Chunk:
     async def _write(self) -> float:
         while self._pending:
             sent = list(self._pending.values())
-            if self._deadline.passed:
-                self._fail(sent, Transient(Stage.STORE, "deadline passed", "the batch's time was used up"))
+            if self._turns.patience_is_over:
+                detail = "the store took longer than BATCH_DEADLINE_SECONDS for this batch"
+                self._fail(sent, Transient(Stage.STORE, "deadline passed", detail))
                 break
-            stored_at = times.milliseconds_text(times.now())
-            for one in sent:
-                one.document["pipeline"]["storedAt"] = stored_at
             try:
-                charge = await self._store.write(self._pk, [Write(one.document, one.etag) for one in sent])
+                charge = await self._turns.ask(partial(self._send, sent))
             except WriteRefusedError as refused:
                 if self._is_to_halve(refused):
                     return await self._run_halves()
                 await self._take_in(refused, sent)
+            except Failure as failure:
+                self._fail(sent, failure)
             else:
                 for one in sent:
                     one.event.done = Done.STORED
                 return charge
         return 0.0
+
+    async def _send(self, pending: Sequence[_Pending]) -> float:
+        stored_at = times.milliseconds_text(times.now())
+        for one in pending:
+            one.document["pipeline"]["storedAt"] = stored_at
+        return await self._store.write(self._pk, [Write(one.document, one.etag) for one in pending])
 
     def _is_to_halve(self, refused: WriteRefusedError) -> bool:
         """Whether the request as a whole was refused for what one of several documents may be guilty of."""
@@ -147,7 +158,7 @@ class _Chunk:
         half = len(pairs) // 2
         charge = 0.0
         for part in (pairs[:half], pairs[half:]):
-            charge += await _Chunk(self._store, self._pk, dict(part), self._deadline).run()
+            charge += await _Chunk(self._store, self._pk, dict(part), self._turns).run()
         return charge
 
     async def _take_in(self, refused: WriteRefusedError, sent: Sequence[_Pending]) -> None:
@@ -170,16 +181,16 @@ class _Chunk:
 
     async def _wait(self, failure: Throttled, sent: Sequence[_Pending]) -> None:
         pause = backoff.in_process(self._waits, failure.retry_after)
-        if pause >= self._deadline.remaining:
+        if pause >= self._turns.left:
             self._fail(sent, failure)
             return
         self._waits += 1
-        await asyncio.sleep(pause)
+        await self._turns.pause(pause)
 
     async def _compare(self) -> None:
         """Read what stands in the way and keep only what is newer than it."""
         try:
-            found = await self._store.read(self._pk, list(self._pending))
+            found = await self._turns.ask(partial(self._store.read, self._pk, list(self._pending)))
         except Throttled as failure:
             await self._wait(failure, list(self._pending.values()))
             return

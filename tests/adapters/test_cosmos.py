@@ -19,13 +19,17 @@ from azure.cosmos import CosmosClient, PartitionKey
 from everscore.adapters import cosmos
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
+from everscore.clock.deadline import Deadline
 from everscore.config.connections import Connection
 from everscore.config.settings import load_settings
+from everscore.event.event import Done
 from everscore.failures import Configuration, Conflict, Failure, Permanent, Throttled, Transient
 from everscore.ports import Document, Write, WriteRefusedError
+from everscore.store.writer import Writer
 from everscore_cli.clients.store import documents
 from everscore_local.endpoints import Names
 from everscore_local.provision import provision_cosmos
+from tests.fakes import event_of
 from tests.support.answering import answering
 from tests.support.services import Gateway, Services, cosmos_gateway, free_port
 
@@ -150,6 +154,34 @@ async def test_a_container_short_of_request_units_throttles(gateway: Gateway, ma
     assert refused.failure.retry_after
     assert refused.failure.retry_after > 1
     await store.write(pk, [Write(document(pk, "after"))])
+
+
+async def test_hole_03_the_other_keys_are_stored_while_hot_ones_wait(
+    gateway: Gateway, make: Make, pk: str
+) -> None:
+    """While sixteen throttled keys wait as the service asks, with sixteen slots, another batch is stored."""
+    hot, cold = ([event_of(n, pk=f"{kind}{n}{pk}") for n in range(16)] for kind in ("hot", "cold"))
+    rules = [
+        {
+            "match": {"operation": "batch", "pk": event.item.pk},
+            "action": {"status": 429, "substatus": 3200, "retryAfterMs": 600_000},
+        }
+        for event in hot
+    ]
+    writer = Writer(make(), parallel=16, patience=3600)
+    before = gateway.state()["faultedRequests"]
+    with gateway.faults(*rules):
+        waiting = asyncio.create_task(writer.store(hot, Deadline.after(3600)))
+        try:
+            async with asyncio.timeout(60):
+                while gateway.state()["faultedRequests"] < before + len(hot):
+                    await asyncio.sleep(0.05)
+                await writer.store(cold, Deadline.after(3600))
+            assert {event.done for event in cold} == {Done.STORED}
+            assert not waiting.done()
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

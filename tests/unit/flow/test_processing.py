@@ -7,13 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from everscore.clock import deadline
+from everscore.clock.deadline import Deadline
 from everscore.decode.decoder import Decoder
 from everscore.event.event import Done
 from everscore.failures import Configuration, Stage, Unexpected
 from everscore.flow.processing import Processing
+from everscore.store import turns
 from everscore.store.writer import Writer
 from tests.fakes import OUT, FakeModels, FakeStore, item_of, stream_of
+
+BUDGET = Deadline.after(3600)
 
 
 class Parts:
@@ -24,14 +27,14 @@ class Parts:
         self.processing = Processing(
             decoder=Decoder(stream_of(), decompressed_limit=1000),
             models=self.models,  # type: ignore[arg-type]
-            writer=Writer(self.store, parallel=2),
+            writer=Writer(self.store, parallel=2, patience=5),
         )
 
 
 async def test_a_batch_is_scored_by_one_call() -> None:
     """All good events of a batch go to the model together."""
     parts = Parts()
-    processed = await parts.processing.run([item_of(number) for number in range(40)], 5)
+    processed = await parts.processing.run([item_of(number) for number in range(40)], BUDGET)
     assert parts.models.model.calls == [40]
     assert processed.request_units == 200.0
 
@@ -48,7 +51,7 @@ async def test_scoring_does_not_stall_the_loop() -> None:
         return score(payloads)
 
     parts.models.model.score = slow  # type: ignore[method-assign]
-    await parts.processing.run([item_of(1)], 5)
+    await parts.processing.run([item_of(1)], BUDGET)
     assert other_work.is_set()
 
 
@@ -59,7 +62,9 @@ async def _set(event: asyncio.Event) -> None:
 async def test_a_raise_is_narrowed_to_the_guilty_event() -> None:
     """An exception of the model is the guilty event's; the others have their scores."""
     parts = Parts()
-    processed = await parts.processing.run([item_of(number, bomb=number == 11) for number in range(30)], 5)
+    processed = await parts.processing.run(
+        [item_of(number, bomb=number == 11) for number in range(30)], BUDGET
+    )
     failed = [event for event in processed.events if event.failure]
     assert [event.item.source.sequence_number for event in failed] == [11]
     assert isinstance(failed[0].failure, Unexpected)
@@ -70,7 +75,7 @@ async def test_a_failure_of_the_whole_call_is_kept_as_it_is() -> None:
     """Where the model itself says what is wrong, that is the failure of all, and it is not asked again."""
     parts = Parts()
     parts.models.model.breaks = Configuration(Stage.SCORE, "model and manifest disagree")
-    processed = await parts.processing.run([item_of(number) for number in range(9)], 5)
+    processed = await parts.processing.run([item_of(number) for number in range(9)], BUDGET)
     assert {event.failure for event in processed.events} == {parts.models.model.breaks}
     assert parts.models.model.calls == [9]
 
@@ -79,24 +84,24 @@ async def test_a_model_with_too_few_results_scores_nobody_wrongly() -> None:
     """Results that do not fit the events are taken for none of them."""
     parts = Parts()
     parts.models.model.score = lambda _: []  # type: ignore[method-assign, assignment]
-    processed = await parts.processing.run([item_of(1), item_of(2)], 5)
+    processed = await parts.processing.run([item_of(1), item_of(2)], BUDGET)
     assert all(isinstance(event.failure, Unexpected) for event in processed.events)
 
 
 async def test_scores_that_are_there_are_kept() -> None:
     """An item that was scored before is not scored again."""
     parts = Parts()
-    first = await parts.processing.run([item_of(1)], 5)
+    first = await parts.processing.run([item_of(1)], BUDGET)
     item = first.events[0].item
     parts.models.refuses = OUT
-    again = await parts.processing.run([item], 5)
+    again = await parts.processing.run([item], BUDGET)
     assert again.events[0].done is Done.SUPERSEDED
 
 
 async def test_the_stores_time_begins_after_scoring(monkeypatch) -> None:
     """A slow first load of the model does not use up the time for storing."""
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(deadline, "time", clock)
+    monkeypatch.setattr(turns, "time", clock)
     parts = Parts()
     get = parts.models.get
 
@@ -105,7 +110,7 @@ async def test_the_stores_time_begins_after_scoring(monkeypatch) -> None:
         return await get()
 
     parts.models.get = slow  # type: ignore[method-assign]
-    processed = await parts.processing.run([item_of(1)], 5)
+    processed = await parts.processing.run([item_of(1)], BUDGET)
     assert processed.events[0].done is Done.STORED
 
 
@@ -114,9 +119,9 @@ async def test_storing_again_takes_the_failure_back(fails) -> None:
     """Held events are stored without being decoded or scored anew."""
     parts = Parts()
     with parts.store.refusing():
-        processed = await parts.processing.run([item_of(1)], 5)
+        processed = await parts.processing.run([item_of(1)], BUDGET)
     parts.store.refuses = OUT if fails else None
-    await parts.processing.store_again(processed.events, deadline.Deadline.after(5))
+    await parts.processing.store_again(processed.events, BUDGET)
     [event] = processed.events
     assert (event.failure is OUT) is fails
     assert (event.done is Done.STORED) is not fails

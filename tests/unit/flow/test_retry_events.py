@@ -335,7 +335,7 @@ async def test_a_crashing_claim_check_is_dead_lettered_with_its_body() -> None:
 
 async def test_a_crashing_claim_check_waits_for_a_silent_hub_no_longer_than_its_time() -> None:
     """Where the hub never answers, the message stays once the time is used up: the host would end it later."""
-    world = World(batch_deadline=0.05)
+    world = World(time_budget=0.5)
     with world.store.refusing():
         await world.score(item_of(1, pad="x" * 60_000))
     for deaths in range(3):
@@ -433,7 +433,7 @@ async def test_a_claim_check_that_is_gone_comes_back_from_the_hub() -> None:
 
 async def test_a_body_that_takes_too_long_waits_and_its_neighbours_are_stored() -> None:
     """Bodies that are not read within the time for it go back into the queue; what was read goes on."""
-    world = World(batch_deadline=0.2)
+    world = World(time_budget=6.0)
 
     async def never(_source):
         await asyncio.Event().wait()

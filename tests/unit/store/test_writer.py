@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -11,32 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everscore.clock.deadline import Deadline
-from everscore.decode.decoder import Decoder
 from everscore.event import identity
 from everscore.event.event import Done, Event
-from everscore.event.item import Item, Source
+from everscore.event.item import Source
 from everscore.event.scores import Scores
 from everscore.failures import Conflict, Failure, Permanent, Stage, Throttled, Transient, Unexpected
 from everscore.ports import WriteRefusedError
 from everscore.store import documents
 from everscore.store.writer import CONFLICT_ROUNDS, Writer
-from tests.fakes import FakeStore, body_of, item_of, source_of, stream_of
-
-SCORES = Scores("1", "0" * 64, None, 0.5, {})
+from tests.fakes import SCORES, FakeStore, event_of, item_of, source_of
 
 
-def event_of(number: int, *, source: Source | None = None, scores: Scores = SCORES, **fields) -> Event:
-    """A decoded and scored event."""
-    item = Item(body=body_of(number, **fields), source=source or source_of(number))
-    [event] = Decoder(stream_of(), decompressed_limit=1000).decode([item])
-    assert event.failure is None
-    event.item.scores = {"toy": scores}
-    return event
-
-
-async def store(where: FakeStore, *events: Event, seconds: float = 5.0, parallel: int = 4) -> float:
+async def store(
+    where: FakeStore, *events: Event, patience: float = 5.0, parallel: int = 4, seconds: float = 60.0
+) -> float:
     """Store events and return the request units."""
-    return await Writer(where, parallel=parallel).store(events, Deadline.after(seconds))
+    return await Writer(where, parallel=parallel, patience=patience).store(events, Deadline.after(seconds))
 
 
 def version(number: int, minute: int, sequence: int, **fields) -> Event:
@@ -228,19 +219,111 @@ async def test_a_hint_beyond_the_deadline_ends_the_wait_at_once() -> None:
     where = FakeStore()
     where.refuses = Throttled(Stage.STORE, "throttled", retry_after=30)
     event = event_of(1)
-    await store(where, event, seconds=5)
+    await store(where, event, patience=5)
     assert len(where.batches) == 1
     assert event.failure is not None
     assert event.failure.retry_after == 30
 
 
-async def test_past_its_deadline_nothing_is_sent() -> None:
-    """What waited for a free slot until its time was over goes to the queue, unsent."""
+@pytest.mark.parametrize("clock", ["patience", "seconds"])
+async def test_past_its_deadline_nothing_is_sent(clock) -> None:
+    """Where the store's time or the invocation's is over before, events go to the queue unsent."""
     where = FakeStore()
     event = event_of(1)
-    await store(where, event, seconds=0)
+    await store(where, event, **{clock: 0.0})
     assert isinstance(event.failure, Transient)
     assert not where.batches
+
+
+async def test_hole_03_throttled_keys_keep_no_slot_from_the_others() -> None:
+    """While as many throttled keys as there are slots wait for their hints, another batch is stored."""
+    where = FakeStore()
+    refused = 0
+
+    def judge(pk, _found):
+        nonlocal refused
+        if not pk.startswith("hot"):
+            return None
+        refused += 1
+        return WriteRefusedError(Throttled(Stage.STORE, "throttled", retry_after=3600), None)
+
+    where.judge = judge
+    writer = Writer(where, parallel=16, patience=7200)
+    hot = [event_of(number, pk=f"hot{number}") for number in range(16)]
+    cold = [event_of(number, pk=f"cold{number}") for number in range(14)]
+    waiting = asyncio.create_task(writer.store(hot, Deadline.after(7200)))
+    try:
+        async with asyncio.timeout(60):
+            while refused < len(hot):
+                await asyncio.sleep(0)
+            await writer.store(cold, Deadline.after(7200))
+        assert {event.done for event in cold} == {Done.STORED}
+        assert not waiting.done()
+        assert refused == len(hot)
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_hole_04_waiting_for_our_own_slots_is_no_slowness_of_the_store() -> None:
+    """With more batches of many keys than slots a healthy store has stored all in the end, though that takes
+    longer than it may take for any one of them.
+    """
+    where = FakeStore()
+    write = where.write
+    seen: set[str] = set()
+
+    async def healthy(pk, writes):
+        await asyncio.sleep(0.03)
+        if pk not in seen:
+            seen.add(pk)
+            raise WriteRefusedError(Throttled(Stage.STORE, "throttled", retry_after=0.001), None)
+        return await write(pk, writes)
+
+    where.write = healthy  # type: ignore[method-assign]
+    writer = Writer(where, parallel=16, patience=2.0)
+    batches = [[event_of(number, pk=f"{batch}-{number}") for number in range(96)] for batch in range(8)]
+    began = time.monotonic()
+    await asyncio.gather(*(writer.store(batch, Deadline.after(3600)) for batch in batches))
+    assert time.monotonic() - began > 2.0
+    assert {event.done for batch in batches for event in batch} == {Done.STORED}
+
+
+async def test_hole_04_a_slow_store_has_its_time_and_no_more() -> None:
+    """The waits that a store asks for count, and so do its answers: then the batch goes to the queue."""
+    where = FakeStore()
+    where.refuses = Throttled(Stage.STORE, "throttled", retry_after=0.2)
+    event = event_of(1)
+    await store(where, event, patience=0.5)
+    assert isinstance(event.failure, Throttled)
+    assert len(where.batches) <= 3
+
+    async def slow(pk, writes):
+        await asyncio.sleep(0.2)
+        raise WriteRefusedError(Conflict(Stage.STORE, "already there"), 0)
+
+    where.write, where.refuses = slow, None  # type: ignore[method-assign]
+    event = event_of(2)
+    await store(where, event, patience=0.1)
+    assert isinstance(event.failure, Transient)
+    assert event.failure.reason == "deadline passed"
+
+
+async def test_what_finds_no_slot_until_the_invocation_must_end_goes_to_the_queue() -> None:
+    """The invocation's time bounds everything: what waits for a slot is not sent, what is sent is given up."""
+    where = FakeStore()
+    sent = []
+
+    async def silent(pk, writes):
+        sent.append(pk)
+        await asyncio.Event().wait()
+
+    where.write = silent  # type: ignore[method-assign, assignment]
+    events = [event_of(number, pk=f"p{number}") for number in range(5)]
+    await store(where, *events, parallel=2, patience=3600, seconds=0.3)
+    assert len(sent) == 2
+    assert {type(event.failure) for event in events} == {Transient}
+    assert {event.failure.reason for event in events if event.failure} == {"no time left"}
 
 
 async def test_an_event_that_always_loses_goes_to_the_queue() -> None:
