@@ -19,6 +19,7 @@ from everscore_cli import environments
 from everscore_cli.console import err
 from everscore_cli.errors import CliError
 from everscore_cli.sentences import sentence
+from everscore_local.loopback import without_proxy
 
 COMMANDS = {
     "run": "everscore_cli.commands.run:run",
@@ -76,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     # What the SDKs log on the way to an error says the same as the error, at greater length.
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     logging.getLogger("uamqp").setLevel(logging.CRITICAL)
+    os.environ.update(without_proxy(os.environ))
     sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import psutil
 
 from everscore_local import interrupts
+from everscore_local.loopback import without_proxy
 
 MARK = "EVERSCORE_STACK_ID"
 READY_SECONDS = 60.0
@@ -111,7 +112,7 @@ class Starting:
                 self._process = subprocess.Popen(
                     list(launch.command),
                     cwd=launch.folder,
-                    env={**os.environ, **launch.environment},
+                    env={**os.environ, **without_proxy(os.environ), **launch.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

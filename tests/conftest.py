@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from everscore_cli.flights import is_of_flights
-from everscore_local import processes
+from everscore_local import loopback, processes
 from everscore_local.azurite import AzuriteError, connection_string, find_node, find_script
 from everscore_local.endpoints import Ports
 from everscore_local.stack import PARTS, Stack, StackOptions
@@ -33,6 +33,12 @@ def pytest_configure() -> None:
         find_node(find_script())
     except AzuriteError as error:
         raise pytest.UsageError(f"{error} `make setup` brings what is missing.") from error
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_proxy_to_itself() -> None:
+    """Whatever proxy the machine has, no test asks it for a server of its own."""
+    os.environ.update(loopback.without_proxy(os.environ))
 
 
 @dataclass(frozen=True)

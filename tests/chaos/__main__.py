@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import random
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from everscore_local.loopback import without_proxy
 from tests.chaos import plan, report
 from tests.chaos.mutations import MECHANISMS
 
@@ -39,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="take a mechanism out and run the group that needs it: the run must fail",
     )
     options = parser.parse_args(arguments)
+    os.environ.update(without_proxy(os.environ))
     # azure-cosmos looks after its regions in a thread, which complains where its client was closed meanwhile.
     logging.getLogger("azure.cosmos").setLevel(logging.CRITICAL)
     unknown = [group for group in options.groups if group not in plan.GROUPS]
