@@ -12,14 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from everscore.failures import Failure
+from everscore.score.golden import GOLDEN_FILE
 from everscore.score.loading import load_model
 from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, InputType, Manifest, parse_manifest
 from everscore_models.convert import Converted, convert
 from everscore_models.errors import ExportError
-from everscore_models.parity import compare
+from everscore_models.parity import compare, golden_rows
 from everscore_models.payloads import FEATURES_FILE, apply_features, describe_features, read_readable
 from everscore_models.trained import Trained
 
@@ -64,7 +66,15 @@ def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) 
             lambda frame: apply_features(frame, made, trained.feature_columns),
         )
         parity = {"rows": rows, "tolerance": trained.tolerance, "largestDifference": float(f"{largest:.3g}")}
-        manifest = _write_manifest(made, _document(trained, folder, features, converted, parity))
+        golden = golden_rows(
+            trained, manifest, lambda frame: apply_features(frame, made, trained.feature_columns)
+        )
+        document = _document(trained, folder, features, converted, parity)
+        if golden:
+            lines = b"".join(msgspec.json.encode(row) + b"\n" for row in golden)
+            (made / GOLDEN_FILE).write_bytes(lines)
+            document["golden"] = {"rows": len(golden), "sha256": hashlib.sha256(lines).hexdigest()}
+        manifest = _write_manifest(made, document)
         progress("write")
         _write_companions(made, trained)
         names = sorted(
@@ -129,7 +139,7 @@ def _write_manifest(folder: Path, document: Mapping[str, Any]) -> Manifest:
 
 def _write_companions(folder: Path, trained: Trained) -> None:
     for name, content in trained.files.items():
-        if name in (MODEL_FILE, MANIFEST_FILE, FEATURES_FILE, SAMPLE_FILE, EXPECTED_FILE):
+        if name in (MODEL_FILE, MANIFEST_FILE, FEATURES_FILE, SAMPLE_FILE, EXPECTED_FILE, GOLDEN_FILE):
             raise ExportError(f"The training hands over a file named {name}, which the export writes itself.")
         (folder / name).write_bytes(content)
     if not trained.sample:

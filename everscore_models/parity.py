@@ -7,6 +7,7 @@ them with extreme, missing and unseen values. A row that scikit-learn refuses mu
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from everscore.event.pointer import parse_pointer
 from everscore.event.scores import Scores
 from everscore.failures import Failure
 from everscore.score.columns import Array
+from everscore.score.golden import GOLDEN_ROWS, GoldenRow, scaled_difference
 from everscore.score.manifest import Input, InputType, Kind, Manifest
 from everscore.score.model import Model
 from everscore.score.onnx import bisect
@@ -26,6 +28,10 @@ from everscore_models.payloads import read_readable
 from everscore_models.trained import Payload, Trained
 
 MAX_HELD_OUT = 2000
+# Of rows with one missing value, and of rows with two: a branch that only missing values reach may be rare.
+MAX_ONE_MISSING = 4000
+MAX_ONE_MISSING_EACH = 400
+MAX_TWO_MISSING = 2000
 UNSEEN = "\N{EMPTY SET} never seen in training"
 
 _CHOICES = (
@@ -66,7 +72,33 @@ def probes(trained: Trained) -> list[Probe]:
     bases = [chosen[0], chosen[len(chosen) // 2], chosen[-1]]
     for base in bases:
         found += _made_from(base, trained.inputs, frame)
+    found += _with_missing(chosen, [each for each in trained.inputs if each.missing != "reject"])
     return found
+
+
+def _with_missing(chosen: Sequence[Payload], inputs: Sequence[Input]) -> Iterator[Probe]:
+    """Each input that may be missing, null on many rows; and each pair of them.
+
+    A model that has learned from missing values may have one branch in thousands that only they reach.
+    """
+    ones = [(each,) for each in inputs]
+    twos = list(itertools.combinations(inputs, 2))
+    for groups, most in ((ones, MAX_ONE_MISSING), (twos, MAX_TWO_MISSING)):
+        if not groups:
+            continue
+        each_has = min(MAX_ONE_MISSING_EACH, max(1, most // len(groups)), len(chosen))
+        for number, group in enumerate(groups[:: -(-len(groups) // most)]):
+            names = tuple(each.name for each in group)
+            what = " and ".join(f"'{name}'" for name in names) + (
+                " is null" if len(names) == 1 else " are null"
+            )
+            for place in range(each_has):
+                # Other rows for each group, so that all together see as many as they can.
+                row = (number + place * len(chosen) // each_has) % len(chosen)
+                payload = chosen[row]
+                for each in group:
+                    payload = with_value(payload, each.pointer, None)
+                yield Probe(f"held-out row {row} where {what}", payload)
 
 
 def _made_from(base: Payload, inputs: Sequence[Input], frame: pd.DataFrame) -> Iterator[Probe]:
@@ -129,22 +161,77 @@ def compare(
     expected = _answers(trained.pipeline, manifest, features(frame.iloc[kept].reset_index(drop=True)))
     scored = model.score([payloads[index] for index in kept])
     largest, compared = 0.0, 0
-    faults: list[str] = []
+    faults: list[tuple[int, str]] = []
     for index, wanted, found in zip(kept, expected, scored, strict=True):
         fault, difference = _difference(wanted, found, manifest, trained.tolerance)
         if fault:
-            faults.append(f"{rows[index].what}: {fault}")
+            faults.append((index, fault))
         elif isinstance(wanted, Answer):
             compared += 1
             largest = max(largest, difference)
     if faults:
         raise ExportError(
             f"ONNX and scikit-learn disagree on {len(faults)} of {len(kept)} rows (tolerance "
-            f"{trained.tolerance:g}; first: {faults[0]}): {_CHOICES}."
+            f"{trained.tolerance:g}; first: {rows[faults[0][0]].what}: {faults[0][1]})"
+            f"{_what_they_share(frame.iloc[[index for index, _ in faults]])}: {_CHOICES}."
         )
     if not any(rows[index].real for index in kept):
         raise ExportError("Not one held-out payload can be scored: compare the inputs with the payloads.")
     return compared, largest
+
+
+def _what_they_share(differing: pd.DataFrame) -> str:
+    """What all the differing rows have in common, where that is a missing value."""
+    missing = differing.isna()
+    if not missing.any(axis=1).all():
+        return ""
+    counts = missing.sum().sort_values(ascending=False)
+    names = ", ".join(f"'{name}' in {count}" for name, count in counts[counts > 0].head(5).items())
+    return (
+        f"; only rows with a missing value differ ({names}), for which ONNX takes another branch than the "
+        'model. Give the input a value for it ("missing": {"value": …}) and train with that, or refuse such '
+        'events ("missing": "reject")'
+    )
+
+
+def golden_rows(
+    trained: Trained, manifest: Manifest, features: Callable[[pd.DataFrame], pd.DataFrame]
+) -> list[GoldenRow]:
+    """Rows for golden.jsonl: of the sample, or else the held-out rows, spread over the scores.
+
+    The scores are scikit-learn's own. A row on which it is undecided within the tolerance is left out, since
+    its label may change with the last bit.
+    """
+    payloads = list(trained.sample or trained.held_out[:MAX_HELD_OUT])
+    frame, refused = read_readable(payloads, trained.inputs)
+    kept = [index for index in range(len(payloads)) if index not in refused]
+    answers = _answers(trained.pipeline, manifest, features(frame.iloc[kept].reset_index(drop=True)))
+    rows = [
+        _golden(payloads[index], answer, manifest)
+        for index, answer in zip(kept, answers, strict=True)
+        if isinstance(answer, Answer) and not _tied(answer, manifest.kind, trained.tolerance)
+    ]
+    rows.sort(key=lambda row: row.value)
+    if len(rows) <= GOLDEN_ROWS:
+        return rows
+    return [rows[round(place)] for place in np.linspace(0, len(rows) - 1, GOLDEN_ROWS)]
+
+
+def _golden(payload: Payload, answer: Answer, manifest: Manifest) -> GoldenRow:
+    if manifest.kind not in (Kind.CLASSIFIER, Kind.MULTICLASS):
+        return GoldenRow(payload, answer.label, _rounded(answer.values[0]))
+    values = {
+        label: _rounded(value)
+        for label, value in zip(manifest.outputs.label_of().values(), answer.values, strict=True)
+    }
+    positive = manifest.outputs.positive
+    value = max(values.values()) if positive is None else values[positive]
+    return GoldenRow(payload, answer.label, value, values)
+
+
+def _rounded(value: float) -> float:
+    """To nine digits: far within any tolerance, and the same text on machines that sum in another order."""
+    return float(f"{value:.9g}")
 
 
 def _answers(pipeline: Any, manifest: Manifest, frame: pd.DataFrame) -> list[Answer | str]:
@@ -179,8 +266,7 @@ def _difference(
     if isinstance(found, Failure):
         return f"scikit-learn says {_shown(wanted)}, ONNX fails ({found.reason})", 0.0
     numbers = tuple(found.values.values()) or (found.value,)
-    scale = max(1.0, abs(wanted.values[0])) if manifest.kind is Kind.REGRESSOR else 1.0
-    difference = max(abs(a - b) for a, b in zip(wanted.values, numbers, strict=True)) / scale
+    difference = scaled_difference(wanted.values, numbers, manifest.kind)
     if not difference <= tolerance:  # NaN compares as False
         return (
             f"scikit-learn says {_shown(wanted)}, ONNX {', '.join(f'{each:.6g}' for each in numbers)}",
@@ -193,6 +279,8 @@ def _difference(
 
 def _tied(wanted: Answer, kind: Kind, tolerance: float) -> bool:
     """Whether scikit-learn itself is undecided within the tolerance."""
+    if kind is Kind.REGRESSOR:
+        return False
     if kind is Kind.ANOMALY:
         return abs(wanted.values[0]) <= tolerance
     first, second = sorted(wanted.values)[-1:-3:-1]

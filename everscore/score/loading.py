@@ -30,6 +30,7 @@ def load_model(folder: Path, *, threads: int = 1) -> Model:
 
     Raises:
         ManifestError: the manifest is wrong, or disagrees with the files beside it.
+        Configuration: its golden rows have other scores on this machine than in training.
         Transient: the folder or a file is missing or unreadable, or needs a newer onnxruntime; events can
             wait until it is mended.
     """

@@ -196,6 +196,16 @@ class Parity(_Part):
     largest_difference: FiniteFloat = Field(alias="largestDifference")
 
 
+class Golden(_Part):
+    """The rows that are scored and compared whenever the model is loaded."""
+
+    rows: Annotated[int, Field(ge=1)]
+    sha256: Sha256 = Field(description="SHA-256 of golden.jsonl")
+
+
+DEFAULT_TOLERANCE = 1e-5
+
+
 class Manifest(_Part):
     """A model's manifest, schema 1."""
 
@@ -216,11 +226,18 @@ class Manifest(_Part):
     outputs: Outputs
     training: Training | None = None
     parity: Parity | None = None
+    golden: Golden | None = Field(
+        default=None, description="golden.jsonl; without it no score is compared when the model is loaded"
+    )
     tools: dict[str, str] = Field(default_factory=dict)
 
     def columns(self) -> tuple[str, ...]:
         """The columns that reach the ONNX inputs."""
         return self.features.columns if self.features else tuple(each.name for each in self.inputs)
+
+    def tolerance(self) -> float:
+        """How far a score may be from that of the training library."""
+        return self.parity.tolerance if self.parity else DEFAULT_TOLERANCE
 
     def columns_by_tensor(self) -> dict[str, tuple[str, ...]]:
         """The columns of each ONNX input, the unnamed ones under their own names."""

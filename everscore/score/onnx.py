@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -20,7 +19,8 @@ from everscore.event.scores import Scores
 from everscore.failures import Failure, ManifestError, Permanent, Stage, Transient, Unexpected
 from everscore.score.columns import Array, ColumnReader, Columns, read_columns
 from everscore.score.feature_code import FeatureCode
-from everscore.score.manifest import MODEL_FILE, Manifest, load_manifest
+from everscore.score.golden import check_golden, read_golden
+from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, load_manifest
 from everscore.score.outputs import OutputReader
 from everscore.score.tensors import Caster, plan_tensors
 
@@ -28,6 +28,9 @@ MAX_ROWS = 4096
 """Rows of one call: bounds the memory of a call, whatever batch the caller has."""
 
 _log = logging.getLogger(__name__)
+
+# std::bad_alloc, as onnxruntime hands it on, and the words of its own allocators.
+_OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
 class OnnxModel:
@@ -65,6 +68,8 @@ class OnnxModel:
         refused: dict[int, Permanent] = {}
         columns = read_columns(self._readers, payloads, refused)
         rows = np.array([index for index in range(len(payloads)) if index not in refused], np.int64)
+        if not len(rows):
+            return [refused[index] for index in range(len(payloads))]
         columns = {name: column[rows] for name, column in columns.items()}
         for part_rows, part in self._featured(rows, columns, failures):
             ready_rows, ready = self._cast(part_rows, part, refused)
@@ -80,7 +85,7 @@ class OnnxModel:
     ) -> Iterator[tuple[Array, Columns]]:
         """The columns as features.py returns them, in one part unless some rows make it raise."""
         code = self._code
-        if code is None or not len(rows):
+        if code is None:
             yield rows, columns
             return
         for where, outcome in bisect(lambda part: code(_take(columns, part), len(part)), len(rows)):
@@ -104,28 +109,50 @@ class OnnxModel:
         return rows[kept], {name: column[kept] for name, column in cast.items()}
 
     def _run(self, rows: Array, columns: Columns, results: dict[int, Scores | Failure]) -> None:
-        guilty: list[int] = []
+        failed: list[tuple[int, Exception]] = []
         for where, outcome in bisect(lambda part: self._call(_take(columns, part), len(part)), len(rows)):
             if isinstance(outcome, Exception):
-                guilty.extend(where.tolist())
+                failed += [(row, outcome) for row in where.tolist()]
                 continue
             results.update(zip(rows[where].tolist(), self._read(outcome, len(where)), strict=True))
             self._accepted = _take(columns, where[:1])
-        for row in guilty:
-            column = self._refused_column(_take(columns, np.array([row])))
-            named = "one of its values" if column is None else f"the value of '{column}'"
-            results[int(rows[row])] = Permanent(
-                Stage.SCORE,
-                "model refuses the row",
-                f"The model does not take {named}, such as a category that it never saw in training.",
-                field=None if column is None else self._fields.get(column, column),
-            )
+        for row, error in failed:
+            results[int(rows[row])] = self._blame(_take(columns, np.array([row])), error)
 
     def _read(self, outputs: dict[str, object], rows: int) -> list[Scores | Failure]:
+        """The scores of one call. What cannot be read of its outputs is no row's fault."""
         try:
-            return self._outputs.read(outputs, rows)
+            return self._outputs.read(outputs, max(rows, self._fixed_rows or 0))[:rows]
         except Failure as failure:
             return [failure] * rows
+
+    def _blame(self, row: Columns, error: Exception) -> Failure:
+        """Why a row alone was not scored: its own fault only while a row known to be good passes."""
+        if _is_out_of_memory(error):
+            return Transient(Stage.SCORE, "out of memory", "onnxruntime got no memory to score this event.")
+        accepted = self._accepted
+        if accepted is None:
+            return Unexpected(
+                Stage.SCORE,
+                "model fails",
+                f"onnxruntime raised {type(error).__name__} for this event, and no event has passed yet that "
+                "would show the model to work.",
+            )
+        again = _attempt(lambda tried: self._call(tried, 1), accepted)
+        if isinstance(again, Exception):
+            return Transient(
+                Stage.SCORE,
+                "model fails",
+                f"onnxruntime raised {type(again).__name__} also for an event that it has scored before.",
+            )
+        column = self._refused_column(row, accepted)
+        named = "one of its values" if column is None else f"the value of '{column}'"
+        return Permanent(
+            Stage.SCORE,
+            "model refuses the row",
+            f"The model does not take {named}, such as a category that it never saw in training.",
+            field=None if column is None else self._fields.get(column, column),
+        )
 
     def _call(self, columns: Columns, rows: int) -> dict[str, object]:
         """One call of the session; where it takes a fixed number of rows, the last one is repeated."""
@@ -133,14 +160,11 @@ class OnnxModel:
             padded = np.minimum(np.arange(self._fixed_rows), rows - 1)
             columns = _take(columns, padded)
         feed = {tensor.name: tensor.build(columns) for tensor in self._tensors}
-        outputs: list[Any] = self._session.run(self._outputs.names, feed)
-        return {name: output[:rows] for name, output in zip(self._outputs.names, outputs, strict=True)}
+        outputs: list[object] = self._session.run(self._outputs.names, feed)
+        return dict(zip(self._outputs.names, outputs, strict=True))
 
-    def _refused_column(self, row: Columns) -> str | None:
+    def _refused_column(self, row: Columns, accepted: Columns) -> str | None:
         """The column whose value the model refuses: with an accepted row's value instead, the row passes."""
-        accepted = self._accepted
-        if accepted is None:
-            return None
         for name in row:
             if not isinstance(
                 _attempt(lambda tried: self._call(tried, 1), {**row, name: accepted[name]}), Exception
@@ -171,6 +195,11 @@ def _attempt[A, T](call: Callable[[A], T], argument: A) -> T | Exception:
         return call(argument)
     except Exception as error:  # noqa: BLE001 - onnxruntime and features.py raise anything; the caller names the row
         return error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether it is memory that was lacking; onnxruntime says so by its text alone."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY)
 
 
 def _raised(error: Exception) -> Unexpected:
@@ -218,7 +247,10 @@ def load_onnx_model(folder: Path, *, threads: int) -> OnnxModel:
             f"{folder / 'manifest.json'}: model.onnx has the SHA-256 {found}, the manifest says "
             f"{manifest.sha256}: deploy both files of one export."
         )
-    return OnnxModel(folder, manifest, open_session(content, path, threads), threads)
+    model = OnnxModel(folder, manifest, open_session(content, path, threads), threads)
+    if manifest.golden is not None:
+        check_golden(model, read_golden(folder, manifest.golden, str(folder / MANIFEST_FILE)))
+    return model
 
 
 def open_session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -123,11 +123,16 @@ class OutputReader:
     def _matrix(self, output: object, rows: int) -> Array:
         """The value output as float64, a column for each class (or one)."""
         if isinstance(output, list):
+            if len(output) != rows:
+                raise self._disagree(f"the output '{self._value}' has {len(output)} maps for {rows} rows")
             try:
                 return np.array([[each[key] for key in self._classes] for each in output], np.float64)
             except KeyError as error:
                 raise self._disagree(f"the output has no class {error}") from error
-        matrix = np.asarray(output, np.float64)
+        try:
+            matrix = np.asarray(output, np.float64)
+        except (TypeError, ValueError) as error:
+            raise self._disagree(f"the output '{self._value}' holds no numbers ({error})") from error
         width = len(self._classes) if self._by_class else 1
         if matrix.size != rows * width:
             raise self._disagree(

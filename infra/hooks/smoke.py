@@ -7,12 +7,15 @@ whoever runs it. Everything is tried for ten minutes: a role takes that long to 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -25,6 +28,8 @@ from everscore.decode.decoder import Decoder
 from everscore.decode.own_decoder import load_hook
 from everscore.event.item import Item
 from everscore.event.stream import Stream, load_stream
+from everscore.score.manifest import load_manifest
+from everscore.score.onnx import identity_hash
 from everscore_cli.clients.store import documents
 from everscore_cli.keys import key_rule
 from everscore_cli.producer import Outgoing, sender
@@ -34,6 +39,8 @@ from everscore_cli.sources import read_chunks
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 600.0
 PAUSE_SECONDS = 5.0
+# How far a score may be from that of the machine which exported the model.
+SAME = 1e-6
 
 
 def reason_to_skip() -> str | None:
@@ -65,8 +72,20 @@ def outgoing(stream: Stream) -> list[Outgoing]:
     return [Outgoing(line.body, key_of(line.value)) for chunk in read_chunks(str(sample)) for line in chunk]
 
 
-def places(stream: Stream, settings: Settings, events: list[Outgoing]) -> list[tuple[str, str]]:
-    """Partition key and id of the documents that the events become."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The document that an event of the sample becomes; no value where the export wrote no score."""
+
+    pk: str
+    id: str
+    model: str
+    sha256: str
+    label: str | None
+    value: float | None
+
+
+def expected(stream: Stream, settings: Settings, events: list[Outgoing]) -> list[Wanted]:
+    """The documents that the events become."""
     decoder = Decoder(
         stream,
         decompressed_limit=settings.decompressed_limit_mib * 1024 * 1024,
@@ -76,7 +95,23 @@ def places(stream: Stream, settings: Settings, events: list[Outgoing]) -> list[t
     broken = [event.failure for event in found if event.failure is not None]
     if broken:
         fail(f"The sample of the model {stream.model} does not fit stream.json: {broken[0]}")
-    return [(event.item.pk or "", event.item.id or "") for event in found]
+    path = ROOT / "models" / stream.model / "expected.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    scores = [json.loads(line) for line in lines]
+    sha256 = identity_hash(load_manifest(path.parent))
+    if scores and len(scores) != len(found):
+        fail(f"{path} has {len(scores)} lines for {len(found)} of the sample: export the model again.")
+    return [
+        Wanted(
+            event.item.pk or "",
+            event.item.id or "",
+            stream.model,
+            sha256,
+            score.get("label"),
+            score.get("value"),
+        )
+        for event, score in zip(found, scores or [{}] * len(found), strict=True)
+    ]
 
 
 async def until[T](deadline: float, what: str, step: Callable[[], Awaitable[T | str]]) -> T:
@@ -100,18 +135,40 @@ async def send(settings: Settings, events: list[Outgoing]) -> bool:
     return True
 
 
-async def arrived(settings: Settings, wanted: list[tuple[str, str]], since: str) -> bool | str:
-    """Whether each document is there, made of an event that the hub took since then."""
+async def arrived(settings: Settings, wanted: Sequence[Wanted], since: str) -> bool | str:
+    """Whether each document is there, of an event that the hub took since then, with the sample's score."""
     late = 0
     async with documents(settings) as container:
-        for pk, document_id in wanted:
+        for one in wanted:
             try:
-                document = await container.read_item(document_id, pk)
+                document = await container.read_item(one.id, one.pk)
             except ResourceNotFoundError:
                 late += 1
                 continue
-            late += document["source"]["enqueuedAt"] < since
+            if document["source"]["enqueuedAt"] < since:
+                late += 1
+            else:
+                compare(one, document["scores"])
     return f"{late} of {len(wanted)} documents are not there yet" if late else True
+
+
+def compare(one: Wanted, scores: Mapping[str, Any]) -> None:
+    """End the program where a stored score is another than that of the export.
+
+    A document of an earlier smoke keeps the scores that it has, since its event is the same; those of another
+    version of the model are none to compare with.
+    """
+    found = scores.get(one.model)
+    if found is None:
+        fail(f"The document {one.id} has no score of the model {one.model}, only of {', '.join(scores)}.")
+    if one.value is None or found["sha256"] != one.sha256:
+        return
+    different = not abs(found["value"] - one.value) <= SAME * max(1.0, abs(one.value))
+    if found["label"] != one.label or different:
+        fail(
+            f"The document {one.id} has the score {found['label']} {found['value']:.9g}; when the model was "
+            f"exported it was {one.label} {one.value:.9g}."
+        )
 
 
 async def healthy(url: str, key: str | None) -> bool | str:
@@ -153,7 +210,7 @@ async def main() -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     if stream.manifest.id is None:
         fail("stream.json names no id, so the sample's documents cannot be told from others: send by hand.")
-    wanted = places(stream, settings, events)
+    wanted = expected(stream, settings, events)
     # A minute: clocks differ. An event of an earlier run is stored again under its new time.
     since = times.milliseconds_text(times.now() - timedelta(minutes=1))
     await until(deadline, "The sample could not be sent", lambda: send(settings, events))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -206,3 +208,27 @@ def test_a_private_network_needs_its_resource_provider(hook: Hook, state: str, c
     done = hook(PREPROVISION, answers, variables)
     assert done.returncode == code, done.stderr
     assert ("az provider register --namespace Microsoft.App --wait" in done.stderr) == bool(code)
+
+
+@pytest.fixture
+def smoke(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The smoke's own functions."""
+    monkeypatch.syspath_prepend(str(HOOKS))
+    spec = importlib.util.spec_from_file_location("smoke", HOOKS / "smoke.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "smoke", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_hole_27_the_smoke_compares_scores(smoke: ModuleType, capsys: pytest.CaptureFixture[str]):
+    """A document whose score is another than the export's ends the smoke; one of another version does not."""
+    wanted = smoke.Wanted("pk", "id", "m", "a" * 64, "late", 0.75)
+    smoke.compare(wanted, {"m": {"sha256": "a" * 64, "label": "late", "value": 0.75}})
+    smoke.compare(wanted, {"m": {"sha256": "b" * 64, "label": "on time", "value": 0.1}})
+    for label, value in (("on time", 0.75), ("late", 0.7501)):
+        with pytest.raises(SystemExit) as ended:
+            smoke.compare(wanted, {"m": {"sha256": "a" * 64, "label": label, "value": value}})
+        assert "when the model was exported it was late 0.75" in f"{ended.value}{capsys.readouterr().err}"

@@ -25,6 +25,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 from everscore.event.scores import Scores
 from everscore.failures import ManifestError
@@ -232,7 +233,7 @@ def test_the_same_training_gives_the_same_bytes(tmp_path: Path) -> None:
         each.mkdir(parents=True)
         export(trained(prepared(LogisticRegression()), binary(), positive="hot"), each)
     names = sorted(path.name for path in folders[0].iterdir())
-    assert names == ["expected.jsonl", "manifest.json", "model.onnx", "sample.jsonl"]
+    assert names == ["expected.jsonl", "golden.jsonl", "manifest.json", "model.onnx", "sample.jsonl"]
     for name in names:
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
@@ -383,3 +384,50 @@ def test_a_manifest_says_how_near_onnx_came(folder: Path) -> None:
     expected = [json.loads(line) for line in (folder / "expected.jsonl").read_text().splitlines()]
     assert [each["value"] for each in expected] == [each.value for each in scored(folder, READINGS[200:205])]
     assert all(math.isfinite(each["value"]) for each in expected)
+
+
+def test_golden_rows_are_the_training_librarys_and_spread_over_its_scores(folder: Path) -> None:
+    """The export writes at most twenty rows of the sample with scikit-learn's own scores, lowest to highest."""
+    made = replace(
+        trained(prepared(LogisticRegression()), binary(), positive="hot"), sample=READINGS[120:200]
+    )
+    manifest = export(made, folder)
+    rows = [json.loads(line) for line in (folder / "golden.jsonl").read_text().splitlines()]
+    assert manifest.golden is not None
+    assert manifest.golden.rows == len(rows) == 20
+    frame = read_frame([row["event"] for row in rows], INPUTS)
+    column = list(made.pipeline.classes_).index("hot")
+    wanted = made.pipeline.predict_proba(frame)[:, column]
+    assert [row["value"] for row in rows] == pytest.approx(wanted.tolist(), abs=1e-8)
+    assert [row["label"] for row in rows] == made.pipeline.predict(frame).tolist()
+    values = [row["value"] for row in rows]
+    assert values == sorted(values)
+    assert {row["label"] for row in rows} == {"hot", "cold"}
+
+
+def test_hole_29_a_branch_that_only_missing_values_reach_is_found(folder: Path) -> None:
+    """A tree that asks for a missing value in one rare branch is refused, and the sentence says where it differs."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=1200), rng.normal(size=1200)
+    b = np.where((a > 1.2) & (rng.random(1200) < 0.3), np.nan, b)
+    labels = np.where(a > 1.2, np.where(np.isnan(b) | (b < 0.3), "x", "z"), "z")
+    payloads = [
+        {"a": i, "b": None if math.isnan(j) else j} for i, j in zip(a.tolist(), b.tolist(), strict=True)
+    ]
+    inputs = [
+        Input(name="a", pointer="/a", type=NUMBER),
+        Input(name="b", pointer="/b", type=NUMBER, missing="nan"),
+    ]
+    # None of the held-out payloads has a missing value, and few are in that branch: as in real data.
+    held_out = [each for each in payloads[600:] if each["b"] is not None]
+    held_out.sort(key=lambda each: each["a"] > 1.2)
+    held_out = [*held_out[:400], *held_out[-12:], *held_out[400:420]]
+    tree = DecisionTreeClassifier(max_depth=3, random_state=0)
+    tree.fit(read_frame(payloads[:600], inputs), labels[:600])
+    made = Trained(
+        version="1", pipeline=tree, inputs=inputs, held_out=held_out, data="made", rows=600, positive="x"
+    )
+    with pytest.raises(ExportError, match="only rows with a missing value differ") as raised:
+        export(made, folder)
+    assert "'b' in" in str(raised.value)
+    assert list(folder.iterdir()) == []

@@ -85,6 +85,13 @@ def outcome(model: Model, payload: object) -> tuple[str, object]:
     return result.reason, result.field
 
 
+def scores(model: Model, payloads: Sequence[object]) -> list[Scores]:
+    """The scores of payloads that the model takes."""
+    results = model.score(payloads)
+    assert all(isinstance(each, Scores) for each in results), results
+    return [each for each in results if isinstance(each, Scores)]
+
+
 NUMBERS = [
     ({"x": 2.5}, ("score", 2.5)),
     ({"x": 2}, ("score", 2.0)),
@@ -154,7 +161,6 @@ def test_a_mixed_batch_gives_what_single_events_give(number_model: Model) -> Non
         (STRING, "text", "reject", ({"x": None}, ("input missing", "/x"))),
         (STRING, "text", "reject", ({"x": math.nan}, ("input not finite", "/x"))),
         (STRING, "text", {"value": "3"}, ({"x": None}, ("score", 3.0))),
-        (STRING, "text", "reject", ({"x": "no number"}, ("model refuses the row", None))),
     ],
 )
 def test_each_type_is_cast_to_what_the_session_takes(
@@ -527,3 +533,125 @@ def test_the_facts_of_a_model(every_kind: Callable[[int], Model]) -> None:
     model = every_kind(3)
     assert (model.name, model.version, model.threads) == ("test", "1", 3)
     assert model.sha256 == model.manifest.sha256
+
+
+def squeezed() -> ModelProto:
+    """Answers with its input without the dimension of size 1: of one row alone, both dimensions."""
+    nodes = [helper.make_node("Squeeze", ["x"], ["s"]), helper.make_node("Cast", ["s"], ["y"], to=DOUBLE)]
+    return graph({"x": (FLOAT, (None, 1))}, nodes, {"y": (DOUBLE, None)})
+
+
+def test_hole_21_an_output_without_dimensions_is_read_for_one_event_too(tmp_path: Path) -> None:
+    """An output that has no dimension for a single row is a score like that of two rows."""
+    model = load_model(write(tmp_path, squeezed()))
+    assert [each.value for each in scores(model, [{"x": 1}, {"x": 2}])] == [1.0, 2.0]
+    assert [each.value for each in scores(model, [{"x": 3}])] == [3.0]
+
+
+def test_hole_21_an_output_for_all_rows_together_is_no_rows_fault(tmp_path: Path) -> None:
+    """An output without a row for each event is 'model and manifest disagree', and the events wait."""
+    mean = helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)
+    model = load_model(write(tmp_path, graph({"x": (FLOAT, (None, 1))}, [mean], {"y": (FLOAT, ())})))
+    for result in model.score([{"x": 1}, {"x": 2}]):
+        assert isinstance(result, Configuration)
+        assert result.reason == "model and manifest disagree"
+
+
+def test_hole_21_a_row_is_guilty_only_beside_one_that_passes(tmp_path: Path) -> None:
+    """Before any event has passed a refused one may be the model's fault; after one has, it is the event's."""
+    model = load_model(write(tmp_path, echo(STRING), inputs=an_input("text")))
+    (first,) = model.score([{"x": "no number"}])
+    assert isinstance(first, Unexpected)
+    assert [each.value for each in scores(model, [{"x": "12"}])] == [12.0]
+    (then,) = model.score([{"x": "no number"}])
+    assert isinstance(then, Permanent)
+    assert (then.reason, then.field) == ("model refuses the row", "/x")
+
+
+class Failing:
+    """A session that raises whatever it is given, as one does whose machine is out of memory."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def run(self, *_: object) -> list[object]:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : std::bad_alloc"), "out of memory"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("whatever"), "model fails"),
+    ],
+)
+def test_hole_21_a_run_that_fails_for_all_is_no_rows_fault(
+    number_model: Model, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    """Where the row that passed a moment ago fails as well, or memory is lacking, events wait."""
+    scores(number_model, [{"x": 1}])
+    monkeypatch.setattr(number_model, "_session", Failing(error))
+    for result in number_model.score([{"x": 1}, {"x": 2}]):
+        assert isinstance(result, Transient)
+        assert result.reason == reason
+
+
+def with_golden(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """A model that answers with its input, and its golden.jsonl."""
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    golden = {"rows": len(rows), "sha256": hashlib.sha256(lines).hexdigest()}
+    write(folder, echo(FLOAT), golden=golden, parity={"rows": 2, "tolerance": 1e-3, "largestDifference": 0.0})
+    (folder / "golden.jsonl").write_bytes(lines)
+    return folder
+
+
+def golden(x: float, value: float) -> dict[str, Any]:
+    """A golden row of a regressor."""
+    return {"event": {"x": x}, "label": None, "value": value, "values": {}}
+
+
+def test_hole_27_golden_rows_within_the_tolerance_let_a_model_load(tmp_path: Path) -> None:
+    """A difference below the manifest's tolerance is none."""
+    model = load_model(with_golden(tmp_path, [golden(2.0, 2.0005), golden(-1.0, -1.0)]))
+    assert [each.value for each in scores(model, [{"x": 7}])] == [7.0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [golden(2.0, 2.1), golden(2.0, 2.0) | {"label": "late"}, {"event": {}, "value": 1.0, "label": None}],
+)
+def test_hole_27_a_model_whose_golden_rows_differ_scores_nothing(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    """Another score, another label or a refused row: the model does not load, so that events wait for it."""
+    with pytest.raises(Configuration, match="1 of 2 golden rows") as raised:
+        load_model(with_golden(tmp_path, [golden(1.0, 1.0), wrong]))
+    assert raised.value.reason == "golden rows differ"
+    assert "line 2 of golden.jsonl" in raised.value.detail
+    assert onnxruntime.__version__ in raised.value.detail
+
+
+def test_hole_27_golden_rows_belong_to_their_manifest(tmp_path: Path) -> None:
+    """Without the file that the manifest names, or with another, the model does not load."""
+    folder = with_golden(tmp_path, [golden(1.0, 1.0)])
+    (folder / "golden.jsonl").write_text("")
+    with pytest.raises(ManifestError, match=r"golden\.jsonl has the SHA-256"):
+        load_model(folder)
+    (folder / "golden.jsonl").unlink()
+    with pytest.raises(ManifestError, match="deploy all files of one export"):
+        load_model(folder)
+
+
+def test_hole_45_each_refused_event_keeps_its_reason_beside_own_features(tmp_path: Path) -> None:
+    """A batch without one valid input is refused event by event, though features.py has nothing to compute."""
+    code = "def features(columns):\n    return {'x': columns['a']}\n"
+    (tmp_path / "features.py").write_text(code)
+    features = {"file": "features.py", "sha256": hashlib.sha256(code.encode()).hexdigest(), "columns": ["x"]}
+    inputs = [{"name": "a", "pointer": "/a", "type": "number"}]
+    model = load_model(write(tmp_path, echo(FLOAT), inputs=inputs, features=features))
+    refused = model.score([{"a": None}, {"a": "text"}])
+    assert [each.reason for each in refused if isinstance(each, Permanent)] == [
+        "input missing",
+        "wrong type of input",
+    ]
