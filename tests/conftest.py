@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from everscore_cli.flights import is_of_flights
 from everscore_local import loopback, processes
@@ -21,6 +22,13 @@ from everscore_local.endpoints import Ports
 from everscore_local.stack import PARTS, Stack, StackOptions
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# One profile for every property test. A machine that is busy makes an example slow, and that is no fault.
+# Examples differ from run to run, so that many runs see more; a failure prints what brings it back.
+settings.register_profile(
+    "everscore", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("everscore")
 
 # Whoever starts the tests in the background makes them, and all that they start, deaf to Ctrl-C.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -148,15 +156,15 @@ def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
 
             app = copy_app(folder / "app", host=host, stream=stream)
         # Not the developer's local.settings.json.
-        settings = folder / "settings.json"
-        settings.write_text(json.dumps({"Values": {}}))
+        values = folder / "settings.json"
+        values.write_text(json.dumps({"Values": {}}))
         stack = Stack.new(
             StackOptions(
                 state=folder / "state",
                 app=app,
                 ports=Ports.free(),
                 host_environment=environment or {},
-                host_settings=settings,
+                host_settings=values,
                 dies_with_parent=True,
             )
         )

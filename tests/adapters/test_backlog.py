@@ -35,7 +35,7 @@ def reader(connection: Connection, credentials: Credentials) -> HostCheckpoints:
         namespace="NS.servicebus.windows.net",
         hub="Events",
         group="$Default",
-        timeout=2.0,
+        timeout=30.0,
         credentials=credentials,
     )
 
@@ -89,7 +89,7 @@ async def test_checkpoints_out_of_reach_are_a_failure(credentials: Credentials) 
 async def test_only_messages_that_are_due_are_seen(services: Services, credentials: Credentials) -> None:
     """The depth counts all messages, a look at the head only those that are due, and takes none of them."""
     connection = Connection("x", connection_string=services.storage)
-    queue = StorageQueue(connection, services.names.queue, timeout=5.0, credentials=credentials)
+    queue = StorageQueue(connection, services.names.queue, timeout=30.0, credentials=credentials)
     try:
         assert (await queue.depth(), await queue.peek()) == (0, [])
         await queue.send(b"due", 0)
@@ -109,7 +109,7 @@ async def test_a_poison_queue_that_is_not_there_is_empty(
     """The host makes the poison queue on demand: until then its depth is 0, then what lies in it."""
     name = f"q-{uuid.uuid4().hex[:8]}"
     connection = Connection("x", connection_string=services.storage)
-    poison = StoragePoisonQueue(connection, name, timeout=5.0, credentials=credentials)
+    poison = StoragePoisonQueue(connection, name, timeout=30.0, credentials=credentials)
     try:
         assert await poison.depth() == 0
 

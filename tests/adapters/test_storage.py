@@ -36,17 +36,17 @@ class Clients:
         self._stack = stack
         self._credentials = credentials
 
-    def queue(self, connection: str, name: str, timeout: float = 5.0) -> StorageQueue:
+    def queue(self, connection: str, name: str, timeout: float = 30.0) -> StorageQueue:
         made = StorageQueue(_connection(connection), name, timeout=timeout, credentials=self._credentials)
         self._stack.push_async_callback(made.close)
         return made
 
     def poison(self, connection: str, name: str) -> StoragePoisonQueue:
-        made = StoragePoisonQueue(_connection(connection), name, timeout=5.0, credentials=self._credentials)
+        made = StoragePoisonQueue(_connection(connection), name, timeout=30.0, credentials=self._credentials)
         self._stack.push_async_callback(made.close)
         return made
 
-    def blobs(self, connection: str, letters: str, checks: str, timeout: float = 5.0) -> StorageBlobs:
+    def blobs(self, connection: str, letters: str, checks: str, timeout: float = 30.0) -> StorageBlobs:
         made = StorageBlobs(
             _connection(connection),
             dead_letters=letters,
@@ -152,7 +152,7 @@ async def test_what_cannot_be_moved_on_appears_again_soon(
     (message,) = await reader.receive()
     assert await reader.receive() == []
     await reader.release(message)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not (found := await reader.receive()):
             await asyncio.sleep(0.1)
     assert [each.text for each in found] == ["x"]
@@ -218,7 +218,7 @@ async def test_storage_that_never_answers_is_transient(services: Services, clien
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         port = silent.getsockname()[1]
         queue = clients.queue(stand_in.connection_string(port, port), services.names.queue, timeout=0.2)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             assert isinstance(await failure_of_send(queue), Transient)
 
 
@@ -301,7 +301,8 @@ async def test_a_404_that_names_no_blob_makes_nothing_look_gone(clients: Clients
 @pytest.fixture
 def strict_azurite(tmp_path: Path) -> Iterator[str]:
     """Azurite as people start it, without --skipApiVersionCheck; its connection string."""
-    command = [stand_in.find_node(), str(stand_in.find_script()), "--silent", "--disableTelemetry"]
+    script = stand_in.find_script()
+    command = [stand_in.find_node(script), str(script), "--silent", "--disableTelemetry"]
     command += ["--location", str(tmp_path)]
     for service in ("blob", "queue", "table"):
         command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", "0"]

@@ -39,8 +39,8 @@ def test_the_metrics_arrive(tmp_path: Path) -> None:
                 caught_up = not any(received.total(f"everscore.{name}") for name in WAITING)
                 return stored and caught_up and len(received.values("everscore.partition.lag")) == 4
 
-            wait_until(all_in, 20, "the metrics")
-            wait_until(lambda: set(table) - ABSENT <= received.names(), 20, "all of them")
+            wait_until(all_in, 120, "the metrics")
+            wait_until(lambda: set(table) - ABSENT <= received.names(), 120, "all of them")
             letters = dead_letters(stack.services)
             checkpoints = stack.checkpoints()
             assert stack.document_count() == FLIGHTS

@@ -43,9 +43,9 @@ def test_the_host_killed_in_mid_stream(stack: LocalStack) -> None:
     before = stack.document_count()
     with stack.gateway.faults(SLOW):
         stack.send(sent[: COUNT // 2])
-        wait_until(lambda: stack.document_count() > before + 20, 30, "the stream has begun")
+        wait_until(lambda: stack.document_count() > before + 20, 120, "the stream has begun")
     with stack.gateway.faults(STUCK):
-        wait_until(lambda: stack.gateway.control("GET", "/faults")["rules"][0]["acted"] > 0, 30, "a write")
+        wait_until(lambda: stack.gateway.control("GET", "/faults")["rules"][0]["acted"] > 0, 120, "a write")
         stack.kill_host()
         assert before < stack.document_count() < before + COUNT // 2
     stack.send(sent[COUNT // 2 :])
@@ -61,10 +61,10 @@ def test_the_worker_killed_in_mid_batch(stack: LocalStack) -> None:
     before = stack.document_count()
     with stack.gateway.faults(STUCK):
         stack.send(sent)
-        wait_until(lambda: stack.gateway.control("GET", "/faults")["rules"][0]["acted"] > 0, 30, "a write")
+        wait_until(lambda: stack.gateway.control("GET", "/faults")["rules"][0]["acted"] > 0, 120, "a write")
         assert stack.host_status()["worker"]["running"] > 0
         killed = stack.kill_worker()
-        wait_until(lambda: stack.host_status()["worker"]["pid"] not in (killed, None), 30, "a new worker")
+        wait_until(lambda: stack.host_status()["worker"]["pid"] not in (killed, None), 120, "a new worker")
         assert stack.document_count() == before
     stack.wait_drained()
     account_for(stack, sent)
@@ -99,7 +99,7 @@ def test_store_queue_and_blobs_down_at_once(stack: LocalStack) -> None:
         try:
             stack.send(sent)
             wait_until(
-                lambda: stack.log().count("NoPlaceAnswersError") >= held + 2, 60, "the batch came twice"
+                lambda: stack.log().count("NoPlaceAnswersError") >= held + 2, 120, "the batch came twice"
             )
             assert stack.checkpoints() == checkpoints
             assert stack.document_count() == before

@@ -44,7 +44,7 @@ def test_a_batch_that_no_place_takes_keeps_its_checkpoint(stack: LocalStack) -> 
             relay.shut()
         try:
             stack.send([flight(2), flight(3)])
-            wait_until(lambda: stack.log().count("failed: NoPlaceAnswersError") >= 2, 60, "two failed tries")
+            wait_until(lambda: stack.log().count("failed: NoPlaceAnswersError") >= 2, 120, "two failed tries")
             assert stack.checkpoints() == passed
         finally:
             for relay in stack.relays:

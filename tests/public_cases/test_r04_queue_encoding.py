@@ -46,9 +46,9 @@ def test_plain_text_goes_through_the_poison_queue_to_the_dead_letters(tmp_path: 
         with QueueClient.from_connection_string(stack.services.storage, names.queue) as client:
             for text in texts:
                 client.send_message(text)
-        wait_until(lambda: queued(stack.services) == 0, 30, "the host has taken them")
+        wait_until(lambda: queued(stack.services) == 0, 120, "the host has taken them")
         stack.run_timer("housekeeping")
-        wait_until(lambda: len(dead_letters(stack.services)) == 3, 30, "three dead letters")
+        wait_until(lambda: len(dead_letters(stack.services)) == 3, 120, "three dead letters")
         letters = {letter["body"]: letter["item"]["reason"] for letter in dead_letters(stack.services)}
         assert queued(stack.services, f"{names.queue}-poison") == 0
     assert letters == {

@@ -66,7 +66,7 @@ class Cli:
 
     def settled(self, **wanted: int) -> dict[str, Any]:
         """The status once its numbers are these and nothing waits."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while True:
             status = self.json("status")
             waiting = status["lag"] + status["retryQueueMessages"] + status["poisonQueueMessages"]

@@ -34,7 +34,7 @@ SHORT = {
     },
     "queues": {"maxPollingInterval": "00:00:00.5", "visibilityTimeout": "00:00:01"},
 }
-DRAIN_SECONDS = 60
+DRAIN_SECONDS = 180
 
 
 class LocalStack:

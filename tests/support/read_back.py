@@ -63,7 +63,7 @@ def take_messages(services: Services, events: int = 1) -> list[bytes]:
                 found.append(base64.b64decode(message.content, validate=True))
             return len(items(found)) >= events
 
-        wait_until(take, 20, f"{events} events in {services.names.queue}")
+        wait_until(take, 120, f"{events} events in {services.names.queue}")
     return found
 
 

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from everscore_local.azurite import find_node, find_script
@@ -137,3 +138,13 @@ def test_hole_39_the_node_asked_for_is_one_that_every_locked_package_takes():
 def test_no_lock_names_a_host(path: str):
     """The locks name releases, never the host that they came from: whoever has a mirror uses it."""
     assert not re.search(r"--(extra-)?index-url|--find-links|\"resolved\"|file://", (ROOT / path).read_text())
+
+
+def test_hole_30_no_property_test_has_a_time_limit():
+    """Hole 30: the one profile of hypothesis knows no deadline, and no test sets one of its own."""
+    profile = hypothesis.settings.get_current_profile_name()
+    assert (profile, hypothesis.settings.default.deadline) == ("everscore", None)
+    own = re.compile(r"@settings\([^)]*\b(deadline|suppress_health_check=\[HealthCheck.too_slow)", re.DOTALL)
+    files = list((ROOT / "tests").rglob("*.py"))
+    assert any("@settings(" in path.read_text(encoding="utf-8") for path in files)
+    assert [path for path in files if own.search(path.read_text(encoding="utf-8"))] == []

@@ -29,7 +29,7 @@ def cli(tmp_path):
 
 def settled(cli: Cli, documents: int) -> dict:
     """The status once the store holds so many documents and nothing waits."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         status = cli.json("status")
         waiting = status["lag"] + status["retryQueueMessages"] + status["poisonQueueMessages"]

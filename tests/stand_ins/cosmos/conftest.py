@@ -64,7 +64,7 @@ class StandIn:
         """Stop the process and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(sign)
-        code = self.process.wait(20)
+        code = self.process.wait(120)
         self.process.stdout.close()
         return code
 

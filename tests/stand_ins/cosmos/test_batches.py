@@ -216,7 +216,7 @@ def run_model(state, batch):
     return statuses, after
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES, number=st.integers(0, 2**63))
 def test_batches_are_all_or_nothing(stand_in, pk, batches, number):
     """Random batches over few ids give the statuses and the state of a simple model, after each batch."""

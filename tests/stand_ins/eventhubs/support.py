@@ -18,7 +18,7 @@ from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerCl
 ROOT = Path(__file__).resolve().parents[3]
 KEY_NAME = "RootManageSharedAccessKey"
 KEY = "SAS_KEY_VALUE"
-PATIENCE = 20
+PATIENCE = 120
 
 
 class Server:

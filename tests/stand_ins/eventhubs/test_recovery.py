@@ -18,7 +18,7 @@ from azure.eventhub.exceptions import EventHubError
 from everscore_local.eventhubs.hub import HubDefinition, HubError
 from everscore_local.eventhubs.performatives import Performative
 from tests.stand_ins.eventhubs.raw_client import RawClient
-from tests.stand_ins.eventhubs.support import ROOT, Server, until
+from tests.stand_ins.eventhubs.support import PATIENCE, ROOT, Server, until
 
 # azure-eventhub leaves the socket of a connection that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -53,7 +53,7 @@ def test_sigkill_in_mid_stream_loses_nothing_accepted(tmp_path: Path) -> None:
     thread.start()
     until(lambda: len(accepted) > 500)
     server.stop(signal.SIGKILL)
-    thread.join(20)
+    thread.join(PATIENCE)
     assert stopped.is_set()
     segment = max((tmp_path / "data" / "events" / "1").glob("*.log"))
     with segment.open("ab") as file:
@@ -165,7 +165,7 @@ def _run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
         str(tmp_path / "data"),
         *arguments,
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
 

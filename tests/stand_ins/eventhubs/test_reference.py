@@ -25,7 +25,6 @@ def test_the_dotnet_client_finds_all_that_it_expects(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
         env={**os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"},
     )
     assert server.stop() == 0

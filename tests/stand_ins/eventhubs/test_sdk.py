@@ -13,7 +13,7 @@ from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 from azure.eventhub.exceptions import ConnectionLostError
 
-from tests.stand_ins.eventhubs.support import Server, until
+from tests.stand_ins.eventhubs.support import PATIENCE, Server, until
 
 # azure-eventhub leaves the socket of a connection that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -135,11 +135,11 @@ def test_latest_gives_only_what_comes_after(server: Server) -> None:
         }
         thread = threading.Thread(target=client.receive, args=(on_event,), kwargs=options)
         thread.start()
-        assert attached.wait(20)
+        assert attached.wait(PATIENCE)
         producer.send_event(EventData("new"), partition_id="0")
-        assert done.wait(20)
+        assert done.wait(PATIENCE)
         client.close()
-        thread.join(20)
+        thread.join(PATIENCE)
     assert [event.body_as_str() for event in got] == ["new"]
     assert metrics[0]["sequence_number"] == 1
     assert metrics[0]["offset"] == got[0].offset
@@ -193,7 +193,7 @@ class _Receiving:
     def close(self) -> None:
         """Stop it."""
         self._client.close()
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
 
 
 def test_owner_levels(server: Server) -> None:

@@ -13,7 +13,7 @@ from azure.eventhub.extensions.checkpointstoreblob import BlobCheckpointStore
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore as AsyncBlobCheckpointStore
 from azure.storage.blob import ContainerClient
 
-from tests.stand_ins.eventhubs.support import Server
+from tests.stand_ins.eventhubs.support import PATIENCE, Server
 
 # azure-eventhub leaves the socket of a connection that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -53,7 +53,7 @@ async def test_many_events_sent_at_once_all_come_back_in_order(server: Server) -
         task = asyncio.create_task(
             consumer.receive_batch(on_batch, starting_position="-1", max_batch_size=1000, prefetch=3000)
         )
-        await asyncio.wait_for(done.wait(), 20)
+        await asyncio.wait_for(done.wait(), PATIENCE)
         task.cancel()
         await asyncio.wait([task])
     assert (properties["eventhub_name"], properties["partition_ids"]) == ("async", ["0"])
@@ -94,7 +94,7 @@ async def test_a_consumer_goes_on_from_its_checkpoint_in_a_blob(server: Server, 
 
         async with store, consumer:
             task = asyncio.create_task(consumer.receive(on_event, starting_position="-1", max_wait_time=0.2))
-            await asyncio.wait_for(done.wait(), 20)
+            await asyncio.wait_for(done.wait(), PATIENCE)
             await consumer.close()
             await asyncio.wait([task])
         return got

@@ -142,11 +142,11 @@ class HostProcess:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=120)
 
 
 def _wait_for(
-    condition: Callable[[], Any], what: str, log: Callable[[], str] = lambda: "", seconds: float = 30
+    condition: Callable[[], Any], what: str, log: Callable[[], str] = lambda: "", seconds: float = 120
 ) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -193,7 +193,7 @@ class HubServer:
     def end(self, number: int) -> None:
         if self._process is not None and self._process.stdout is not None:
             self._process.send_signal(number)
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=120)
             self._process.stdout.close()
 
 

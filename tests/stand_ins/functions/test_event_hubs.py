@@ -151,7 +151,7 @@ def test_sigterm_drains_checkpoints_and_releases(new_hub, new_host):
     host.wait_seen(1)
     os.kill(host.process.pid, signal.SIGTERM)
     hub.send(b"after")
-    assert host.process.wait(timeout=30) == 0
+    assert host.process.wait(timeout=120) == 0
     assert len(host.seen("slow")) == 1
     assert hub.checkpoints() == {"0": 0}
     assert not any(hub.owners().values())

@@ -48,8 +48,8 @@ async def test_it_forwards_until_told_to_fail_and_again_after(target):
     port, hits = target
     async with proxy(port) as (address, control), aiohttp.ClientSession() as session:
 
-        async def ask() -> str:
-            async with session.get(address, timeout=aiohttp.ClientTimeout(total=1)) as response:
+        async def ask(seconds: float | None = None) -> str:
+            async with session.get(address, timeout=aiohttp.ClientTimeout(total=seconds)) as response:
                 return f"{response.status} {len(await response.text())}"
 
         async def order(fault: dict | None) -> dict:
@@ -64,7 +64,7 @@ async def test_it_forwards_until_told_to_fail_and_again_after(target):
             await ask()
         await order({"mode": "hang"})
         with pytest.raises(TimeoutError):
-            await ask()
+            await ask(seconds=0.5)
         assert len(hits) == 1
         await order({"mode": "status", "status": 503})
         assert (await ask()).startswith("503")

@@ -63,7 +63,7 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(BODIES, max_size=5), st.sampled_from(["object", "array", "records"]))
 @example([b"[" * 90_000, b"[[1],NaN]"], "array")
 def test_nothing_is_raised_and_nothing_is_lost(bodies, unwrap) -> None:

@@ -114,7 +114,7 @@ async def test_a_hub_that_never_answers_ends_with_the_budget() -> None:
         await asyncio.Event().wait()
 
     world.hub.fetch = silent  # type: ignore[method-assign]
-    await world.keep(seconds=0.05)
+    await world.keep(seconds=0.5)
     assert world.sequence_numbers()["queued"] == [1]
 
 

@@ -66,7 +66,7 @@ def inject(world: World, faults) -> None:
     world.blobs.letters_refuse = faults.get("letters")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     kinds=st.lists(KINDS, min_size=1, max_size=8),
     steps=STEPS,
@@ -251,7 +251,7 @@ FINER_STEPS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     kinds=st.lists(st.lists(RECORDS, min_size=1, max_size=4), min_size=1, max_size=4),
     steps=FINER_STEPS,

@@ -59,7 +59,7 @@ ITEMS = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(ITEMS, max_size=12))
 def test_packing_stays_below_the_limit_and_loses_nothing(items) -> None:
     """Every item is in exactly one message, in order, or named as too large; no message is over 48 KiB."""
@@ -75,7 +75,7 @@ def test_packing_stays_below_the_limit_and_loses_nothing(items) -> None:
         assert len(base64.b64encode(encode_item(item))) > MESSAGE_LIMIT - 100
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ITEMS)
 def test_items_come_back_as_they_were(item) -> None:
     """An item reads back equal from a claim check and from a dead letter."""

@@ -25,7 +25,7 @@ def bodies(world: World) -> list[bytes]:
 SIZES = st.lists(st.integers(0, 3_000) | st.integers(30_000, 80_000), max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.lists(st.floats(0, 4), min_size=8, max_size=8), st.booleans())
 def test_every_item_is_in_the_queue_once(sizes, delays, alone) -> None:
     """Whatever their sizes and delays, all items are in messages that the service takes, none twice."""
@@ -49,7 +49,7 @@ def test_every_item_is_in_the_queue_once(sizes, delays, alone) -> None:
     asyncio.run(scenario())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.sets(st.integers(0, 12)), st.booleans())
 def test_what_no_place_took_comes_back(sizes, refused, blobs_refuse) -> None:
     """Each item is in the queue or among those that came back, with its body, never both and never neither."""

@@ -444,7 +444,7 @@ def _order(each: Version) -> identity.Order:
     return identity.order(f"2026-11-25T11:{each.minute:02d}:00.000000Z", source_of(each.sequence))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     hub=HUB,
     before=st.lists(CHOICE, max_size=4),
