@@ -76,7 +76,7 @@ def copy_app(
     models = folder / "models" / "flights"
     models.mkdir(parents=True)
     if model:
-        for name in ("manifest.json", "model.onnx"):
+        for name in ("manifest.json", "model.onnx", "golden.jsonl"):
             shutil.copy(ROOT / "models" / "flights" / name, models)
     return folder
 

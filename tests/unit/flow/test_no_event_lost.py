@@ -169,10 +169,11 @@ def _nothing_is_nowhere(world: World, batch, bodies, *, in_hub: bool, unwrap: bo
     places = _places(world)
     stored = {document["source"]["sequenceNumber"] for document in world.stored.values()}
     indexes = {document["source"]["index"] for document in world.stored.values()}
-    newest = max((number for number, each in enumerate(bodies) if b'"same"' in each), default=None)
+    ended = indexes if unwrap else stored
+    same = {number for number, each in enumerate(bodies) if b'"same"' in each}
     for number, each in enumerate(bodies):
-        is_stored = number in (indexes if unwrap else stored)
-        overtaken = b'"same"' in each and newest in (indexes if unwrap else stored)
+        is_stored = number in ended
+        overtaken = number in same and any(newer > number for newer in same & ended)
         # A whole body in the queue holds all of its records.
         assert is_stored or overtaken or each in places or (unwrap and batch[0] in places), number
 
