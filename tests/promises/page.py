@@ -15,6 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by tests/promises/page.py: begin -->", "<!-- end -->"
+FAULTS_BEGIN = "<!-- faults, written by tests/promises/page.py: begin -->"
+FAULTS_END = "<!-- end of faults -->"
+_NUMBERS = re.compile(r"^Holes? [\d and,]+: ")
+_FAULT = re.compile(r"test_hole_(\d\d)_\w+")
 TOGETHER = 0  # the number of what holds all promises at once
 
 _P1 = "tests/promises/test_1_nothing_is_lost.py"
@@ -199,11 +203,38 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def faults() -> dict[int, list[tuple[str, str, str]]]:
+    """Tests of faults that were found and closed, by number: path, name and docstring."""
+    found: dict[int, list[tuple[str, str, str]]] = {}
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        path = file.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
+                match := _FAULT.fullmatch(node.name)
+            ):
+                said = " ".join((ast.get_docstring(node) or "").split())
+                found.setdefault(int(match[1]), []).append((path, node.name, said))
+    return dict(sorted(found.items()))
+
+
+def faults_table() -> str:
+    """A row for each test of a fault."""
+    lines = ["| no. | test | what it shows |", "|---|---|---|"]
+    for number, tests in faults().items():
+        for position, (path, name, said) in enumerate(tests):
+            shown = _NUMBERS.sub("", said).replace("|", "\\|")
+            shown = shown[:1].upper() + shown[1:]
+            lines.append(f"| {number if position == 0 else ''} | [{name}](../{path}) | {shown} |")
+    return "\n".join(lines)
+
+
 def written(page: str) -> str:
-    """The page with its table as it is to be."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n{END}{after}"
+    """The page with its tables as they are to be."""
+    for begin, end, content in ((BEGIN, END, table()), (FAULTS_BEGIN, FAULTS_END, faults_table() + "\n")):
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        page = f"{before}{begin}\n\n{content}\n{end}{after}"
+    return page
 
 
 def main() -> None:

@@ -69,3 +69,11 @@ def test_what_the_limits_name_is_there(page: ModuleType) -> None:
     sizes = (page.ROOT / "infra" / "sizes.bicep").read_text(encoding="utf-8")
     assert re.findall(r"retentionHours: (\d+)", sizes) == ["24", "72"]
     assert "24 hours (dev) and 72 (prod)" in text
+
+
+def test_each_test_of_a_fault_says_what_it_shows(page: ModuleType) -> None:
+    """The table of faults has a sentence in each row, and no gap that is not told: who looks one up finds it."""
+    found = page.faults()
+    for number, tests in found.items():
+        for path, name, said in tests:
+            assert said.endswith("."), f"{number}: {path}::{name} has no docstring of one sentence"
