@@ -56,17 +56,3 @@ def source_id(source: Source, body: bytes) -> str:
         return f"~b{hashlib.sha256(body).hexdigest()}.{source.index}"
     place = (source.hub or "", source.partition or "", source.sequence_number, source.enqueued_at or "")
     return encode_id(".".join(str(part) for part in (*place, source.index)))
-
-
-type Order = tuple[str, str, tuple[int, int | str], int, int]
-
-
-def order(time: str | None, source: Source) -> Order:
-    """Where a version of an id stands among the others; a later one is greater.
-
-    Event time, then enqueued time, then partition, sequence number and index.
-    """
-    partition = source.partition or ""
-    place = (0, int(partition)) if partition.isascii() and partition.isdigit() else (1, partition)
-    number = -1 if source.sequence_number is None else source.sequence_number
-    return (time or "", source.enqueued_at or "", place, number, source.index)

@@ -1,4 +1,4 @@
-"""The stored document (schema 1), built from an event, and the sizes that the service sets."""
+"""The stored document (schema 1): built from an event, compared with one, and the sizes that the service sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import msgspec
 
 from everscore.event.event import Event
 from everscore.event.item import Source
+from everscore.event.order import Version, supersedes
 from everscore.event.scores import Scores
+from everscore.failures import EverscoreError
 from everscore.ports import Document
 
 SCHEMA = 1
@@ -19,6 +21,10 @@ _ROOM = 2_048
 # The documented 2 MB of a transactional batch and the SDK's own README (1.2 MB) disagree: stay below both.
 BATCH_BYTES = 1_100_000
 BATCH_OPERATIONS = 100
+
+
+class ForeignDocumentError(EverscoreError):
+    """A document is none of this pipeline's: it is never overwritten, and settles nothing."""
 
 
 def build(event: Event, scores: dict[str, Scores], stored_at: str) -> Document:
@@ -70,6 +76,25 @@ def source_document(source: Source) -> Document:
         "enqueuedAt": source.enqueued_at,
         "index": source.index,
     }
+
+
+def gives_way(document: Document, version: Version) -> bool:
+    """Whether storing a version of a document's id would replace the document.
+
+    Args:
+        document: with ``time``, ``source`` and ``fingerprint``, as it was read.
+        version: of the same id.
+
+    Raises:
+        ForeignDocumentError: these fields are missing there, or are no such fields.
+    """
+    if not document.get("fingerprint") or not document.get("source"):
+        raise ForeignDocumentError("it has no fingerprint or source")
+    try:
+        stored = msgspec.convert({name: document.get(name) for name in Version._fields}, Version)
+    except msgspec.ValidationError as error:
+        raise ForeignDocumentError(str(error)) from error
+    return supersedes(version, stored)
 
 
 _encoder = msgspec.json.Encoder()

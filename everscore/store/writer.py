@@ -17,9 +17,8 @@ import msgspec
 
 from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline
-from everscore.event import identity
 from everscore.event.event import Done, Event
-from everscore.event.item import Source
+from everscore.event.order import Version, order
 from everscore.failures import (
     Conflict,
     Failure,
@@ -36,8 +35,6 @@ from everscore.store.turns import Turns
 
 # Comparisons that one event may lose to other writers before it goes to the retry queue.
 CONFLICT_ROUNDS = 3
-# Fields that must be equal for two sources to be the same event of the same hub.
-_SAME = ("namespace", "hub", "partition", "sequence_number", "enqueued_at", "index")
 
 
 class Writer:
@@ -202,14 +199,10 @@ class _Chunk:
             if existing is None:
                 one.etag = None
                 continue
-            if not existing.get("fingerprint") or not existing.get("source"):
-                detail = "the document there is none of this pipeline's, and is not overwritten"
-                self._fail([one], Conflict(Stage.STORE, "foreign document", detail))
-                continue
             try:
-                newer = _is_newer(one, existing)
-            except msgspec.ValidationError as error:
-                detail = f"the document there is none of this pipeline's: {error}"
+                newer = documents.gives_way(existing, _version(one.event))
+            except documents.ForeignDocumentError as error:
+                detail = f"the document there is none of this pipeline's, and is not overwritten: {error}"
                 self._fail([one], Conflict(Stage.STORE, "foreign document", detail))
                 continue
             if not newer:
@@ -227,15 +220,8 @@ class _Chunk:
             del self._pending[one.document["id"]]
 
 
-def _is_newer(one: _Pending, existing: Document) -> bool:
-    source = msgspec.convert(existing["source"], Source)
-    mine = one.event.item.source
-    if mine.sequence_number is not None and all(
-        getattr(source, name) == getattr(mine, name) for name in _SAME
-    ):
-        return False
-    existing_time = msgspec.convert(existing.get("time"), str | None)
-    return identity.order(one.event.item.time, mine) > identity.order(existing_time, source)
+def _version(event: Event) -> Version:
+    return Version(event.item.time, event.item.source)
 
 
 def _versions(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
@@ -248,7 +234,7 @@ def _versions(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
         stacks.setdefault((item.pk, item.id), []).append(event)
     for versions in stacks.values():
         if len(versions) > 1:
-            versions.sort(key=lambda event: identity.order(event.item.time, event.item.source), reverse=True)
+            versions.sort(key=lambda event: order(_version(event)), reverse=True)
     return stacks
 
 

@@ -23,6 +23,7 @@ from rich.table import Table
 from everscore.adapters.blobs import Letter, StorageBlobs
 from everscore.decode.decoder import Decoder
 from everscore.event.item import Item
+from everscore.event.order import Version
 from everscore.event.stream import load_stream
 from everscore.retry.envelope import (
     DeadLetter,
@@ -31,6 +32,7 @@ from everscore.retry.envelope import (
     decode_dead_letter,
 )
 from everscore.retry.placing import Delayed
+from everscore.store.documents import ForeignDocumentError, gives_way
 from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.clients.destinations import Destinations, destinations
@@ -274,17 +276,22 @@ async def _settled(target: project.Target, found: Destinations, letters: list[Le
             except (NewerEnvelopeError, UnreadableEnvelopeError):
                 continue
             events = decoder.decode([dead.item]) if dead else []
-            if events and all([await _is_stored(container, event.item) for event in events]):
+            if events and all([await _is_settled(container, event.item) for event in events]):
                 chosen.append(letter)
     return chosen
 
 
-async def _is_stored(container: Any, item: Item) -> bool:
+async def _is_settled(container: Any, item: Item) -> bool:
+    """Whether storing the item would find it superseded; by the very rule of storing."""
     if item.id is None or item.pk is None:
         return False
-    query = "SELECT c.time FROM c WHERE c.id = @id"
+    query = "SELECT c.time, c.source, c.fingerprint FROM c WHERE c.id = @id"
     rows = container.query_items(query, parameters=[{"name": "@id", "value": item.id}], partition_key=item.pk)
-    return any([str(row.get("time") or "") >= (item.time or "") async for row in rows])
+    version = Version(item.time, item.source)
+    try:
+        return any([not gives_way(row, version) async for row in rows])
+    except ForeignDocumentError:  # the item waits for it to go: nothing of it is stored
+        return False
 
 
 async def _choose(blobs: StorageBlobs, wanted: Wanted, name: str | None) -> list[Letter]:

@@ -17,8 +17,8 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from everscore.clock import times
-from everscore.event.identity import order
 from everscore.event.item import Source
+from everscore.event.order import Version, order
 from everscore_cli.clients.hub import read_to
 from everscore_cli.observe import HubEnd, last_numbers
 from everscore_local.endpoints import Names
@@ -189,13 +189,15 @@ class _Version:
     def order(self) -> Any:
         source = self.event.source
         return order(
-            self.expected.time,
-            Source(
-                partition=source.partition,
-                sequence_number=source.sequence_number,
-                enqueued_at=source.enqueued_at,
-                index=self.expected.index,
-            ),
+            Version(
+                self.expected.time,
+                Source(
+                    partition=source.partition,
+                    sequence_number=source.sequence_number,
+                    enqueued_at=source.enqueued_at,
+                    index=self.expected.index,
+                ),
+            )
         )
 
     @property
