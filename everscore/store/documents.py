@@ -1,4 +1,4 @@
-"""The stored document (schema 1): built from an event, compared with one, and the sizes that the service sets."""
+"""The stored document (schema 1): how it is built, when it gives way, and the sizes that the service sets."""
 
 from __future__ import annotations
 
@@ -91,10 +91,11 @@ def gives_way(document: Document, version: Version) -> bool:
     if not document.get("fingerprint") or not document.get("source"):
         raise ForeignDocumentError("it has no fingerprint or source")
     try:
-        stored = msgspec.convert({name: document.get(name) for name in Version._fields}, Version)
+        source = msgspec.convert(document["source"], Source)
+        time = msgspec.convert(document.get("time"), str | None)
     except msgspec.ValidationError as error:
         raise ForeignDocumentError(str(error)) from error
-    return supersedes(version, stored)
+    return supersedes(version, Version(time, source))
 
 
 _encoder = msgspec.json.Encoder()

@@ -276,12 +276,12 @@ async def _settled(target: project.Target, found: Destinations, letters: list[Le
             except (NewerEnvelopeError, UnreadableEnvelopeError):
                 continue
             events = decoder.decode([dead.item]) if dead else []
-            if events and all([await _is_settled(container, event.item) for event in events]):
+            if events and all([await is_settled(container, event.item) for event in events]):
                 chosen.append(letter)
     return chosen
 
 
-async def _is_settled(container: Any, item: Item) -> bool:
+async def is_settled(container: Any, item: Item) -> bool:
     """Whether storing the item would find it superseded; by the very rule of storing."""
     if item.id is None or item.pk is None:
         return False

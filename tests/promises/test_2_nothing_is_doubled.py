@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from azure.storage.blob import BlobServiceClient
 
 from everscore.event.identity import encode
 from tests.support.app import Worker, copy_app, received, worker
+from tests.support.cli import Cli
 from tests.support.flights import bodies, body, flight, real_flights
 from tests.support.local_stack import LocalStack
 from tests.support.read_back import dead_letters, documents, items, queued, take_messages
@@ -139,3 +141,39 @@ async def test_a_message_handled_twice_is_stored_once(app: Path, services: Servi
     assert len(before) == 10
     assert documents(services) == before
     assert queued(services) == 0
+
+
+def test_hole_01_a_dead_letter_that_is_newer_than_the_document_is_kept(
+    tmp_path: Path, services: Services
+) -> None:
+    """A dead letter is purged as settled only where the stored document is no older by event time, time of
+    enqueuing and place; one that is newer stays, and a redrive stores it.
+    """
+    app, wrong = copy_app(tmp_path / "app"), copy_app(tmp_path / "wrong", stream={"time": "/when"})
+    (app / "local.settings.json").write_text(json.dumps({"Values": services.settings()}))
+    cli = Cli(app, tmp_path / "state")
+
+    async def score(folder: Path, *events: bytes, first: int) -> None:
+        async with worker(folder, services.settings()) as running:
+            assert (await running.score(received(*events, first=first))).error is None
+
+    async def retry() -> None:
+        async with worker(app, services.settings()) as running:
+            for message in await asyncio.to_thread(take_messages, services, 1):
+                assert (await running.retry(message)).error is None
+
+    asyncio.run(score(app, body(flight(1, dep_delay=-7)), first=0))
+    # Of one event time, enqueued a millisecond later, while stream.json names a field that it lacks. Its
+    # neighbour has that field, so that the failure is the event's own.
+    neighbour = flight(2, when=FIRST)
+    asyncio.run(score(wrong, body(neighbour), body(flight(1, dep_delay=15)), first=1))
+    (letter,) = dead_letters(services)
+    assert cli.json("deadletters", "purge", "--settled", "--yes") == {"found": 0, "deleted": 0}
+    assert [each["name"] for each in dead_letters(services)] == [letter["name"]]
+
+    assert cli.json("deadletters", "redrive", "--yes")["redriven"] == 1
+    asyncio.run(retry())
+    found = {document["event"]["flight"]: document for document in documents(services)}
+    assert found[1]["event"]["dep_delay"] == 15
+    assert found[1]["source"]["sequenceNumber"] == letter["item"]["source"]["sequenceNumber"]
+    assert dead_letters(services) == []

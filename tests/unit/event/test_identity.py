@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 
 import pytest
@@ -135,42 +134,6 @@ def test_without_a_sequence_number_the_content_is_the_id() -> None:
     """Body and index name an event whose place is not known."""
     ids = {identity.source_id(Source(index=index), body) for index in (0, 1) for body in (b"a", b"b", b"")}
     assert len(ids) == 6
-
-
-TIMES = st.sampled_from(["", "2026-11-25T10:00:00.000000Z", "2026-11-25T10:00:00.000001Z"])
-SOURCES = st.builds(
-    Source,
-    partition=st.sampled_from([None, "", "0", "2", "10", "x", "²"]),
-    sequence_number=st.none() | st.integers(0, 3),
-    enqueued_at=st.none() | TIMES,
-    index=st.integers(0, 2),
-)
-
-
-@given(st.lists(st.tuples(TIMES, SOURCES), max_size=8))
-def test_the_order_is_total(versions) -> None:
-    """Any two versions compare, whatever is unknown of them, and sorting gives one order."""
-    keys = [identity.order(*version) for version in versions]
-    ordered = sorted(keys)
-    assert sorted([*keys[1::2], *keys[::2]]) == ordered
-    for one, other in itertools.pairwise(ordered):
-        assert one <= other
-        assert (one < other) is (one != other)
-
-
-def test_the_order_is_by_time_then_enqueued_then_place() -> None:
-    """Event time, enqueued time, partition (as a number), sequence number, index, in this order."""
-    early, late = "2026-11-25T10:00:00.000000Z", "2026-11-25T10:00:00.000001Z"
-    ascending = [
-        identity.order(early, Source(enqueued_at="b", partition="9", sequence_number=9, index=9)),
-        identity.order(late, Source(enqueued_at="a", partition="9", sequence_number=9, index=9)),
-        identity.order(late, Source(enqueued_at="b", partition="2", sequence_number=9, index=9)),
-        identity.order(late, Source(enqueued_at="b", partition="10", sequence_number=1, index=9)),
-        identity.order(late, Source(enqueued_at="b", partition="10", sequence_number=2, index=0)),
-        identity.order(late, Source(enqueued_at="b", partition="10", sequence_number=2, index=1)),
-    ]
-    assert ascending == sorted(ascending)
-    assert len(set(ascending)) == len(ascending)
 
 
 def test_an_id_of_exactly_the_limit_is_readable() -> None:

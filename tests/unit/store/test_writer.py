@@ -7,12 +7,13 @@ import json
 import time
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everscore.clock.deadline import Deadline
-from everscore.event import identity
+from everscore.event import order
 from everscore.event.event import Done, Event
 from everscore.event.item import Source
 from everscore.event.scores import Scores
@@ -440,8 +441,9 @@ REFUSALS = st.sampled_from(
 )
 
 
-def _order(each: Version) -> identity.Order:
-    return identity.order(f"2026-11-25T11:{each.minute:02d}:00.000000Z", source_of(each.sequence))
+def _order(each: Version) -> order.Order:
+    time = f"2026-11-25T11:{each.minute:02d}:00.000000Z"
+    return order.order(order.Version(time, source_of(each.sequence)))
 
 
 @settings(max_examples=150)
@@ -500,11 +502,11 @@ def test_whatever_the_store_holds_and_answers(hub, before, chosen, refusals) -> 
         await store(where, *again)
         assert {event.done for event in again} == {Done.SUPERSEDED}
         assert len(where.accepted) == accepted
-        newest: dict[int, identity.Order] = {}
+        newest: dict[int, order.Order] = {}
         for each in [*existing, *(each for batch in batches for each in batch)]:
             newest[each.number] = max(newest.get(each.number, _order(each)), _order(each))
-        for number, order in newest.items():
-            assert _stored_order(where.documents["p", f"id-{number}"]) == order
+        for number, highest_order in newest.items():
+            assert _stored_order(where.documents["p", f"id-{number}"]) == highest_order
 
     asyncio.run(scenario())
 
@@ -513,17 +515,8 @@ def _event(each: Version) -> Event:
     return version(each.number, each.minute, each.sequence, n=each.content)
 
 
-def _stored_order(document) -> identity.Order:
-    source = document["source"]
-    return identity.order(
-        document["time"],
-        Source(
-            partition=source["partition"],
-            sequence_number=source["sequenceNumber"],
-            enqueued_at=source["enqueuedAt"],
-            index=source["index"],
-        ),
-    )
+def _stored_order(document) -> order.Order:
+    return order.order(order.Version(document["time"], msgspec.convert(document["source"], Source)))
 
 
 async def test_an_event_without_identity_is_a_programming_mistake() -> None:

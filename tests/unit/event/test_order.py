@@ -1,0 +1,70 @@
+"""The order of versions: one rule, total, in which the same event again is never newer."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from everscore.event.item import Source
+from everscore.event.order import Version, is_repeat, order, supersedes
+
+TIMES = st.sampled_from(["2026-11-25T10:00:00.000000Z", "2026-11-25T10:00:00.000001Z"])
+ENQUEUED = st.sampled_from([None, "", "2026-11-25T10:00:00.000Z", "2026-11-25T10:00:00.001Z"])
+SOURCES = st.builds(
+    Source,
+    namespace=st.sampled_from([None, "ns"]),
+    hub=st.sampled_from([None, "events"]),
+    partition=st.sampled_from([None, "", "0", "2", "10", "x", "²"]),
+    sequence_number=st.none() | st.integers(0, 3),
+    enqueued_at=ENQUEUED,
+    index=st.integers(0, 2),
+)
+VERSIONS = st.builds(Version, st.none() | TIMES, SOURCES)
+PLACE = Source(
+    namespace="ns", hub="events", partition="3", sequence_number=7, enqueued_at="2026-11-25T10:00:00.000Z"
+)
+EARLY, LATE = "2026-11-25T10:00:00.000000Z", "2026-11-25T10:00:00.000001Z"
+
+
+@given(st.lists(VERSIONS, max_size=8))
+def test_the_order_is_total(versions) -> None:
+    """Any two versions compare, whatever is unknown of them, and sorting gives one order."""
+    keys = [order(version) for version in versions]
+    ordered = sorted(keys)
+    assert sorted([*keys[1::2], *keys[::2]]) == ordered
+    for one, other in itertools.pairwise(ordered):
+        assert one <= other
+        assert (one < other) is (one != other)
+
+
+def test_the_order_is_by_time_then_enqueued_then_place() -> None:
+    """Event time, enqueued time, partition (as a number), sequence number, index, in this order."""
+    versions = [
+        Version(EARLY, Source(enqueued_at="b", partition="9", sequence_number=9, index=9)),
+        Version(LATE, Source(enqueued_at="a", partition="9", sequence_number=9, index=9)),
+        Version(LATE, Source(enqueued_at="b", partition="2", sequence_number=9, index=9)),
+        Version(LATE, Source(enqueued_at="b", partition="10", sequence_number=1, index=9)),
+        Version(LATE, Source(enqueued_at="b", partition="10", sequence_number=2, index=0)),
+        Version(LATE, Source(enqueued_at="b", partition="10", sequence_number=2, index=1)),
+    ]
+    for (at, one), (other_at, other) in itertools.product(enumerate(versions), repeat=2):
+        assert supersedes(one, other) is (at > other_at)
+
+
+@given(VERSIONS, VERSIONS, VERSIONS)
+@example(Version(LATE, PLACE), Version(EARLY, PLACE), Version(EARLY, PLACE))
+def test_hole_01_newer_is_one_order(one, other, third) -> None:
+    """Nothing supersedes itself, of two versions at most one supersedes the other, and what supersedes a
+    second that supersedes a third supersedes the third too, unless they are one event of one hub.
+    """
+    assert not supersedes(one, one)
+    assert not (supersedes(one, other) and supersedes(other, one))
+    if is_repeat(one.source, other.source):
+        assert not supersedes(one, other)
+        assert not supersedes(other, one)
+    else:
+        assert supersedes(one, other) is (order(one) > order(other))
+    if supersedes(one, other) and supersedes(other, third):
+        assert supersedes(one, third) is not is_repeat(one.source, third.source)
