@@ -1,4 +1,4 @@
-"""Where the events to send come from: JSON lines of a file or of stdin; the flights are such a file.
+"""Where the events to send come from: JSON lines of a file or of stdin.
 
 Bodies that are no JSON are taken as they are: the lines of a file, or files as a whole.
 """

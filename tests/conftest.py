@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
-from everscore_cli.flights import is_of_flights
+from everscore_cli.demo.example import is_of_example
 from everscore_local import loopback, processes
 from everscore_local.azurite import AzuriteError, connection_string, find_node, find_script
 from everscore_local.endpoints import Ports
@@ -117,9 +117,9 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzuriteProcess
 
 
 @pytest.fixture(scope="session", autouse=True)
-def app_of_flights(tmp_path_factory: pytest.TempPathFactory) -> None:
+def app_of_example(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where stream.json is of somebody's own events, the app that tests run in this process is one of flights."""
-    if not is_of_flights(ROOT):
+    if not is_of_example(ROOT):
         from function_app import composition
         from tests.support.app import copy_app
 
@@ -151,7 +151,7 @@ def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStack]:
     ) -> Stack:
         folder = tmp_path_factory.mktemp("stack")
         app = ROOT
-        if host or stream or not is_of_flights(ROOT):
+        if host or stream or not is_of_example(ROOT):
             from tests.support.app import copy_app
 
             app = copy_app(folder / "app", host=host, stream=stream)

@@ -13,10 +13,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from everscore_cli import flights, project
+from everscore_cli import project
 from everscore_cli.app_checks import check_app, check_node
 from everscore_cli.console import bars, err, out, print_json
-from everscore_cli.demo import report
+from everscore_cli.demo import example, report
 from everscore_cli.demo.bars import Bars, tell
 from everscore_cli.demo.course import Outcome, run_course
 from everscore_cli.demo.plan import Plan, make_plan
@@ -47,7 +47,7 @@ def run(
     state = Path(tempfile.mkdtemp(prefix="everscore-run-"))
     keep_state = keep
     try:
-        source = str(app / flights.EVENTS)
+        source = str(app / example.EVENTS)
         app = _app(app, state)
         plan = make_plan(source, events, steady, key_rule(app, []))
         keep_state = True
@@ -71,11 +71,11 @@ def run(
 
 
 def _app(app: Path, state: Path) -> Path:
-    found = flights.app_of_flights(app, state / "app")
+    found = example.app_of_example(app, state / "app")
     if found != app:
         err.print(
             "[yellow]note[/] stream.json is about other events: the flights go through a copy of the app "
-            f"with {flights.STREAM}.",
+            f"with {example.STREAM}.",
             soft_wrap=True,
         )
     check_app(found)

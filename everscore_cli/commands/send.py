@@ -15,8 +15,9 @@ from rich.markup import escape
 
 from everscore.config.connections import parts_of
 from everscore.event.stream import load_stream
-from everscore_cli import flights, project, sources
+from everscore_cli import project, sources
 from everscore_cli.console import bars, err, out, print_json, readable
+from everscore_cli.demo import example
 from everscore_cli.dry_run import DryRun
 from everscore_cli.errors import CliError
 from everscore_cli.keys import KeyOf, key_rule
@@ -25,7 +26,7 @@ from everscore_cli.properties import PropertiesOf, property_rule
 from everscore_cli.sources import Line, Raw
 from everscore_local import interrupts
 
-FLIGHTS_COUNT = 1_000
+EXAMPLE_COUNT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ def send(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="JSON lines: a .jsonl or .ndjson file, also .gz, or - for stdin. Default: flights.",
+            help="JSON lines: a .jsonl or .ndjson file, also .gz, or - for stdin. Default: the example's.",
         ),
     ] = None,
     *,
     count: Annotated[
         int | None,
-        typer.Option(min=1, help=f"How many. Default: all of a file, {FLIGHTS_COUNT:,} of the flights."),
+        typer.Option(min=1, help=f"How many. Default: all of a file, {EXAMPLE_COUNT:,} of the example."),
     ] = None,
     skip: Annotated[int, typer.Option(min=0, help="Leave out this many at the beginning.")] = 0,
     rate: Annotated[
@@ -82,16 +83,16 @@ def send(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:
-    """Send events to Event Hubs: real flights, the lines of a file, or what comes in.
+    """Send events to Event Hubs: those of the example, the lines of a file, or what comes in.
 
     With --dry-run exits 1 if some of them would not be stored.
     """
     target = None if dry_run else project.target()
     app = project.app_folder()
     if not files and raw is None:
-        if (model := load_stream(app / "stream.json").model) != flights.MODEL:
+        if (model := load_stream(app / "stream.json").model) != example.MODEL:
             raise CliError(f"stream.json is about events for the model {model}: name a file of such events.")
-        files, count = [str(app / flights.EVENTS)], count or FLIGHTS_COUNT
+        files, count = [str(app / example.EVENTS)], count or EXAMPLE_COUNT
     reading = _reading(files or [], raw)
     rules = _rules(app, partition_key or [], properties or [], raw)
     if target is None:

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from everscore.config.settings import setting_names
-from everscore_cli import flights
 from everscore_cli.app_checks import check_app, misspelt
+from everscore_cli.demo import example
 from everscore_cli.main import main
 from everscore_local import azurite
 
@@ -326,17 +326,17 @@ def test_what_the_platform_reads_is_not_misspelt():
 
 def test_flights_where_the_stream_is_another(app, refused, tmp_path):
     """With a stream.json of other events the flights are not sent, and a run takes a copy of the app for them."""
-    shutil.copy(ROOT / flights.STREAM, app / flights.STREAM)
-    assert flights.app_of_flights(app, tmp_path / "copy") == app
+    shutil.copy(ROOT / example.STREAM, app / example.STREAM)
+    assert example.app_of_example(app, tmp_path / "copy") == app
     manifest = {**json.loads((app / "stream.json").read_text()), "id": "/at", "model": "pumps"}
     (app / "stream.json").write_text(json.dumps(manifest))
     refused(["send"], "stream.json is about events for the model pumps", "name a file")
-    copy = flights.app_of_flights(app, tmp_path / "copy")
+    copy = example.app_of_example(app, tmp_path / "copy")
     assert copy != app
     stream, model = check_app(copy)
     assert (stream.manifest.id, model.name) == ("/id", "flights")
     assert (copy / "function_app" / "__init__.py").is_file()
-    (app / flights.STREAM).unlink()
+    (app / example.STREAM).unlink()
     refused(["run"], "models/flights is not there any more")
 
 

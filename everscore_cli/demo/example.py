@@ -14,7 +14,7 @@ EVENTS = FOLDER / "events.jsonl.gz"
 STREAM = FOLDER / "stream.json"
 
 
-def is_of_flights(app: Path) -> bool:
+def is_of_example(app: Path) -> bool:
     """Whether the app's stream.json finds and scores flights; how it spreads them over keys is free.
 
     Raises:
@@ -29,7 +29,7 @@ def is_of_flights(app: Path) -> bool:
     )
 
 
-def app_of_flights(app: Path, folder: Path) -> Path:
+def app_of_example(app: Path, folder: Path) -> Path:
     """The app where its stream.json is that of the flights, else a copy of it in ``folder`` that is.
 
     Raises:
@@ -38,7 +38,7 @@ def app_of_flights(app: Path, folder: Path) -> Path:
     """
     if not (app / STREAM).is_file():
         raise CliError(f"{FOLDER} is not there any more: the flights that are sent come with it.")
-    if is_of_flights(app):
+    if is_of_example(app):
         return app
     shutil.copytree(
         app / "function_app", folder / "function_app", ignore=shutil.ignore_patterns("__pycache__")
