@@ -111,29 +111,30 @@ class HubReader:
             raise self._failure(error) from error
 
     async def fetch(self, source: Source) -> HubEvent | None:
-        """The event with that partition and sequence number; None where the hub no longer holds that one.
+        """The event with that place; None where the hub no longer holds it, or the place is not known whole.
 
         Raises:
             Failure: the hub cannot be read.
         """
-        if source.partition is None or source.sequence_number is None:
+        place = source.place
+        if place is None or place.hub != self.hub.lower():
             return None
-        if source.partition not in await self._partition_ids():
+        if place.partition not in await self._partition_ids():
             self._ids_until = 0.0  # it may be new: what is said to be gone here is given up
-            if source.partition not in await self._partition_ids():
+            if place.partition not in await self._partition_ids():
                 return None
-        state = await self._state(source.partition)
-        if state.is_empty or not state.first <= source.sequence_number <= state.last:
+        state = await self._state(place.partition)
+        number = place.sequence_number
+        if state.is_empty or not state.first <= number <= state.last:
             return None
-        number = source.sequence_number
         async with (
-            self._turns[source.partition],
-            aclosing(self.read(source.partition, number, number, state=state)) as found,
+            self._turns[place.partition],
+            aclosing(self.read(place.partition, number, number, state=state)) as found,
         ):
             async for page in found:
                 for event in page:
                     # A hub made anew counts from 0 again: the time tells its events from the old ones.
-                    if source.enqueued_at in (None, event.source.enqueued_at):
+                    if event.source.place == place:
                         return event
         return None
 

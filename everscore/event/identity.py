@@ -49,10 +49,11 @@ def bucket(value: str | float, buckets: int) -> int:
 def source_id(source: Source, body: bytes) -> str:
     """The id of an event whose stream maps none: its place in the hub, or else its content.
 
-    The enqueued time is part of it, since a hub made anew counts from 0 again. Without a sequence number:
-    the SHA-256 of the body.
+    The place counts only where hub, partition, sequence number and enqueued time are all known, since two
+    events could share what is left of it. Otherwise: the SHA-256 of the body. The record's index stands
+    behind either.
     """
-    if source.sequence_number is None:
+    if source.place is None:
         return f"~b{hashlib.sha256(body).hexdigest()}.{source.index}"
-    place = (source.hub or "", source.partition or "", source.sequence_number, source.enqueued_at or "")
-    return encode_id(".".join(str(part) for part in (*place, source.index)))
+    place = (source.hub, source.partition, source.sequence_number, source.enqueued_at, source.index)
+    return encode_id(".".join(map(str, place)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,15 @@ from everscore.failures import Stage
 
 _TEXT_LIMIT = 1_000
 _HISTORY_LIMIT = 20
+
+
+class Place(NamedTuple):
+    """What tells an event of a hub from every other: all parts of its `Source` that are needed for that."""
+
+    hub: str
+    partition: str
+    sequence_number: int
+    enqueued_at: str
 
 
 class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -33,6 +42,17 @@ class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     offset: str | None = None
     enqueued_at: str | None = None
     index: int = 0
+
+    @property
+    def place(self) -> Place | None:
+        """Where the event lies in the world's hubs; None unless every part of it is known.
+
+        A part that is missing would make two events one: partitions count alike, and a hub made anew counts
+        from 0 again. Event Hubs takes a hub's name in any case, so it stands here in lower case.
+        """
+        if not self.hub or not self.partition or self.sequence_number is None or not self.enqueued_at:
+            return None
+        return Place(self.hub.lower(), self.partition, self.sequence_number, self.enqueued_at)
 
 
 class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

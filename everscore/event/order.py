@@ -9,9 +9,6 @@ from typing import NamedTuple
 
 from everscore.event.item import Source
 
-# Fields that must be equal for two sources to be the same event of the same hub.
-_SAME = ("namespace", "hub", "partition", "sequence_number", "enqueued_at", "index")
-
 
 class Version(NamedTuple):
     """What the order of versions turns on.
@@ -41,9 +38,12 @@ def order(version: Version) -> Order:
 
 
 def is_repeat(one: Source, other: Source) -> bool:
-    """Whether two sources are one event of one hub, delivered again."""
-    return one.sequence_number is not None and all(
-        getattr(one, name) == getattr(other, name) for name in _SAME
+    """Whether two sources are one event of one hub, delivered again; never where a place is not known."""
+    return (
+        one.place is not None
+        and one.place == other.place
+        and one.index == other.index
+        and (one.namespace or "").lower() == (other.namespace or "").lower()
     )
 
 

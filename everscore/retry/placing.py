@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -215,17 +216,29 @@ def blob_name(item: Item, *, hour: datetime) -> str:
     """``<yyyy>/<mm>/<dd>/<hh>/<mmssfff>-<hub>-<partition>-<sequence>-<index>.json``; repeats have the same.
 
     Minute to millisecond of its enqueuing are part of it, since a hub made anew counts from 0 again, perhaps
-    within the hour; they are missing where that time is not known. Without a sequence number, the SHA-256 of
-    the body stands in for the place in the hub.
+    within the hour; they are missing where that time is not known. Where any part of the place is unknown,
+    the item's content stands in for partition and sequence number: two events would share what is left.
     """
     source = item.source
-    if source.sequence_number is None:
-        place = f"{source.hub or 'unknown'}-{hashlib.sha256(item.body).hexdigest()}"
+    if source.place is None:
+        where = f"{source.hub or 'unknown'}-{_content_hash(item)}"
     else:
-        place = f"{source.hub or 'unknown'}-{source.partition or 'unknown'}-{source.sequence_number}"
+        where = f"{source.place.hub}-{source.place.partition}-{source.place.sequence_number}"
     enqueued = _parsed(source.enqueued_at)
     moment = f"{enqueued:%M%S}{enqueued.microsecond // 1000:03}-" if enqueued else ""
-    return f"{hour:%Y/%m/%d/%H}/{moment}{place}-{source.index}.json"
+    return f"{hour:%Y/%m/%d/%H}/{moment}{where}-{source.index}.json"
+
+
+def _content_hash(item: Item) -> str:
+    """SHA-256 of an item's body and properties, which a repeat has again.
+
+    An id can stand in a property, so that events of equal bodies are two. The body of an item that only
+    points at its claim check is not at hand: the blob's name stands in for it.
+    """
+    content = hashlib.sha256(item.blob.encode() if item.is_pointer and item.blob else item.body)
+    if item.properties:
+        content.update(json.dumps(item.properties, sort_keys=True).encode())
+    return content.hexdigest()
 
 
 def letter_name(item: Item) -> str:

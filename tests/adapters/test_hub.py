@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from azure.eventhub import EventData, EventHubProducerClient
+from msgspec import structs
 
 from everscore.adapters import hub
 from everscore.adapters.credentials import Credentials
@@ -47,12 +48,18 @@ async def reader(connection: str) -> AsyncIterator[HubReader]:
         await made.close()
 
 
-async def test_events_of_one_partition_can_be_fetched_at_once(reader: HubReader) -> None:
+@pytest.fixture
+async def sources(reader: HubReader) -> list[Source]:
+    """Where its events lie, by sequence number."""
+    return [event.source async for page in reader.read("0", 0) for event in page]
+
+
+async def test_events_of_one_partition_can_be_fetched_at_once(
+    reader: HubReader, sources: list[Source]
+) -> None:
     """Fetches that come at the same time all find their event, though the SDK reads a partition once at a time."""
     numbers = (2, 0, 1)
-    found = await asyncio.gather(
-        *(reader.fetch(Source(partition="0", sequence_number=number)) for number in numbers)
-    )
+    found = await asyncio.gather(*(reader.fetch(sources[number]) for number in numbers))
     assert [event.body for event in found if event] == [b"event %d" % number for number in numbers]
 
 
@@ -66,7 +73,9 @@ async def test_a_reading_that_ends_early_is_a_failure(reader: HubReader) -> None
     await first.aclose()
 
 
-async def test_a_reading_that_is_given_up_leaves_the_partition_readable(reader: HubReader) -> None:
+async def test_a_reading_that_is_given_up_leaves_the_partition_readable(
+    reader: HubReader, sources: list[Source]
+) -> None:
     """Whoever is cancelled while a reading cleans up waits for that: the partition can be read again."""
     reading = reader.read("0", 0)
     await anext(reading)
@@ -75,21 +84,29 @@ async def test_a_reading_that_is_given_up_leaves_the_partition_readable(reader: 
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    found = await reader.fetch(Source(partition="0", sequence_number=3))
+    found = await reader.fetch(sources[3])
     assert found is not None
     assert found.body == b"event 3"
 
 
-async def test_what_the_hub_does_not_hold_is_none(reader: HubReader) -> None:
+async def test_what_the_hub_does_not_hold_is_none(reader: HubReader, sources: list[Source]) -> None:
     """Another partition, a number beyond the end, and an event of a hub that was made anew are not there."""
-    assert await reader.fetch(Source(partition="7", sequence_number=0)) is None
-    assert await reader.fetch(Source(partition="0", sequence_number=EVENTS)) is None
-    older = Source(partition="0", sequence_number=0, enqueued_at="2001-01-01T00:00:00.000Z")
-    assert await reader.fetch(older) is None
+    other = {"partition": "7"}, {"sequence_number": EVENTS}, {"enqueued_at": "2001-01-01T00:00:00.000Z"}
+    for change in (*other, {"hub": "another"}):
+        assert await reader.fetch(structs.replace(sources[0], **change)) is None
+    assert await reader.fetch(structs.replace(sources[0], hub="H")) is not None
+
+
+@pytest.mark.parametrize("unknown", ["hub", "partition", "sequence_number", "enqueued_at"])
+async def test_hole_09_an_event_of_unknown_place_is_not_fetched(
+    reader: HubReader, sources: list[Source], unknown: str
+) -> None:
+    """No body is taken from the hub for an event of which part of the place is unknown: it might be another's."""
+    assert await reader.fetch(structs.replace(sources[0], **{unknown: None})) is None
 
 
 async def test_a_hub_that_is_late_holds_its_events_still(
-    reader: HubReader, monkeypatch: pytest.MonkeyPatch
+    reader: HubReader, sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK tells of an idle wait as of a page without events: what comes after it is read all the same."""
     receive = reader._client.receive_batch
@@ -99,7 +116,7 @@ async def test_a_hub_that_is_late_holds_its_events_still(
         await receive(take, **options)
 
     monkeypatch.setattr(reader._client, "receive_batch", late)
-    found = await reader.fetch(Source(partition="0", sequence_number=3))
+    found = await reader.fetch(sources[3])
     assert found is not None
     assert found.body == b"event 3"
     pages = [page async for page in reader.read("0", 0)]
@@ -107,7 +124,7 @@ async def test_a_hub_that_is_late_holds_its_events_still(
 
 
 async def test_a_hub_that_gives_nothing_says_nothing_of_its_events(
-    reader: HubReader, monkeypatch: pytest.MonkeyPatch
+    reader: HubReader, sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where events do not come though the partition holds them, that is a failure: none is held to have expired."""
 
@@ -118,12 +135,12 @@ async def test_a_hub_that_gives_nothing_says_nothing_of_its_events(
     monkeypatch.setattr(reader._client, "receive_batch", silent)
     monkeypatch.setattr(hub, "_PATIENCE", 0.0)
     with pytest.raises(Transient, match="hub not read"):
-        await reader.fetch(Source(partition="0", sequence_number=3))
+        await reader.fetch(sources[3])
 
 
 @pytest.mark.parametrize("later", [{"is_empty": True}, {"beginning_sequence_number": EVENTS}])
 async def test_what_expires_while_it_is_waited_for_is_not_there(
-    reader: HubReader, monkeypatch: pytest.MonkeyPatch, later: dict[str, object]
+    reader: HubReader, sources: list[Source], monkeypatch: pytest.MonkeyPatch, later: dict[str, object]
 ) -> None:
     """Once the hub says that retention has taken the range, nobody waits for it, and it is no failure."""
     properties = reader._client.get_partition_properties
@@ -139,7 +156,7 @@ async def test_what_expires_while_it_is_waited_for_is_not_there(
     monkeypatch.setattr(reader._client, "receive_batch", silent)
     monkeypatch.setattr(reader._client, "get_partition_properties", changing)
     monkeypatch.setattr(hub, "_PATIENCE", 0.0)
-    assert await reader.fetch(Source(partition="0", sequence_number=3)) is None
+    assert await reader.fetch(sources[3]) is None
     assert not changes
 
 
@@ -154,14 +171,14 @@ async def test_a_range_that_begins_after_the_newest_event_is_empty(
     assert pages[-1][-1].source.sequence_number == EVENTS - 1
 
 
-async def test_a_partition_that_was_added_is_asked_for(reader: HubReader) -> None:
+async def test_a_partition_that_was_added_is_asked_for(reader: HubReader, sources: list[Source]) -> None:
     """Only a partition that the hub itself does not know is not there."""
     await reader.partitions()
     reader._ids = ["7"]
-    assert await reader.fetch(Source(partition="0", sequence_number=3)) is not None
+    assert await reader.fetch(sources[3]) is not None
 
 
-async def test_the_hub_is_asked_no_more_than_needed(reader: HubReader) -> None:
+async def test_the_hub_is_asked_no_more_than_needed(reader: HubReader, sources: list[Source]) -> None:
     """Each question opens a connection: the list of partitions is asked for once, a fetch asks about one partition."""
     asked: list[str] = []
     client = reader._client
@@ -181,7 +198,7 @@ async def test_the_hub_is_asked_no_more_than_needed(reader: HubReader) -> None:
     await reader.partitions()
     assert asked == ["ids", "0", "0"]
     asked.clear()
-    assert await reader.fetch(Source(partition="0", sequence_number=1)) is not None
+    assert await reader.fetch(sources[1]) is not None
     assert asked.count("0") == 1
 
 

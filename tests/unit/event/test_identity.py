@@ -130,10 +130,20 @@ def test_ids_by_place_differ_with_each_part(change) -> None:
     assert ALPHABET.fullmatch(identity.source_id(PLACE, b""))
 
 
-def test_without_a_sequence_number_the_content_is_the_id() -> None:
-    """Body and index name an event whose place is not known."""
-    ids = {identity.source_id(Source(index=index), body) for index in (0, 1) for body in (b"a", b"b", b"")}
+@pytest.mark.parametrize("unknown", ["hub", "partition", "sequence_number", "enqueued_at"])
+def test_hole_09_an_event_of_unknown_place_is_named_by_its_content(unknown) -> None:
+    """Where any part of an event's place in the hub is unknown, its body and index are its id: events of two
+    partitions with equal numbers and times never become one.
+    """
+    places = [
+        Source(
+            **({name: getattr(PLACE, name) for name in PLACE.__struct_fields__} | change | {unknown: None})
+        )
+        for change in ({"index": 0}, {"index": 1})
+    ]
+    ids = {identity.source_id(place, body) for place in places for body in (b"a", b"b", b"")}
     assert len(ids) == 6
+    assert identity.source_id(places[1], b"a") == f"~b{hashlib.sha256(b'a').hexdigest()}.1"
 
 
 def test_an_id_of_exactly_the_limit_is_readable() -> None:

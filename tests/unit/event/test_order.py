@@ -6,6 +6,7 @@ import itertools
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from everscore.event.item import Source
 from everscore.event.order import Version, is_repeat, order, supersedes
@@ -68,3 +69,14 @@ def test_hole_01_newer_is_one_order(one, other, third) -> None:
         assert supersedes(one, other) is (order(one) > order(other))
     if supersedes(one, other) and supersedes(other, third):
         assert supersedes(one, third) is not is_repeat(one.source, third.source)
+
+
+@given(st.sampled_from(["hub", "partition", "sequence_number", "enqueued_at"]))
+def test_hole_09_what_has_no_place_is_no_repeat(unknown) -> None:
+    """A version of unknown place is never taken for a repeat: a later one with the same numbers is stored."""
+    place = structs.replace(PLACE, **{unknown: None})
+    assert not is_repeat(place, place)
+    assert supersedes(Version(LATE, place), Version(EARLY, place))
+    assert is_repeat(PLACE, structs.replace(PLACE, hub="EVENTS", namespace="NS", offset="7"))
+    assert not is_repeat(PLACE, structs.replace(PLACE, index=1))
+    assert not is_repeat(PLACE, structs.replace(PLACE, namespace="other"))

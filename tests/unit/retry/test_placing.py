@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from everscore.event.item import Item, Source
 from everscore.failures import Stage, Unexpected
 from everscore.retry.envelope import decode_item
-from everscore.retry.placing import PARALLEL, REFUSALS, Delayed, Placing, ascii_text, blob_name, letter_name
+from everscore.retry.placing import (
+    PARALLEL,
+    REFUSALS,
+    Delayed,
+    Placing,
+    ascii_text,
+    blob_name,
+    letter_name,
+    suspect_name,
+)
 from tests.fakes import OUT, FakeBlobs, FakeQueue, World, item_of, source_of
 
 
@@ -256,6 +267,46 @@ def test_names_tell_events_apart() -> None:
     names = {blob_name(item, hour=HOUR) for item in items}
     assert len(names) == len(items)
     assert all(name.startswith("2026/11/25/09/") for name in names)
+
+
+@pytest.mark.parametrize("unknown", ["hub", "partition", "sequence_number", "enqueued_at"])
+def test_hole_09_letters_of_unknown_place_never_share_a_name(unknown) -> None:
+    """Where any part of an event's place in the hub is unknown, dead letters, claim checks and suspects are
+    named by its content: two events of equal numbers and times never write over one another.
+    """
+    source = source_of(1, **{unknown: None})
+    items = [
+        Item(body=b"a", source=source),
+        Item(body=b"b", source=source),
+        Item(body=b"a", source=source, properties={"id": 1}),
+        Item(body=b"a", source=source, properties={"id": 2, "\ud800": float("nan")}),
+        Item(body=b"a", source=structs.replace(source, index=1)),
+        Item(blob="items/1.json", source=source),
+        Item(blob="items/2.json", source=source),
+    ]
+    names = [blob_name(item, hour=HOUR) for item in items]
+    assert len(set(names)) == len(items)
+    assert hashlib.sha256(b"a").hexdigest() in names[0]
+    again = Item(body=b"a", source=source, properties={"\ud800": float("nan"), "id": 2})
+    assert blob_name(again, hour=HOUR) == names[3]
+    assert len({suspect_name(item) for item in items}) == len(items)
+
+
+async def test_hole_09_events_of_two_partitions_have_a_letter_each() -> None:
+    """Of two events with equal numbers and times, whose partitions are unknown, each has its dead letter and
+    its claim check.
+    """
+    world = World()
+    items = [
+        Item(body=body * 80_000, source=source_of(1, partition=None), properties={"n": 1})
+        for body in (b"a", b"b")
+    ]
+    assert await world.placing.enqueue([Delayed(item, 0) for item in items]) == []
+    assert {check.body for check in map(decode_item, world.blobs.claim_checks.values())} == {
+        item.body for item in items
+    }
+    assert await world.placing.dead_letter(items) == []
+    assert {letter.item.body for letter in world.blobs.letters} == {item.body for item in items}
 
 
 def test_a_hub_made_anew_never_writes_over_what_the_old_one_left() -> None:
