@@ -51,8 +51,10 @@ class Wanted:
 
 def _moment(letter: Letter) -> datetime | None:
     for text in (letter.enqueued_at, letter.failed_at):
-        if text:
+        try:
             return times.parse(text)
+        except ValueError:  # missing, or as some queue message had it
+            continue
     return None
 
 

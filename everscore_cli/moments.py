@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from everscore.clock import times
 from everscore_cli.errors import CliError
 
+_AGE = re.compile(r"([0-9]+)([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
 
 def parse_moment(text: str | None, option: str) -> datetime | None:
-    """A time as people type it: ISO-8601 (UTC where it has no zone), or an age such as 90m, 24h, 7d.
+    """A time as people type it: RFC 3339, a date (its beginning in UTC), or an age such as 90m, 24h, 7d.
 
     Raises:
-        CliError: it is neither.
+        CliError: it is none of these.
     """
     if text is None:
         return None
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    if text[:-1].isdigit() and text[-1] in units:
-        return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
+    age = _AGE.fullmatch(text)
     try:
-        return times.parse(text)
-    except ValueError:
+        if age:
+            return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        return times.parse_day(text) or times.parse(text)
+    except (ValueError, OverflowError) as error:
+        reason = "" if isinstance(error, OverflowError) else f" ({error})"
         raise CliError(
-            f"{option} {text} is no time: give one such as 2026-11-25T10:00, or an age such as 90m, 24h, 7d."
+            f"{option} {text} is no time{reason}: give one such as 2026-11-25T10:00:00Z, a date, or an age "
+            "such as 90m, 24h, 7d."
         ) from None

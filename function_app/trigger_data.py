@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,6 @@ from everscore.event.item import Item, Source
 from everscore.flow.score_events import RetryState
 
 _ENDLESS = -1
-# What hosts write: the zone is missing, Z or +00:00, and there are up to seven decimals.
-_HOST_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?")
 _TRACE_PROPERTIES = ("traceparent", "Diagnostic-Id")
 
 
@@ -89,12 +86,8 @@ def _time(value: object) -> str | None:
     """UTC with milliseconds, as all sources are written."""
     if not isinstance(value, str):
         return None
-    found = _HOST_TIME.fullmatch(value)
-    if found:
-        seconds, decimals = found.groups(default="")
-        return f"{seconds}.{decimals[:3]:0<3}Z"
     try:
-        return times.milliseconds_text(times.parse(value))
+        return times.normalise_enqueued(value)
     except ValueError:
         return None
 

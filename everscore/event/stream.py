@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cached_property
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,10 @@ from everscore.event import identity, storable
 from everscore.event.item import Source
 from everscore.event.pointer import Absent, Getter, compile_pointer
 from everscore.failures import ManifestError, Permanent, Stage
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"s": "seconds", "ms": "milliseconds"}
+_EARLIEST = "0001-01-01T00:00:00.000000Z"
 
 
 class _Part(BaseModel):
@@ -35,7 +39,7 @@ class Buckets(_Part):
     of: str = Field(description="JSON Pointer to the field that is hashed; it never changes for one id.")
     buckets: int = Field(ge=1, le=100_000, description="How many buckets a day.")
     day: str = Field(
-        description="JSON Pointer to a date or time, whose UTC day counts; never changes for one id."
+        description="JSON Pointer to a date or a time (RFC 3339); its day in UTC never changes for one id."
     )
 
 
@@ -64,7 +68,8 @@ class StreamManifest(_Part):
         description="JSON Pointers to fields that never change for one id, or hashed buckets.",
     )
     time: str | EpochTime | None = Field(
-        None, description="JSON Pointer to the event's ISO-8601 time; without it, the enqueued time counts."
+        None,
+        description="JSON Pointer to the event's time (RFC 3339); without it, the enqueued time counts.",
     )
     model: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="The folder below models/ of the model."
@@ -125,6 +130,8 @@ class Stream:
         self.unwrap = manifest.unwrap
         id_rule = manifest.id
         self._id_getter = compile_pointer(id_rule) if isinstance(id_rule, str) else None
+        key = manifest.partition_key
+        self._time_is_day = isinstance(key, Buckets) and key.day == manifest.time
 
     def identify(
         self,
@@ -148,9 +155,11 @@ class Stream:
             Permanent: a field is missing, null, empty or of the wrong kind; it is named.
         """
         key: dict[str, Any] = {}
-        pk = self._pk(payload, key, text_numbers)
+        # One field is often both, and reading a time is much of the work of an identity.
+        time = self._time(payload, source) if self._time_is_day else None
+        pk = self._pk(payload, key, text_numbers, time)
         doc_id = self._id(payload, source, properties, body, key=key, text_numbers=text_numbers)
-        return Identity(pk, doc_id, key, self._time(payload, source))
+        return Identity(pk, doc_id, key, time or self._time(payload, source))
 
     def _id(
         self,
@@ -180,7 +189,7 @@ class Stream:
         pointers = rule if isinstance(rule, list) else [rule.of, rule.day]
         return [(pointer, compile_pointer(pointer)) for pointer in pointers]
 
-    def _pk(self, payload: object, key: dict[str, Any], text_numbers: Sequence[str]) -> str:
+    def _pk(self, payload: object, key: dict[str, Any], text_numbers: Sequence[str], time: str | None) -> str:
         values = [_key_value(get(payload), pointer, "partition key") for pointer, get in self._pk_getters]
         key["pk"] = values
         if text_numbers:
@@ -190,7 +199,7 @@ class Stream:
             ]
         rule = self.manifest.partition_key
         if isinstance(rule, Buckets):
-            day = _moment(values[1], rule.day).date().isoformat()
+            day = time[:10] if time else _read_time(values[1], rule.day, times.utc_day)
             return f"{day}|{identity.bucket(values[0], rule.buckets)}"
         pk = "|".join(map(identity.encode, values))
         if len(pk) > identity.PK_LIMIT:
@@ -204,22 +213,20 @@ class Stream:
         return pk
 
     @cached_property
-    def _time_rule(self) -> tuple[str, Getter, Callable[[object, str], datetime]] | None:
+    def _time_rule(self) -> tuple[str, Getter, Callable[[object, str], str]] | None:
         rule = self.manifest.time
         if rule is None:
             return None
         if isinstance(rule, EpochTime):
-            scale = 1 if rule.unit == "s" else 1_000
-            return rule.pointer, compile_pointer(rule.pointer), lambda value, at: _epoch(value, at, scale)
-        return rule, compile_pointer(rule), _moment
+            unit = timedelta(**{_UNITS[rule.unit]: 1})
+            return rule.pointer, compile_pointer(rule.pointer), partial(_read_number, unit=unit)
+        return rule, compile_pointer(rule), _read_time
 
     def _time(self, payload: object, source: Source) -> str:
         if self._time_rule is None:
-            if source.enqueued_at:
-                return times.microseconds_text(times.parse(source.enqueued_at))
-            return times.microseconds_text(datetime.min.replace(tzinfo=UTC))
+            return _enqueued(source)
         pointer, get, read = self._time_rule
-        return times.microseconds_text(read(get(payload), pointer))
+        return read(get(payload), pointer)
 
 
 def _key_value(value: object, field: str, what: str) -> str | int | float:
@@ -256,34 +263,38 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _moment(value: object, field: str) -> datetime:
+def _enqueued(source: Source) -> str:
+    """The time of enqueuing, as an event's time; where it is not known, the earliest that there is."""
+    try:
+        return times.normalise(source.enqueued_at or "")
+    except ValueError:
+        return _EARLIEST
+
+
+def _read_time(value: object, field: str, read: Callable[[str], str] = times.normalise) -> str:
     if isinstance(value, str):
         try:
-            return times.parse(value)
+            return read(value)
         except ValueError as error:
-            raise Permanent(
-                Stage.VALIDATE,
-                "time not readable",
-                f"an ISO-8601 time is needed: {str(error)[:200]}",
-                field=field,
-            ) from error
+            raise Permanent(Stage.VALIDATE, "time not readable", str(error), field=field) from error
     if value is Absent.MISSING or value is None:
-        raise Permanent(Stage.VALIDATE, "time missing", "an ISO-8601 time is needed", field=field)
+        raise Permanent(Stage.VALIDATE, "time missing", "an RFC 3339 time is needed", field=field)
     found = "a field inside of what is no object" if value is Absent.BLOCKED else _kind(value)
     raise Permanent(
         Stage.VALIDATE,
         "time of the wrong type",
-        f"found {found}; an ISO-8601 time is needed (for a number, say its unit in stream.json)",
+        f"found {found}; an RFC 3339 time is needed (for a number, say its unit in stream.json)",
         field=field,
     )
 
 
-def _epoch(value: object, field: str, scale: int) -> datetime:
+def _read_number(value: object, field: str, *, unit: timedelta) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
-            return datetime.fromtimestamp(value / scale, UTC)
-        except (OverflowError, ValueError, OSError) as error:
-            raise Permanent(Stage.VALIDATE, "time not readable", str(error)[:200], field=field) from error
+            return times.microseconds_text(_EPOCH + value * unit)
+        except (OverflowError, ValueError) as error:
+            detail = "the number lies outside of the years 1 to 9999: is the unit in stream.json right?"
+            raise Permanent(Stage.VALIDATE, "time not readable", detail, field=field) from error
     if value is Absent.MISSING or value is None:
         raise Permanent(Stage.VALIDATE, "time missing", "a number is needed", field=field)
     raise Permanent(Stage.VALIDATE, "time of the wrong type", "a number is needed", field=field)

@@ -92,7 +92,7 @@ def test_key_fields_are_encoded_and_joined() -> None:
 def test_buckets_are_by_day() -> None:
     """A hashed bucket a day: the day in UTC, then the bucket's number."""
     rule = {"of": "/user", "buckets": 8, "day": "/at"}
-    payload = {"user": "u", "at": "2026-11-25T23:30:00-02:00", "id": 1, "time": "2026-11-25"}
+    payload = {"user": "u", "at": "2026-11-25T23:30:00-02:00", "id": 1, "time": "2026-11-25T00:00:00Z"}
     found = identify(payload, partitionKey=rule)
     day, bucket = found.pk.split("|")
     assert day == "2026-11-26"
@@ -103,7 +103,7 @@ def test_buckets_are_by_day() -> None:
 def test_ids_from_a_property() -> None:
     """An application property can be the id; a large number in it loses no digit, not even in the key."""
     rule = {"id": {"property": "key"}}
-    payload = {"pk": "p", "time": "2026-11-25"}
+    payload = {"pk": "p", "time": "2026-11-25T00:00:00Z"}
     assert identify(payload, {"key": "a/b"}, **rule).id == "a~2fb"
     large = identify(payload, {"key": 2**60}, **rule)
     assert (large.id, large.key["id"]) == (f"~n{2**60}", str(2**60))
@@ -129,7 +129,7 @@ def test_ids_from_a_property() -> None:
         ({"pk": "p", "id": 1, "time": None}, "time missing", "/time"),
         ({"pk": "p", "id": 1, "time": 5}, "time of the wrong type", "/time"),
         ({"pk": "p", "id": 1, "time": ""}, "time not readable", "/time"),
-        ({"pk": "p", "id": 1, "time": "2026-13-01"}, "time not readable", "/time"),
+        ({"pk": "p", "id": 1, "time": "2026-13-01T00:00:00Z"}, "time not readable", "/time"),
         ({"pk": "p", "id": 1, "time": "0001-01-01T00:00:00+14:00"}, "time not readable", "/time"),
     ],
 )
