@@ -1,6 +1,7 @@
 """What the pipeline needs of the outside world: small interfaces that the adapters fill.
 
-Every method raises only the failures of everscore.failures, always within its own time-out.
+Every method raises only the failures of everscore.failures, and ends within its own time-out and within the
+deadline of the step that calls it (``everscore.clock.deadline.within``), whatever the service does.
 """
 
 from __future__ import annotations

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
 
 from everscore.adapters.credentials import Credentials
-from everscore.adapters.storage import client_options, failure_of
+from everscore.adapters.storage import client_options, request
 from everscore.config.connections import Connection
 
 _JSON = ContentSettings(content_type="application/json")
@@ -41,7 +42,7 @@ class StorageBlobs:
     Args:
         connection: of the storage account.
         dead_letters, claim_checks: container names; the deployment creates both.
-        timeout: seconds for one request.
+        timeout: seconds for one request, its tries together.
         credentials: for a connection without a key.
     """
 
@@ -56,6 +57,7 @@ class StorageBlobs:
     ) -> None:
         self._dead_letters = dead_letters
         self._claim_checks = claim_checks
+        self._timeout = timeout
         options = client_options(timeout)
         if connection.connection_string:
             self._client = BlobServiceClient.from_connection_string(connection.connection_string, **options)
@@ -83,8 +85,14 @@ class StorageBlobs:
             Failure: they could not be listed.
         """
         container = self._client.get_container_client(self._dead_letters)
-        try:
-            async for blob in container.list_blobs(name_starts_with=prefix or None, include=["metadata"]):
+        pages = container.list_blobs(name_starts_with=prefix or None, include=["metadata"]).by_page()
+        while True:
+            async with request(f"container {self._dead_letters}", self._timeout):
+                try:
+                    page = [blob async for blob in await anext(pages)]
+                except StopAsyncIteration:
+                    return
+            for blob in page:
                 metadata = blob.metadata or {}
                 yield Letter(
                     name=blob.name,
@@ -94,16 +102,15 @@ class StorageBlobs:
                     enqueued_at=metadata.get("enqueuedat", ""),
                     size=blob.size or 0,
                 )
-        except AzureError as error:
-            raise failure_of(f"container {self._dead_letters}", error) from error
 
     async def delete_dead_letter(self, name: str) -> None:
         """See everscore.ports.Blobs."""
-        try:
-            await self._client.get_blob_client(self._dead_letters, name).delete_blob()
-        except AzureError as error:
-            if not _is_missing(error):
-                raise failure_of(f"container {self._dead_letters}", error) from error
+        async with request(f"container {self._dead_letters}", self._timeout):
+            try:
+                await self._client.get_blob_client(self._dead_letters, name).delete_blob()
+            except AzureError as error:
+                if not _is_missing(error):
+                    raise
 
     async def put_claim_check(self, name: str, data: bytes) -> None:
         """See everscore.ports.Blobs."""
@@ -128,10 +135,8 @@ class StorageBlobs:
             Failure: one cannot be reached; the sentence says why and what to do.
         """
         for container in (self._dead_letters, self._claim_checks):
-            try:
+            async with request(f"container {container}", self._timeout):
                 await self._client.get_container_client(container).get_container_properties()
-            except AzureError as error:
-                raise failure_of(f"container {container}", error) from error
 
     async def close(self) -> None:
         """Close the client."""
@@ -141,24 +146,28 @@ class StorageBlobs:
         self, container: str, name: str, data: bytes, metadata: Mapping[str, str] | None = None
     ) -> None:
         blob = self._client.get_blob_client(container, name)
-        try:
+        async with request(f"container {container}", self._timeout):
             await blob.upload_blob(
                 data,
                 overwrite=True,
                 metadata=dict(metadata) if metadata else None,
                 content_settings=_JSON,
             )
-        except AzureError as error:
-            raise failure_of(f"container {container}", error) from error
 
     async def _get(self, container: str, name: str) -> bytes | None:
         blob = self._client.get_blob_client(container, name)
-        try:
-            return await (await blob.download_blob()).readall()
-        except AzureError as error:
-            if _is_missing(error):
-                return None
-            raise failure_of(f"container {container}", error) from error
+        answers: list[Any] = []
+        async with request(f"container {container}", self._timeout):
+            try:
+                return await (await blob.download_blob(raw_response_hook=answers.append)).readall()
+            except AzureError as error:
+                if _is_missing(error):
+                    return None
+                raise
+            finally:
+                # The SDK leaves a cancelled download open, and with it one of the client's 100 connections.
+                for answer in answers:
+                    answer.http_response.internal_response.close()
 
 
 def _is_missing(error: AzureError) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
 
 from everscore.adapters.credentials import Credentials
-from everscore.adapters.storage import client_options, failure_of
+from everscore.adapters.storage import client_options, request
 from everscore.config.connections import Connection
 
 # Fixed in the host's Event Hubs extension; so is the form of the names, its parts in lower case.
@@ -64,7 +64,7 @@ class HostCheckpoints:
         connection: gives that of AzureWebJobsStorage; asked on first use, since scoring does without it.
         namespace: host name of the Event Hubs namespace.
         hub, group: names of hub and consumer group.
-        timeout: seconds for one request.
+        timeout: seconds for one reading.
         credentials: for a connection without a key.
     """
 
@@ -91,10 +91,9 @@ class HostCheckpoints:
             SettingError: AzureWebJobsStorage is not set.
             Failure: the storage account does not answer.
         """
-        try:
-            found = await positions(self._connect(), **self._names)
-        except AzureError as error:
-            raise failure_of(f"container {CONTAINER}", error) from error
+        client = self._connect()
+        async with request(f"container {CONTAINER}", self._timeout):
+            found = await positions(client, **self._names)
         return {partition: position.number for partition, position in found.items()}
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
@@ -15,6 +16,7 @@ from azure.cosmos.exceptions import (
     CosmosHttpResponseError,
 )
 
+from everscore.adapters.bounds import bounded
 from everscore.adapters.classification import (
     classify_cosmos,
     classify_cosmos_operation,
@@ -45,7 +47,7 @@ class CosmosStore:
     Args:
         connection: of the account.
         database, container: names; the deployment creates both.
-        timeout: seconds for one request, the SDK's retries included.
+        timeout: seconds for one request, with the token, the SDK's retries and, the first time, connecting.
         credentials: for a connection without a key.
     """
 
@@ -62,11 +64,11 @@ class CosmosStore:
         self._database = database
         self._container = container
         self._timeout = timeout
+        # The SDK ends its own tries a little earlier, since it knows the last answer.
+        self._sdk_timeout = 0.9 * timeout
         self._credentials = credentials
-        self._lock = asyncio.Lock()
         self._client: CosmosClient | None = None
-        self._attempts = 0
-        self._unreached: Failure | None = None
+        self._connecting: asyncio.Task[Failure | None] | None = None
 
     async def write(self, pk: str, writes: Sequence[Write]) -> float:
         """See everscore.ports.DocumentStore."""
@@ -79,10 +81,11 @@ class CosmosStore:
         ]
         answers: list[object] = []
         try:
-            container = await self._connect()
-            result = await container.execute_item_batch(
-                operations, pk, timeout=self._timeout, raw_response_hook=answers.append
-            )
+            async with self._bounded():
+                container = await self._connect()
+                result = await container.execute_item_batch(
+                    operations, pk, timeout=self._sdk_timeout, raw_response_hook=answers.append
+                )
         except CosmosBatchOperationError as error:
             raise WriteRefusedError(_operation_failure(error), error.error_index) from error
         except AzureError as error:
@@ -103,14 +106,15 @@ class CosmosStore:
     async def read(self, pk: str, ids: Sequence[str]) -> dict[str, Document]:
         """See everscore.ports.DocumentStore."""
         try:
-            container = await self._connect()
-            pages = container.query_items(
-                _READ,
-                parameters=[{"name": "@ids", "value": list(ids)}],
-                partition_key=pk,
-                timeout=self._timeout,
-            )
-            return {document["id"]: document async for document in pages}
+            async with self._bounded():
+                container = await self._connect()
+                pages = container.query_items(
+                    _READ,
+                    parameters=[{"name": "@ids", "value": list(ids)}],
+                    partition_key=pk,
+                    timeout=self._sdk_timeout,
+                )
+                return {document["id"]: document async for document in pages}
         except AzureError as error:
             raise failure_of(error) from error
         except _MALFORMED as error:
@@ -123,61 +127,71 @@ class CosmosStore:
             Failure: it cannot; the sentence says why and what to do.
         """
         try:
-            container = await self._connect()
-            await container.read(timeout=self._timeout)
+            async with self._bounded():
+                container = await self._connect()
+                await container.read(timeout=self._sdk_timeout)
         except AzureError as error:
             raise failure_of(error) from error
 
     async def close(self) -> None:
         """Close the client."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait({self._connecting})
         client, self._client = self._client, None
         if client is not None:
             await client.close()
 
+    def _bounded(self) -> AbstractAsyncContextManager[None]:
+        return bounded(Stage.STORE, "store", "Cosmos DB", self._timeout)
+
     async def _connect(self) -> ContainerProxy:
-        """The container, its client made on first use; the first call asks the account, bounded in time.
+        """The container, its client made on first use; the first call asks the account.
 
         Raises:
             Failure: the account does not answer. One attempt answers all who wait for it: one after the
-                other they would wait far beyond a batch's deadline.
+                other they would wait far beyond what any of them may take.
         """
         if self._client is None:
-            attempts = self._attempts
-            async with self._lock:
-                if self._client is None:
-                    if self._unreached is None or self._attempts == attempts:
-                        await self._try_to_connect()
-                    if self._unreached is not None:
-                        # Raised by each that waited, it would go on holding the frames of all of them.
-                        raise self._unreached.with_traceback(None)
+            if self._connecting is None:
+                # A task of its own: it goes on for the others where the time of one of them ends.
+                self._connecting = asyncio.create_task(self._try_to_connect())
+                self._connecting.add_done_callback(self._end_connecting)
+            failure = await asyncio.shield(self._connecting)
+            if failure is not None:
+                # Raised by each that waited, it would go on holding the frames of all of them.
+                raise failure.with_traceback(None)
         if self._client is None:
             raise Transient(Stage.STORE, "store not reached", "the client was closed meanwhile")
         return self._client.get_database_client(self._database).get_container_client(self._container)
 
-    async def _try_to_connect(self) -> None:
+    def _end_connecting(self, _: asyncio.Task[Failure | None]) -> None:
+        self._connecting = None
+
+    async def _try_to_connect(self) -> Failure | None:
         client = self._make_client()
-        self._unreached = None
+        failure: Failure | None = None
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._sdk_timeout):
                 await client.__aenter__()
         except TimeoutError:
-            seconds = f"no answer within {self._timeout:g} seconds"
-            self._unreached = Transient(Stage.STORE, "store does not answer", seconds)
+            seconds = f"no answer within {self._sdk_timeout:g} seconds"
+            failure = Transient(Stage.STORE, "store does not answer", seconds)
         except AzureError as error:
-            self._unreached = _no_events(failure_of(error))
+            failure = _no_events(failure_of(error))
         except binascii.Error as error:
             hint = f"the AccountKey in {self._connection.name} is no base64; copy it anew"
-            self._unreached = Configuration(Stage.STORE, "not authenticated", f"{hint}: {error}")
+            failure = Configuration(Stage.STORE, "not authenticated", f"{hint}: {error}")
         except _MALFORMED as error:
-            self._unreached = unreadable_answer(f"{type(error).__name__}: {quote(str(error))}")
+            failure = unreadable_answer(f"{type(error).__name__}: {quote(str(error))}")
         except BaseException:
             await client.close()
             raise
-        if self._unreached is None:
+        if failure is None:
             self._client = client
         else:
             await client.close()
-        self._attempts += 1
+        return failure
 
     def _make_client(self) -> CosmosClient:
         connection = self._connection
@@ -213,6 +227,9 @@ class CosmosStore:
 def failure_of(error: AzureError) -> Failure:
     """The failure that an exception of the SDK stands for."""
     if isinstance(error, CosmosClientTimeoutError):
+        last = error.inner_exception  # what the SDK has met again and again until then
+        if isinstance(last, AzureError):
+            return _no_events(failure_of(last))
         return Transient(Stage.STORE, "store timed out", "the outcome of the request is unknown")
     if isinstance(error, ClientAuthenticationError) and not isinstance(error, CosmosHttpResponseError):
         return Transient(Stage.STORE, "no token", quote(str(error)))

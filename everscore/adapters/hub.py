@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -18,9 +18,11 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
+from everscore.adapters.bounds import bounded
 from everscore.adapters.classification import quote
 from everscore.adapters.credentials import Credentials, is_without_token
 from everscore.clock import times
+from everscore.clock.deadline import Deadline
 from everscore.config.connections import Connection, parts_of
 from everscore.event.item import Source
 from everscore.failures import Failure, Stage, Transient
@@ -30,8 +32,14 @@ from everscore.ports import HubEvent
 GROUP = "$Default"
 _PAGE = 300
 _WAIT = 2.0
+# Seconds for one question, which opens a connection of its own. The SDK waits for an answer without end.
+_ANSWER = 20.0
+# Seconds within which a reading says something, be it that nothing came: it says so every 2 seconds.
+_SILENCE = 20.0
 # Seconds without an event, while the partition holds more, after which a reading is given up.
 _PATIENCE = 30.0
+# Seconds for reading one event, its connection and its end included.
+_FETCH = 45.0
 # Each question to the hub opens a connection of its own, and a hub seldom gets more partitions.
 _IDS_SECONDS = 3600.0
 
@@ -96,19 +104,26 @@ class HubReader:
 
     async def _partition_ids(self) -> list[str]:
         if time.monotonic() >= self._ids_until:
-            try:
+            async with self._bounded(_ANSWER):
                 self._ids = await self._client.get_partition_ids()
-            except (EventHubError, AzureError, OSError) as error:
-                raise self._failure(error) from error
             self._ids_until = time.monotonic() + _IDS_SECONDS
         return self._ids
 
     async def _state(self, partition: str) -> PartitionState:
         try:
-            return _partition_state(await self._client.get_partition_properties(partition))
-        except (EventHubError, AzureError, OSError) as error:
+            async with self._bounded(_ANSWER):
+                return _partition_state(await self._client.get_partition_properties(partition))
+        except Failure:
             self._ids_until = 0.0  # a hub made anew may have others
-            raise self._failure(error) from error
+            raise
+
+    @asynccontextmanager
+    async def _bounded(self, seconds: float) -> AsyncIterator[None]:
+        async with bounded(Stage.RETRY, "hub", f"hub {self.hub}", seconds):
+            try:
+                yield
+            except (EventHubError, AzureError, OSError) as error:
+                raise self._failure(error) from error
 
     async def fetch(self, source: Source) -> HubEvent | None:
         """The event with that place; None where the hub no longer holds it, or the place is not known whole.
@@ -129,6 +144,7 @@ class HubReader:
             return None
         async with (
             self._turns[place.partition],
+            self._bounded(_FETCH),
             aclosing(self.read(place.partition, number, number, state=state)) as found,
         ):
             async for page in found:
@@ -181,7 +197,7 @@ class HubReader:
                 prefetch=_PAGE,
             )
         )
-        patience = time.monotonic() + _PATIENCE
+        patience = Deadline.after(_PATIENCE)
         try:
             while True:
                 page = await _next(pages, task)
@@ -192,11 +208,11 @@ class HubReader:
                     state = await self._state(partition)
                     if state.is_empty or state.first > last:
                         return
-                    if time.monotonic() >= patience:
+                    if patience.passed:
                         late = TimeoutError(f"no event came for {_PATIENCE:g} seconds, and {last} is there")
                         raise self._failure(late)
                     continue
-                patience = time.monotonic() + _PATIENCE
+                patience = Deadline.after(_PATIENCE)
                 events = [self._event(partition, each) for each in page]
                 inside = [each for each in events if (each.source.sequence_number or 0) <= last]
                 if inside:
@@ -235,14 +251,16 @@ class HubReader:
 
 
 async def _next[T](pages: asyncio.Queue[T | BaseException], reading: asyncio.Task[None]) -> T | BaseException:
-    """The next page, or why there will be none: the SDK's reading may end without a word."""
+    """The next page, or why there will be none: the SDK's reading may end, or never begin, without a word."""
     getting = asyncio.create_task(pages.get())
     try:
-        await asyncio.wait({getting, reading}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({getting, reading}, timeout=_SILENCE, return_when=asyncio.FIRST_COMPLETED)
         if getting.done():
             return getting.result()
     finally:
         getting.cancel()
+    if not reading.done():
+        return TimeoutError(f"no answer for {_SILENCE:g} seconds")
     return reading.exception() or ConnectionError("the reading ended before the range did")
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import BinaryBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
 from everscore.adapters.credentials import Credentials
-from everscore.adapters.storage import client_options, failure_of
+from everscore.adapters.storage import client_options, request
 from everscore.clock import times
 from everscore.config.connections import Connection
 from everscore.ports import PoisonMessage, QueuedMessage
@@ -29,7 +29,7 @@ class StorageQueue:
     Args:
         connection: of the storage account.
         name: of the queue; the deployment creates it.
-        timeout: seconds for one request.
+        timeout: seconds for one request, its tries together.
         credentials: for a connection without a key.
     """
 
@@ -37,19 +37,18 @@ class StorageQueue:
         self, connection: Connection, name: str, *, timeout: float, credentials: Credentials
     ) -> None:
         self.name = name
+        self._timeout = timeout
         self._client = _make_client(
             connection, name, timeout, credentials, message_encode_policy=BinaryBase64EncodePolicy()
         )
 
     async def send(self, message: bytes, delay: float) -> None:
         """See everscore.ports.RetryQueue."""
-        try:
+        async with request(f"queue {self.name}", self._timeout):
             # Never expires: the default of 7 days would lose an event in silence during a long outage.
             await self._client.send_message(
                 message, visibility_timeout=min(round(delay), MAX_DELAY), time_to_live=-1
             )
-        except AzureError as error:
-            raise failure_of(f"queue {self.name}", error) from error
 
     async def depth(self) -> int:
         """About how many messages there are, the delayed ones included.
@@ -57,10 +56,8 @@ class StorageQueue:
         Raises:
             Failure: it cannot be read.
         """
-        try:
+        async with request(f"queue {self.name}", self._timeout):
             return await _depth(self._client)
-        except AzureError as error:
-            raise failure_of(f"queue {self.name}", error) from error
 
     async def peek(self) -> list[QueuedMessage]:
         """See everscore.ports.RetryBacklog.
@@ -68,10 +65,8 @@ class StorageQueue:
         Raises:
             Failure: they cannot be read.
         """
-        try:
+        async with request(f"queue {self.name}", self._timeout):
             found = await self._client.peek_messages(max_messages=_PAGE)
-        except AzureError as error:
-            raise failure_of(f"queue {self.name}", error) from error
         return [
             QueuedMessage(
                 text=str(message.content),
@@ -92,6 +87,7 @@ class StoragePoisonQueue:
         self, connection: Connection, retry_queue: str, *, timeout: float, credentials: Credentials
     ) -> None:
         self.name = f"{retry_queue}-poison"
+        self._timeout = timeout
         self._client = _make_client(connection, self.name, timeout, credentials)
 
     async def depth(self) -> int:
@@ -100,46 +96,40 @@ class StoragePoisonQueue:
         Raises:
             Failure: it cannot be read.
         """
-        try:
-            return await _depth(self._client)
-        except ResourceNotFoundError:
-            return 0
-        except AzureError as error:
-            raise failure_of(f"queue {self.name}", error) from error
+        async with request(f"queue {self.name}", self._timeout):
+            try:
+                return await _depth(self._client)
+            except ResourceNotFoundError:
+                return 0
 
     async def receive(self) -> list[PoisonMessage]:
         """See everscore.ports.PoisonQueue. A missing queue is empty: the host makes it on demand."""
-        try:
+        async with request(f"queue {self.name}", self._timeout):
             found = self._client.receive_messages(
                 messages_per_page=_PAGE, max_messages=_PAGE, visibility_timeout=_POISON_LEASE
             )
-            return [
-                PoisonMessage(
-                    id=str(message.id),
-                    text=str(message.content),
-                    receipt=str(message.pop_receipt),
-                    inserted_at=times.milliseconds_text(message.inserted_on or times.now()),
-                )
-                async for message in found
-            ]
-        except ResourceNotFoundError:
-            return []
-        except AzureError as error:
-            raise failure_of(f"queue {self.name}", error) from error
+            try:
+                return [
+                    PoisonMessage(
+                        id=str(message.id),
+                        text=str(message.content),
+                        receipt=str(message.pop_receipt),
+                        inserted_at=times.milliseconds_text(message.inserted_on or times.now()),
+                    )
+                    async for message in found
+                ]
+            except ResourceNotFoundError:
+                return []
 
     async def delete(self, message: PoisonMessage) -> None:
         """See everscore.ports.PoisonQueue."""
-        try:
+        async with request(f"queue {self.name}", self._timeout):
             await self._client.delete_message(message.id, message.receipt)
-        except AzureError as error:
-            raise failure_of(f"queue {self.name}", error) from error
 
     async def release(self, message: PoisonMessage) -> None:
         """See everscore.ports.PoisonQueue."""
-        try:
+        async with request(f"queue {self.name}", self._timeout):
             await self._client.update_message(message.id, message.receipt, visibility_timeout=_POISON_RELEASE)
-        except AzureError as error:
-            raise failure_of(f"queue {self.name}", error) from error
 
     async def close(self) -> None:
         """Close the client."""

@@ -1,24 +1,32 @@
-"""What the queue and the blob adapter share: the SDK's options and its errors."""
+"""What the adapters of Azure Storage share: the SDK's options, one bound for a request, and its errors."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
+from everscore.adapters.bounds import bounded
 from everscore.adapters.classification import classify_storage, quote
 from everscore.adapters.transport import transport
 from everscore.failures import Failure, Stage, Transient
+
+# What the SDK meets in an answer that is none of the service's, such as a proxy's page for maintenance.
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, ParseError)
 
 
 def client_options(timeout: float) -> dict[str, Any]:
     """Keywords for every storage client: time-outs, and few retries.
 
     Args:
-        timeout: seconds to wait for an answer.
+        timeout: seconds for a request, its tries together.
     """
     return {
-        "transport": transport(min(3.0, timeout), timeout),
+        # A try may take half of it: where a connection has died unnoticed the next one needs the other half.
+        "transport": transport(min(3.0, timeout / 2), timeout / 2),
         "retry_total": 2,
         "retry_connect": 1,
         "retry_read": 1,
@@ -28,6 +36,27 @@ def client_options(timeout: float) -> dict[str, Any]:
         "increment_base": 1,
         "random_jitter_range": 0.5,
     }
+
+
+@asynccontextmanager
+async def request(service: str, seconds: float) -> AsyncIterator[None]:
+    """The block asks a service of the storage account, within one bound.
+
+    Args:
+        service: what is used, for the sentence: ``queue NAME`` or ``container NAME``.
+        seconds: for all of it.
+
+    Raises:
+        Failure: that the exception of the SDK stands for, or that there was no answer in time.
+    """
+    async with bounded(Stage.RETRY, "storage", service, seconds):
+        try:
+            yield
+        except AzureError as error:
+            raise failure_of(service, error) from error
+        except _MALFORMED as error:
+            detail = f"{service}: {type(error).__name__}: {quote(str(error))}"
+            raise Transient(Stage.RETRY, "storage answer not readable", detail) from error
 
 
 def failure_of(service: str, error: AzureError) -> Failure:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 
@@ -42,3 +45,28 @@ class Deadline:
     def earlier(self, seconds: float) -> Deadline:
         """The deadline that many seconds before this one."""
         return Deadline(self.at - seconds)
+
+
+_current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def within(deadline: Deadline) -> Iterator[None]:
+    """Requests that the block makes end by the deadline, also those of tasks that it starts.
+
+    An ambient bound, since it must hold for every request that any step makes, however deep: see
+    ``everscore.adapters.bounds``. It cuts single requests short and nothing else, so that each step still
+    learns what became of each of its own. Of nested ones the earliest holds.
+    """
+    outer = _current.get()
+    token = _current.set(deadline if outer is None or deadline.at < outer.at else outer)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def cut(seconds: float) -> float:
+    """That many seconds, or what is left to the block that runs, whichever is less."""
+    deadline = _current.get()
+    return seconds if deadline is None else min(seconds, deadline.remaining)

@@ -13,7 +13,7 @@ import random
 from datetime import timedelta
 
 from everscore.clock import backoff, times
-from everscore.clock.deadline import Deadline
+from everscore.clock.deadline import Deadline, within
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.failures import EverscoreError, Failure, Permanent, Stage
@@ -60,19 +60,28 @@ class Housekeeping:
             Failure: the poison queue cannot be read.
         """
         summary = Summary()
-        while not budget.passed:
-            messages = await self._poison.receive()
-            moved = 0
-            for message in messages:
-                # What is not reached appears again by itself: this run must end before the next begins.
-                if not budget.passed:
-                    moved += await self._take(message, summary, budget)
-            if not moved:
-                break
+        with within(budget):
+            await self._take_all(summary, budget)
         if summary.received:
             logger.warning("The poison queue held messages: %s", summary)
             self._recorder.moved(summary)
         return summary
+
+    async def _take_all(self, summary: Summary, budget: Deadline) -> None:
+        moving = budget.share(0.9)  # the rest is for letting go of a message that could not be moved
+        while not moving.passed:
+            messages = await self._poison.receive()
+            moved = 0
+            for message in messages:
+                # What is not reached appears again by itself: this run must end before the next begins.
+                if not moving.passed:
+                    with within(moving):
+                        is_moved = await self._take(message, summary, moving)
+                    moved += is_moved
+                    if not is_moved:
+                        await self._release(message)
+            if not moved:
+                break
 
     async def _take(self, message: PoisonMessage, summary: Summary, budget: Deadline) -> bool:
         """Move one message on and delete it; returns whether that went well."""
@@ -85,7 +94,6 @@ class Housekeeping:
             logger.exception("A message of the poison queue stays there for now")
         else:
             return True
-        await self._release(message)
         return False
 
     async def _release(self, message: PoisonMessage) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from everscore.clock import backoff, times
-from everscore.clock.deadline import Deadline
+from everscore.clock.deadline import Deadline, within
 from everscore.clock.holding import hold
 from everscore.event.event import Event
 from everscore.event.item import Item
@@ -78,13 +78,16 @@ class RetryEvents:
             NoPlaceAnswersError: no place took what failed, within the time budget; the message stays.
         """
         began = time.perf_counter()
-        summary = await self._account_for(message, dequeue_count, message_id)
+        budget = Deadline.after(self._limits.time_budget)
+        with within(budget):
+            summary = await self._account_for(message, dequeue_count, message_id, budget)
         self._status.scored(summary)
         self._recorder.batch(summary, time.perf_counter() - began)
         return summary
 
-    async def _account_for(self, message: bytes, dequeue_count: int, message_id: str) -> Summary:
-        budget = Deadline.after(self._limits.time_budget)
+    async def _account_for(
+        self, message: bytes, dequeue_count: int, message_id: str, budget: Deadline
+    ) -> Summary:
         try:
             items = decode_envelope(message).items
         except NewerEnvelopeError as newer:
@@ -105,10 +108,13 @@ class RetryEvents:
         """Try an item that may be the one that kills the worker; a dead letter once it is known to be."""
         try:
             async with self._suspects.trial(item, budget) as guilty:
-                if guilty:
-                    return await self._end([await self._crashed(item, budget)], budget)
-                item.crashes = 0  # if it lives through this, it was another
-                return await self._try([item], budget)
+                # The rest is for taking the mark away, which else would count as a death.
+                most = budget.share(0.9)
+                with within(most):
+                    if guilty:
+                        return await self._end([await self._crashed(item, most)], most)
+                    item.crashes = 0  # if it lives through this, it was another
+                    return await self._try([item], most)
         except NotTriedError as error:
             raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from everscore.clock import backoff, times
-from everscore.clock.deadline import Deadline
+from everscore.clock.deadline import Deadline, within
 from everscore.clock.holding import hold
 from everscore.event.event import Event
 from everscore.event.item import Braked, Item
@@ -80,15 +80,16 @@ class ScoreEvents:
                 again, with its checkpoint unmoved.
         """
         began = time.perf_counter()
-        summary = await self._account_for(items, retry)
+        budget = Deadline.after(self._limits.time_budget)
+        with within(budget):
+            summary = await self._account_for(items, retry, budget)
         self._status.scored(summary)
         self._recorder.batch(summary, time.perf_counter() - began)
         if summary.queued and self._store_is_out():
-            await asyncio.sleep(self._limits.linger)
+            await asyncio.sleep(min(self._limits.linger, budget.remaining))
         return summary
 
-    async def _account_for(self, items: Sequence[Item], retry: RetryState) -> Summary:
-        budget = Deadline.after(self._limits.time_budget)
+    async def _account_for(self, items: Sequence[Item], retry: RetryState, budget: Deadline) -> Summary:
         if not retry.endless:
             self._status.policy_missing()
         if retry.count + 1 >= _UNREAD_FROM_TRY and not _was_held(retry.previous):

@@ -413,11 +413,11 @@ async def test_an_identity_without_a_token_is_a_failure_to_wait_out(
     where = f"https://127.0.0.1:{free_port()}"
     connection = Connection("X", endpoints={"account": where, "blob": where, "queue": where})
     async with Credentials() as credentials, AsyncExitStack() as stack:
-        queue = StorageQueue(connection, "queue", timeout=1.0, credentials=credentials)
+        queue = StorageQueue(connection, "queue", timeout=30.0, credentials=credentials)
         blobs = StorageBlobs(
-            connection, dead_letters="a-b", claim_checks="c-d", timeout=1.0, credentials=credentials
+            connection, dead_letters="a-b", claim_checks="c-d", timeout=30.0, credentials=credentials
         )
-        store = CosmosStore(connection, "d", "c", timeout=5.0, credentials=credentials)
+        store = CosmosStore(connection, "d", "c", timeout=30.0, credentials=credentials)
         for client in (queue, blobs, store):
             stack.push_async_callback(client.close)
         results = await asyncio.gather(
