@@ -21,11 +21,11 @@ from everscore.adapters.hub import HubReader
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.clock.deadline import Deadline, within
 from everscore.config.connections import Connection
-from everscore.event.item import Source
 from everscore.failures import Failure, Stage, Transient
 from everscore.ports import PoisonMessage, Write, WriteRefusedError
 from everscore_local import azurite
 from everscore_local.endpoints import EVENTHUBS_KEY, EVENTHUBS_KEY_NAME
+from tests.fakes import source_of
 from tests.support.answering import answering, dripping, silent
 from tests.support.services import Services, free_port
 
@@ -238,7 +238,7 @@ async def test_hole_16_a_hub_that_never_answers_has_an_end(monkeypatch: pytest.M
         async with hub_reader(port) as reader:
             calls = {
                 "partitions": reader.partitions,
-                "fetch": lambda: reader.fetch(Source(partition="0", sequence_number=1)),
+                "fetch": lambda: reader.fetch(source_of(1, hub="h")),
             }
             found = await ends(calls)
     assert kinds(found) == {(Transient, "hub timed out")}
