@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .app_settings import AppSettings
 from .console import configure
 from .errors import ConfigurationError, WorkerStartError
 from .host_json import load_host_json
 from .options import DEFAULT_LEASE_SECONDS, Options
-from .settings import AppSettings
 from .worker_client import WorkerClient
 
 if TYPE_CHECKING:

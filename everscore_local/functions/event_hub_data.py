@@ -8,6 +8,7 @@ dictionaries; only texts go through json.
 
 import base64
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,9 +28,14 @@ class BindingFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """One event of a partition; ``enqueued_ms`` is milliseconds since the epoch."""
+    """One event of a partition.
 
-    body: bytes
+    Attributes:
+        body: None for an AMQP value or sequence, of which no trigger can make a parameter.
+        enqueued_ms: milliseconds since the epoch.
+    """
+
+    body: bytes | None
     sequence_number: int
     offset: str
     enqueued_ms: int
@@ -70,7 +76,7 @@ def build_many(
     """Return the trigger data of a batch, cardinality many; ``checkpoints``: one follows this invocation.
 
     Raises:
-        BindingFailedError: data type unset and a body that is not JSON, or STRING and one that is not UTF-8.
+        BindingFailedError: a body that is no bytes; data type unset and a body that is not JSON.
     """
     times = [time_text(event.enqueued_ms) for event in events]
     metadata: list[Field] = [
@@ -92,7 +98,7 @@ def build_one(
     """Return the trigger data of a single event, cardinality one.
 
     Raises:
-        BindingFailedError: STRING or unset, and a body that is not UTF-8.
+        BindingFailedError: a body that is no bytes.
     """
     text = time_text(event.enqueued_ms)
     metadata: list[Field] = [
@@ -106,13 +112,13 @@ def build_one(
     if event.partition_key:
         metadata.append(("PartitionKey", "string", event.partition_key))
     if data_type == "BINARY":
-        return Trigger([(name, "bytes", event.body)], metadata)
+        return Trigger([(name, "bytes", _bytes(event))], metadata)
     return Trigger([(name, "string", _utf8(event))], metadata)
 
 
 def _bodies(events: Sequence[ReceivedEvent], data_type: str) -> tuple[str, Any]:
     if data_type == "BINARY":
-        return "collection_bytes", [event.body for event in events]
+        return "collection_bytes", [_bytes(event) for event in events]
     if data_type == "STRING":
         texts = [_utf8(event) for event in events]
         # Empty entries are dropped, as the worker does not ask for them; the library then fails the batch.
@@ -120,13 +126,22 @@ def _bodies(events: Sequence[ReceivedEvent], data_type: str) -> tuple[str, Any]:
     return "json", _array(_json(event) for event in events)
 
 
+def _bytes(event: ReceivedEvent) -> bytes:
+    if event.body is None:
+        raise BindingFailedError(
+            f"Exception binding parameter: the body of event {event.sequence_number} is an AMQP value or "
+            f"sequence, not bytes"
+        )
+    return event.body
+
+
 def _utf8(event: ReceivedEvent) -> str:
-    return event.body.decode("utf-8", "replace")
+    return _bytes(event).decode("utf-8", "replace")
 
 
 def _json(event: ReceivedEvent) -> str:
     try:
-        return json.dumps(json.loads(event.body))
+        return json.dumps(json.loads(_bytes(event)))
     except (ValueError, RecursionError) as error:  # nested by the thousand: Json.NET refuses that too
         raise BindingFailedError(
             f"Exception binding parameter: the body of event {event.sequence_number} is not JSON ({error}), "
@@ -182,6 +197,9 @@ def _plain(value: Any) -> Any:
                 return value.decode("utf-8")
             except UnicodeDecodeError:
                 return base64.b64encode(value).decode("ascii")
+        case float() if not math.isfinite(value):
+            # As Json.NET writes them, in quotation marks.
+            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
         case bool() | int() | float() | str() | None:
             return value
         case _:

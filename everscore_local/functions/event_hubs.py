@@ -1,6 +1,7 @@
 """The Event Hubs listener of one function: ownership, and one pump for each partition owned.
 
-An unreachable hub or storage is waited for; partitions that another host takes are let go.
+An unreachable hub or storage is waited for. A partition that another host takes is read no further; what runs
+of it runs on. Where the partition comes back meanwhile it is read again only once that has ended.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from .checkpoints import CheckpointStore
 from .errors import ConfigurationError
 from .event_hub_data import BindingFailedError, PartitionIdentity, ReceivedEvent, build_many, build_one
-from .executor import Executor, Trigger, Verdict
+from .executor import Executor, Trigger
 from .functions import Function
 from .host_json import EventHubsOptions
 from .load_balancing import LoadBalancer
@@ -89,13 +90,19 @@ class EventHubListener:
         self._task = asyncio.create_task(self._balance())
 
     async def stop(self) -> None:
-        """Stop receiving, wait for running invocations, release the partitions."""
+        """Stop receiving, end retry loops, wait for running invocations, release the partitions."""
+        await self._end(cancel=True)
+
+    async def drain(self) -> None:
+        """Do the same, but for the retry loops: an endless one is waited for."""
+        await self._end(cancel=False)
+
+    async def _end(self, *, cancel: bool) -> None:
         self._stopping.set()
         self._wake.set()
         if self._task is not None:
             await self._task
-        await asyncio.gather(*(pump.stop() for pump in self._pumps.values()))
-        self._pumps.clear()
+        await asyncio.gather(*(pump.stop(cancel=cancel) for pump in self._pumps.values()))
         for partition in self._balancer.owned:
             try:
                 await self._balancer.release(partition)
@@ -140,7 +147,6 @@ class EventHubListener:
         for partition, pump in list(self._pumps.items()):
             if partition not in owned and not pump.lost:
                 _log.info("%s: partition %s was taken by another host", self._function.name, partition)
-                # Its batch in flight runs on but counts no longer; the partition may come back meanwhile.
                 pump.lose()
             if pump.done:
                 del self._pumps[partition]
@@ -159,13 +165,14 @@ class EventHubListener:
             options=self._options,
             invoke=self._invoke,
         )
-        pump.start(self._wake.set)
+        pump.start()
         return pump
 
     async def _invoke(
-        self, events: list[ReceivedEvent], source: PartitionIdentity, cut: asyncio.Event, *, checkpoints: bool
-    ) -> Verdict:
+        self, events: list[ReceivedEvent], source: PartitionIdentity, cancelled: asyncio.Event
+    ) -> None:
         """Run the function on a batch; with cardinality one that is a single event."""
+        checkpoints = self._options.enable_checkpointing
         try:
             if self._many:
                 trigger = build_many(events, self._name, self._data_type, source, checkpoints=checkpoints)
@@ -174,7 +181,9 @@ class EventHubListener:
                 trigger = build_one(event, self._name, self._data_type, source, checkpoints=checkpoints)
         except BindingFailedError as error:
             trigger = Trigger([], [], str(error))
-        return (await self._executor.run(self._function, trigger, cut)).verdict
+        numbers = f"{events[0].sequence_number}-{events[-1].sequence_number}"
+        trigger.details = f"PartitionId: {source.partition}, SequenceNumber: {numbers}, Count: {len(events)}"
+        await self._executor.run(self._function, trigger, cancelled)
 
 
 def _parse(connection: str, hub: str, function: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """One invocation with its retry policy: the loop that every trigger shares.
 
 Source: FunctionExecutorExtensions.cs of azure-webjobs-sdk. The loop is in memory, keeps the invocation id,
-and ends without a verdict when the listener stops or loses what it was working on.
+and ends without a verdict when the host stops, and for nothing else: neither the loss of a partition nor
+drain mode ends it.
 """
 
 import asyncio
@@ -31,12 +32,14 @@ class Verdict(enum.Enum):
 class Trigger:
     """What a trigger hands to a function: (name, kind, value) of its data and of its metadata.
 
-    With ``error`` set the data could not be made: every try fails before it reaches the worker.
+    With ``error`` set the data could not be made: every try fails before it reaches the worker. ``details``
+    says where the data comes from, for the log of a failure.
     """
 
     inputs: list[tuple[str, str | None, Any]]
     metadata: list[tuple[str, str | None, Any]] = field(default_factory=list)
     error: str | None = None
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,19 @@ class Executor:
         self, function: Function, trigger: Trigger, invocation_id: str, retry: tuple[int, int, str | None]
     ) -> tuple[Result | None, str | None]:
         log = logging.getLogger(f"Function.{function.name}")
+        result, failure = await self._invoke(function, trigger, invocation_id, retry, log)
+        if failure is not None and trigger.details:
+            log.info("Trigger Details: %s", trigger.details)
+        return result, failure
+
+    async def _invoke(
+        self,
+        function: Function,
+        trigger: Trigger,
+        invocation_id: str,
+        retry: tuple[int, int, str | None],
+        log: logging.Logger,
+    ) -> tuple[Result | None, str | None]:
         if trigger.error is not None:
             log.error("failed: %s", trigger.error)
             return None, trigger.error

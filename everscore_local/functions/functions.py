@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .app_settings import AppSettings
 from .errors import ConfigurationError
 from .retry import RetryPolicy
-from .settings import AppSettings
 
 TRIGGERS = ("eventHubTrigger", "queueTrigger", "timerTrigger", "httpTrigger")
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from azure.storage.queue.aio import QueueServiceClient
 
+from .app_settings import AppSettings
 from .errors import ConfigurationError
 from .event_hubs import EventHubListener
 from .executor import Executor
@@ -19,7 +20,6 @@ from .http_server import HttpServer
 from .options import Options
 from .outputs import OutputWriter
 from .queues import QueueListener
-from .settings import AppSettings
 from .timers import TimerListener
 from .worker_client import WorkerClient
 
@@ -36,7 +36,10 @@ class Listener(Protocol):
         """Begin."""
 
     async def stop(self) -> None:
-        """Take nothing more and wait for what runs."""
+        """Take nothing more, end retry loops and wait for what runs."""
+
+    async def drain(self) -> None:
+        """Take nothing more and wait for what runs, retry loops included."""
 
     def status(self) -> dict[str, Any]:
         """Return details for the status page."""
@@ -63,6 +66,7 @@ class Host:
         )
         self._executor = Executor(self._worker, self._outputs.write)
         self._http: HttpServer | None = None
+        self._draining: asyncio.Task[None] | None = None
         self.functions: list[Function] = []
 
     @property
@@ -87,9 +91,7 @@ class Host:
         self.functions = read_functions(reported, self._settings)
         active = [function for function in self.functions if not function.disabled]
         self._listeners = [made for function in active if (made := self._listener(function)) is not None]
-        self._http = HttpServer(
-            self.functions, self._host_json.route_prefix, self._executor, self.status, self._run_once
-        )
+        self._http = HttpServer(self.functions, self._host_json.route_prefix, self._executor, self)
         await self._http.start(self._options.port)
         for listener in self._listeners:
             listener.start()
@@ -119,6 +121,9 @@ class Host:
             for failed in await asyncio.gather(*stops, return_exceptions=True):
                 if isinstance(failed, Exception):
                     _log.error("a listener did not stop cleanly: %r", failed)
+        if self._draining is not None:
+            self._draining.cancel()  # whatever it waited for has ended, or is left
+            await asyncio.gather(self._draining, return_exceptions=True)
         await self._drain_http()
         await self._worker.close()
         if self._http is not None:
@@ -149,7 +154,30 @@ class Host:
             "listeners": [listener.status() for listener in self._listeners],
         }
 
-    async def _run_once(self, name: str, _given: str | None) -> bool:
+    def drain(self) -> None:
+        """Begin drain mode, as Azure does before it takes an instance away: ``stop`` still has to follow."""
+        if self._draining is None:
+            self._state = "Draining"
+            self._draining = asyncio.create_task(self._drain_listeners())
+
+    async def _drain_listeners(self) -> None:
+        drained = await asyncio.gather(
+            *(listener.drain() for listener in self._listeners), return_exceptions=True
+        )
+        for failed in drained:
+            if isinstance(failed, Exception):
+                _log.error("a listener did not stop cleanly: %r", failed)
+
+    def drain_status(self) -> dict[str, Any]:
+        """Return what /admin/host/drain/status shows."""
+        if self._draining is None:
+            state = "Disabled"
+        else:
+            state = "Completed" if self._draining.done() and not self._worker.running else "InProgress"
+        return {"state": state, "outstandingInvocations": self._worker.running}
+
+    async def run_once(self, name: str) -> bool:
+        """Run a timer function out of turn; tell whether there is one of that name."""
         for listener in self._listeners:
             if isinstance(listener, TimerListener) and listener.status()["function"] == name:
                 task = asyncio.create_task(listener.run_now())
@@ -217,8 +245,11 @@ class Host:
 def _storage_client[T: (BlobServiceClient, QueueServiceClient)](
     kind: type[T], connection: str, name: str, used_by: str
 ) -> T:
-    # The SDK's default waits 15 s before its first repeat; the listeners have back-offs of their own.
-    retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=2)
+    # The SDK's default waits 15 s before its first repeat. Blobs are tried for about as long as by the real
+    # host (25 s), after which a partition begins again at its checkpoint; queues have their own back-off.
+    retry = ExponentialRetry(
+        initial_backoff=1, increment_base=2, retry_total=4 if kind is BlobServiceClient else 2
+    )
     if connection.strip().casefold() == "usedevelopmentstorage=true":
         connection = _DEVELOPMENT_STORAGE
     try:

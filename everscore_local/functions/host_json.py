@@ -1,4 +1,4 @@
-"""host.json: defaults of the real host, and a sentence for every value that it would refuse.
+"""host.json: defaults of the real host, and a sentence for every value that it refuses or loses events by.
 
 Keys are case-insensitive. Sections and keys that concern only other triggers are ignored, as the real host
 does. Defaults: EventHubOptions.cs (extension 6.x) and QueuesOptions.cs (5.x).
@@ -14,6 +14,11 @@ from typing import Any
 from .durations import parse_timespan
 from .errors import ConfigurationError
 
+_FREQUENCY = (
+    "above 1 the real host checkpoints the last batch whenever it stops, even one that failed or was "
+    "cancelled, and its events are lost"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class EventHubsOptions:
@@ -22,7 +27,6 @@ class EventHubsOptions:
     max_event_batch_size: int = 100
     min_event_batch_size: int = 1
     max_wait_time: float = 60.0
-    batch_checkpoint_frequency: int = 1
     enable_checkpointing: bool = True
     prefetch_count: int = 300
     prefetch_size_in_bytes: int | None = None
@@ -72,8 +76,8 @@ class _Section:
     def _name(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key
 
-    def wrong(self, key: str, expected: str) -> ConfigurationError:
-        found = _show(self._content.get(key.casefold()))
+    def wrong(self, key: str, expected: str, why: str = "") -> ConfigurationError:
+        found = _show(self._content.get(key.casefold())) + (f": {why}" if why else "")
         return ConfigurationError(f"host.json: {self._name(key)} must be {expected}, found {found}.")
 
     def raw(self, key: str) -> Any:
@@ -186,13 +190,14 @@ def _event_hubs(section: _Section) -> EventHubsOptions:
         except (TypeError, ValueError):
             raise offsets.wrong("enqueuedTimeUtc", "an ISO time such as 2026-08-22T10:00:00Z") from None
         enqueued = enqueued if enqueued.tzinfo else enqueued.replace(tzinfo=UTC)
+    if section.integer("batchCheckpointFrequency", 1, 1) > 1:
+        raise section.wrong("batchCheckpointFrequency", "1", _FREQUENCY)
     interval = section.span("loadBalancingUpdateInterval", 30.0, 0.001)
     expiration = section.span("partitionOwnershipExpirationInterval", 120.0, 0.001)
     return EventHubsOptions(
         max_event_batch_size=largest,
         min_event_batch_size=smallest,
         max_wait_time=section.span("maxWaitTime", 60.0, 0.0, 600.0),
-        batch_checkpoint_frequency=section.integer("batchCheckpointFrequency", 1, 1),
         enable_checkpointing=section.boolean("enableCheckpointing", default=True),
         prefetch_count=section.integer("prefetchCount", 300, 0),
         prefetch_size_in_bytes=section.integer("prefetchSizeInBytes", 0, 0) or None,

@@ -8,9 +8,8 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -23,7 +22,21 @@ _log = logging.getLogger("Host.Http")
 # Kestrel's default limit for request bodies on the real host.
 _MAX_BODY = 100 * 1024 * 1024
 
-RunOnce = Callable[[str, str | None], Awaitable[bool]]
+
+class Administration(Protocol):
+    """What ``/admin`` asks of the host."""
+
+    def status(self) -> dict[str, Any]:
+        """Return the state of worker and listeners."""
+
+    async def run_once(self, name: str) -> bool:
+        """Run a timer function out of turn; tell whether there is one of that name."""
+
+    def drain(self) -> None:
+        """Begin drain mode: no listener takes anything more."""
+
+    def drain_status(self) -> dict[str, Any]:
+        """Return whether drain mode is on, and whether anything still runs."""
 
 
 class HttpServer:
@@ -34,14 +47,12 @@ class HttpServer:
         functions: list[Function],
         prefix: str,
         executor: Executor,
-        status: Callable[[], dict[str, Any]],
-        run_once: RunOnce,
+        administration: Administration,
     ) -> None:
         self._functions = functions
         self._prefix = prefix
         self._executor = executor
-        self._status = status
-        self._run_once = run_once
+        self._administration = administration
         self._runner: web.AppRunner | None = None
         self._stopping = False
         http = [f for f in functions if f.trigger.type == "httpTrigger" and not f.disabled]
@@ -57,6 +68,8 @@ class HttpServer:
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_get("/", self._home)
         app.router.add_get("/admin/host/status", self._host_status)
+        app.router.add_get("/admin/host/drain/status", self._drain_status)
+        app.router.add_post("/admin/host/drain", self._drain)
         app.router.add_get("/admin/functions", self._list)
         app.router.add_post("/admin/functions/{name}", self._run)
         app.router.add_route("*", "/{path:.*}", self._dispatch)
@@ -86,7 +99,14 @@ class HttpServer:
         return web.Response(text="Your functions are listed under /admin/functions.\n")
 
     async def _host_status(self, _request: web.Request) -> web.Response:
-        return _json(self._status())
+        return _json(self._administration.status())
+
+    async def _drain(self, _request: web.Request) -> web.Response:
+        self._administration.drain()
+        return web.Response(status=202)
+
+    async def _drain_status(self, _request: web.Request) -> web.Response:
+        return _json(self._administration.drain_status())
 
     async def _list(self, request: web.Request) -> web.Response:
         base = f"{request.scheme}://{request.host}"
@@ -109,11 +129,10 @@ class HttpServer:
     async def _run(self, request: web.Request) -> web.Response:
         text = await request.text()
         try:
-            content = json.loads(text) if text else {}
-            given = content.get("input") if isinstance(content, dict) else None
+            json.loads(text or "{}")
         except ValueError:
             return web.Response(status=400, text='The body must be JSON such as {"input": ""}.\n')
-        found = await self._run_once(request.match_info["name"], given)
+        found = await self._administration.run_once(request.match_info["name"])
         return web.Response(status=202 if found else 404)
 
     async def _dispatch(self, request: web.Request) -> web.Response:

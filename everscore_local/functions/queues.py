@@ -3,7 +3,8 @@
 Sources: QueueListener.cs, QueueProcessor.cs, QueuesOptions.cs, and what was measured with the real listener.
 Receives ``batchSize`` with a fixed lease of ten minutes, runs all at once, renews each lease at half its
 time, and receives again when no more than ``newBatchThreshold`` run. Success deletes; failure makes visible
-after ``visibilityTimeout`` or, at ``maxDequeueCount``, copies the body alone to the poison queue.
+after ``visibilityTimeout`` or, at ``maxDequeueCount``, copies the body alone to the poison queue, while the
+host stops too.
 """
 
 import asyncio
@@ -59,6 +60,8 @@ class QueueListener:
         self._outage = OutageLog(_log, f"queue {name}")
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        # Set when retry loops must end.
+        self._cancelled = asyncio.Event()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -76,7 +79,12 @@ class QueueListener:
         self._task = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
-        """Receive nothing more and wait for the running invocations."""
+        """Receive nothing more, end retry loops and wait for the running invocations."""
+        self._cancelled.set()
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Receive nothing more and wait for the running invocations, their retries included."""
         self._stopping.set()
         self._wake.set()
         if self._task is not None:
@@ -179,16 +187,13 @@ class QueueListener:
         done = asyncio.Event()
         renewal = asyncio.create_task(self._renew(message, done))
         try:
-            outcome = await self._executor.run(self._function, data, self._stopping)
+            outcome = await self._executor.run(self._function, data, self._cancelled)
         finally:
             # A renewal that is under way is waited for: only its answer holds the receipt for what follows.
             done.set()
             await renewal
         if outcome.verdict is Verdict.SUCCEEDED:
             await _unless_changed(self._queue.delete_message(message))
-        elif self._stopping.is_set():
-            # As the real host: not released, it comes again when its lease has run out.
-            return
         elif (message.dequeue_count or 0) >= most and self._poison is not None:
             await self._to_poison(message, f"has failed {most} times")
         elif (message.dequeue_count or 0) < most:

@@ -2,9 +2,13 @@
 
 The SDK's public consumer sleeps 50 ms a cycle, hands events out at most every 50 ms and wraps each in an
 EventData. Here its consumer makes the link (address, authentication, owner level, credit) and its receive
-client is driven directly: an event is handed on as soon as it is decoded. The parts used below the public
-surface are ``EventHubConsumerClient._create_consumer``, ``EventHubConsumer._open`` and its ``_handler``;
+client is driven directly. The parts used below the public surface are
+``EventHubConsumerClient._create_consumer``, ``EventHubConsumer._open``, its ``_handler`` and that one's link;
 azure-eventhub is pinned, and the tests of this folder fail if they change.
+
+How many events a receive returns is the real host's: what its client has prefetched, at once, or what comes
+within 20 ms of the first event where that is nothing. An event that the client cannot decode fails the
+receive that it is part of (AmqpConsumer.cs, ReceivingAmqpLink.cs, AmqpAnnotatedMessageConverter.cs).
 """
 
 import asyncio
@@ -12,7 +16,6 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +33,11 @@ _KNOWN = {_SEQUENCE, _OFFSET, _ENQUEUED, _KEY}
 _FIRST_DELAY, _LARGEST_DELAY = 0.5, 10.0
 _OPEN_SECONDS = 60.0
 _FULL_POLL_SECONDS = 0.2
+# ReceiveBuildBatchInterval of AmqpConsumer.cs.
+_BUILD_SECONDS = 0.02
+# The real client gives credit back in steps of this many events, or two thirds of its prefetch if that is
+# less (FlowThreshold in AmqpLinkSettings.cs).
+_CREDIT_STEP = 100
 # At most this many events of up to 1 MiB may pass the limit in bytes.
 _MOST_FRAMES = 64
 # The real processor asks for this level too: of two with the same the newer wins.
@@ -43,8 +51,22 @@ class PartitionStolenError(Exception):
     """Another reader with at least the same owner level has taken the partition."""
 
 
+class UnreceivableEventError(Exception):
+    """The client cannot decode an event, so that the receive that it is part of returns nothing."""
+
+
 class PartitionReceiver:
-    """A stream of events of one partition, in order, that reconnects by itself."""
+    """A stream of events of one partition, in order, that reconnects by itself.
+
+    Args:
+        client: of the hub and consumer group.
+        source: the partition.
+        position: offset, sequence number or time to begin at.
+        inclusive: whether the event at ``position`` is the first.
+        prefetch: events that are held ready, at least 1.
+        credit: most events that the real client has ready; None: as many as are asked for.
+        prefetch_bytes: bytes that are held ready, about; None: no limit.
+    """
 
     def __init__(
         self,
@@ -54,24 +76,25 @@ class PartitionReceiver:
         *,
         inclusive: bool,
         prefetch: int,
+        credit: int | None,
         prefetch_bytes: int | None,
-        on_stolen: Callable[[], None],
     ) -> None:
         self._client = client
         self._source = source
         self._position: Position = position
         self._inclusive = inclusive
         self._prefetch = prefetch
+        self._credit = _Credit(credit)
         self._largest = prefetch_bytes
         self._bytes = 0
-        self._on_stolen = on_stolen
         self._interrupted = False
         self._outage = OutageLog(_log, f"partition {source.partition} of {source.hub}")
         self._events: deque[ReceivedEvent] = deque()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
-        self._failure: PartitionStolenError | None = None
-        self._undecodable: Exception | None = None
+        self._stolen: PartitionStolenError | None = None
+        # Why the event behind those in the buffer cannot be decoded; then nothing more is received.
+        self._undecodable: UnreceivableEventError | None = None
         self._task = asyncio.create_task(self._run())
 
     async def take(self, smallest: int, largest: int, patience: float) -> list[ReceivedEvent]:
@@ -83,17 +106,28 @@ class PartitionReceiver:
         Raises:
             PartitionStolenError: another reader has the partition now. What is still buffered is forgotten,
                 since the other reader gets it too.
+            UnreceivableEventError: one of these events cannot be decoded; none of them is handed on.
         """
-        await self._wait_for(1)
-        if smallest > 1 and len(self._events) < smallest:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(patience):
-                    await self._wait_for(smallest)
-        events = self._events
+        if smallest > 1:
+            # The real host collects such a batch from several receives.
+            most = largest
+            await self._wait_for(1)
+            await self._gather(smallest, patience)
+        else:
+            most = self._credit.allow(largest)
+            if not self._events:
+                await self._wait_for(1)
+                await self._gather(most, _BUILD_SECONDS)
+        if self._stolen is not None:
+            raise self._stolen
         if self._interrupted:
             return []
-        taken = [events.popleft() for _ in range(min(largest, len(events)))]
-        self._bytes -= sum(len(event.body) for event in taken)
+        events = self._events
+        if self._undecodable is not None and len(events) < most:
+            raise self._undecodable
+        taken = [events.popleft() for _ in range(min(most, len(events)))]
+        self._credit.spend(len(taken))
+        self._bytes -= sum(map(_size, taken))
         self._room.set()
         return taken
 
@@ -108,14 +142,20 @@ class PartitionReceiver:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
+    async def _gather(self, count: int, seconds: float) -> None:
+        """Wait for so many events, no longer than this."""
+        if len(self._events) < count:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wait_for(count)
+
     async def _wait_for(self, count: int) -> None:
+        """Wait until so many events are there, or it is known that they will not come."""
         while len(self._events) < count and not self._interrupted:
-            if self._failure is not None:
-                raise self._failure
+            if self._stolen is not None or self._undecodable is not None:
+                return
             self._changed.clear()
             await self._changed.wait()
-        if self._failure is not None:
-            raise self._failure
 
     async def _run(self) -> None:
         delay = _FIRST_DELAY
@@ -123,11 +163,12 @@ class PartitionReceiver:
             before = self._position
             try:
                 await self._receive()
+            except UnreceivableEventError:
+                return
             except Exception as error:  # noqa: BLE001 - with a server that dies the SDK raises nearly anything
                 if _is_stolen(error):
-                    self._failure = PartitionStolenError(reason(error))
+                    self._stolen = PartitionStolenError(reason(error))
                     self._changed.set()
-                    self._on_stolen()
                     return
                 self._outage.failed(error)
             await asyncio.sleep(delay)
@@ -152,41 +193,55 @@ class PartitionReceiver:
             async with asyncio.timeout(_OPEN_SECONDS):
                 await consumer._open()
             self._outage.succeeded()
-            consumer._handler._message_received_callback = self._receiver_of(consumer)
+            self._receive_through(consumer._handler)
             await self._drive(consumer)
         finally:
             await _close(consumer)
 
-    def _receiver_of(self, consumer: Any) -> Callable[[Any], Any]:
+    def _receive_through(self, handler: Any) -> None:
+        """Take the events of a link, and notice the one that the SDK cannot decode, which it raises at."""
         events, changed = self._events, self._changed
-        link = consumer._handler._link
+        link = handler._link
         tags: set[bytes] = link._received_delivery_tags
+        decode = link._incoming_transfer
 
         async def received(message: Any) -> None:
             if self._undecodable is not None:
                 return
             try:
                 event = _event_of(message)
-            except Exception as error:  # noqa: BLE001 - the SDK would log it and drop the event; here it stops the link
-                self._undecodable = error
+            except Exception as error:  # noqa: BLE001 - the SDK would log it and drop the event
+                self._refuse(error)
                 return
             events.append(event)
-            self._bytes += len(event.body)
+            self._bytes += _size(event)
             self._position, self._inclusive = event.offset, False
             # The link remembers the tag of every delivery for a disposition that is never sent.
             tags.clear()
             if not changed.is_set():
                 changed.set()
 
-        self._undecodable = None
-        return received
+        async def transfer(frame: Any) -> None:
+            if self._undecodable is not None:
+                return
+            try:
+                await decode(frame)
+            except Exception as error:  # noqa: BLE001 - a type that it does not know raises nearly anything
+                self._refuse(error)
+
+        handler._message_received_callback = received
+        link._incoming_transfer = transfer
+
+    def _refuse(self, error: Exception) -> None:
+        self._undecodable = UnreceivableEventError(f"{type(error).__name__}: {error}")
+        self._changed.set()
 
     async def _drive(self, consumer: Any) -> None:
         handler = consumer._handler  # see the module's docstring
         link = handler._link
         while True:
             if self._undecodable is not None:
-                raise ConnectionLostError(f"an event cannot be read: {self._undecodable!r}")
+                raise self._undecodable
             credit = link.current_link_credit
             if not self._is_full():
                 # Renews the credit where it is used up, then reads; asking for more frames than there is
@@ -212,32 +267,63 @@ class PartitionReceiver:
         return too_many or (self._largest is not None and self._bytes >= self._largest)
 
 
+class _Credit:
+    """How many events the real client would have ready: its prefetch, less what it has not asked for anew.
+
+    With a prefetch of 300 and batches of 256 that is 256, 244, 256, 244.
+    """
+
+    def __init__(self, prefetch: int | None) -> None:
+        self._prefetch = prefetch
+        self._step = max(1, min(_CREDIT_STEP, (prefetch or 0) * 2 // 3))
+        self._spent = 0
+
+    def allow(self, wanted: int) -> int:
+        """Return how many of these events one receive may return."""
+        return wanted if self._prefetch is None else min(wanted, self._prefetch - self._spent)
+
+    def spend(self, count: int) -> None:
+        """Note that events were taken."""
+        self._spent = (self._spent + count) % self._step
+
+
+def _size(event: ReceivedEvent) -> int:
+    return len(event.body or b"")
+
+
 def _event_of(message: Any) -> ReceivedEvent:
     annotations = message.message_annotations or {}
+    properties = message.application_properties or {}
     key = annotations.get(_KEY)
-    data = message.data
-    if data is not None:
-        body = data[0] if len(data) == 1 else b"".join(data)
-    else:
-        value = message.value
-        body = value if isinstance(value, bytes) else str(value if value is not None else "").encode()
+    foreign = len(annotations) > (3 if key is None else 4)
+    for name, value in (*properties.items(), *(annotations.items() if foreign else ())):
+        if isinstance(value, dict):
+            # The .NET client raises SerializationException for it in the receive.
+            raise TypeError(f"property {_named(name)} is an AMQP map")
     return ReceivedEvent(
-        body,
+        _body(message),
         annotations[_SEQUENCE],
         annotations[_OFFSET].decode(),
         annotations[_ENQUEUED],
         None if key is None else key.decode("utf-8", "replace"),
-        message.application_properties or {},
-        _system_properties(message, annotations),
+        properties,
+        _system_properties(message, annotations if foreign else {}),
     )
+
+
+def _body(message: Any) -> bytes | None:
+    sections = message.data
+    if sections is not None:
+        return sections[0] or b"" if len(sections) == 1 else b"".join(part or b"" for part in sections)
+    return b"" if message.value is None and not message.sequence else None
+
+
+def _named(name: Any) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _system_properties(message: Any, annotations: dict[Any, Any]) -> dict[str, Any]:
-    extra = (
-        {key: value for key, value in annotations.items() if key not in _KNOWN}
-        if len(annotations) > 4
-        else {}
-    )
+    extra = {key: value for key, value in annotations.items() if key not in _KNOWN}
     if message.properties is not None:
         for name, value in message.properties._asdict().items():
             if value is not None:

@@ -70,6 +70,10 @@ class TimerListener:
         async with self._lock:
             return
 
+    async def drain(self) -> None:
+        """Do the same: a run has no retries that would go on."""
+        await self.stop()
+
     async def run_now(self, *, past_due: bool = False) -> None:
         """Run the function once, after a run in progress."""
         async with self._lock:

@@ -26,7 +26,7 @@ from everscore_local.functions.queue_message import NotBase64Error, decode, enco
 from everscore_local.functions.retry import RetryPolicy
 from everscore_local.functions.routes import Router, compile_route
 from everscore_local.functions.schedule import parse_schedule
-from everscore_local.functions.settings import AppSettings
+from everscore_local.functions.app_settings import AppSettings
 from everscore_local.functions.worker.protos import seconds_of
 
 SOURCE = PartitionIdentity("127.0.0.1", "hub", "group", "3")
