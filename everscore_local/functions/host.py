@@ -105,6 +105,8 @@ class Host:
             self._http.refuse()
         if self._listeners:
             stops = [asyncio.create_task(listener.stop()) for listener in self._listeners]
+            if self._draining is not None:
+                stops.append(self._draining)
             _done, late = await asyncio.wait(stops, timeout=self._options.grace_seconds)
             if late:
                 _log.warning(
@@ -121,9 +123,6 @@ class Host:
             for failed in await asyncio.gather(*stops, return_exceptions=True):
                 if isinstance(failed, Exception):
                     _log.error("a listener did not stop cleanly: %r", failed)
-        if self._draining is not None:
-            self._draining.cancel()  # whatever it waited for has ended, or is left
-            await asyncio.gather(self._draining, return_exceptions=True)
         await self._drain_http()
         await self._worker.close()
         if self._http is not None:

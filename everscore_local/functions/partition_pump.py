@@ -103,8 +103,10 @@ class PartitionPump:
                 self._source,
                 position,
                 inclusive=inclusive,
+                # Twice the real client's: decoding takes longer here, and would else make the next receive
+                # smaller than the real one.
                 prefetch=max(
-                    options.prefetch_count or options.max_event_batch_size, options.min_event_batch_size
+                    2 * options.prefetch_count or options.max_event_batch_size, options.min_event_batch_size
                 ),
                 credit=options.prefetch_count or None,
                 prefetch_bytes=options.prefetch_size_in_bytes,

@@ -8,7 +8,7 @@ azure-eventhub is pinned, and the tests of this folder fail if they change.
 
 How many events a receive returns is the real host's: what its client has prefetched, at once, or what comes
 within 20 ms of the first event where that is nothing. An event that the client cannot decode fails the
-receive that it is part of (AmqpConsumer.cs, ReceivingAmqpLink.cs, AmqpAnnotatedMessageConverter.cs).
+receive that it is part of (AmqpConsumer.cs, ReceivingAmqpLink.cs).
 """
 
 import asyncio
@@ -22,22 +22,18 @@ from typing import Any
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import ConnectionLostError
 
+from .amqp_event import event_of
+from .credit import Credit
 from .event_hub_data import PartitionIdentity, ReceivedEvent
 from .outage import OutageLog, reason
 
 _log = logging.getLogger("Host.EventHubs")
 
-_SEQUENCE, _OFFSET = b"x-opt-sequence-number", b"x-opt-offset"
-_ENQUEUED, _KEY = b"x-opt-enqueued-time", b"x-opt-partition-key"
-_KNOWN = {_SEQUENCE, _OFFSET, _ENQUEUED, _KEY}
 _FIRST_DELAY, _LARGEST_DELAY = 0.5, 10.0
 _OPEN_SECONDS = 60.0
 _FULL_POLL_SECONDS = 0.2
 # ReceiveBuildBatchInterval of AmqpConsumer.cs.
 _BUILD_SECONDS = 0.02
-# The real client gives credit back in steps of this many events, or two thirds of its prefetch if that is
-# less (FlowThreshold in AmqpLinkSettings.cs).
-_CREDIT_STEP = 100
 # At most this many events of up to 1 MiB may pass the limit in bytes.
 _MOST_FRAMES = 64
 # The real processor asks for this level too: of two with the same the newer wins.
@@ -84,7 +80,7 @@ class PartitionReceiver:
         self._position: Position = position
         self._inclusive = inclusive
         self._prefetch = prefetch
-        self._credit = _Credit(credit)
+        self._credit = Credit(credit)
         self._largest = prefetch_bytes
         self._bytes = 0
         self._interrupted = False
@@ -209,7 +205,7 @@ class PartitionReceiver:
             if self._undecodable is not None:
                 return
             try:
-                event = _event_of(message)
+                event = event_of(message)
             except Exception as error:  # noqa: BLE001 - the SDK would log it and drop the event
                 self._refuse(error)
                 return
@@ -267,68 +263,8 @@ class PartitionReceiver:
         return too_many or (self._largest is not None and self._bytes >= self._largest)
 
 
-class _Credit:
-    """How many events the real client would have ready: its prefetch, less what it has not asked for anew.
-
-    With a prefetch of 300 and batches of 256 that is 256, 244, 256, 244.
-    """
-
-    def __init__(self, prefetch: int | None) -> None:
-        self._prefetch = prefetch
-        self._step = max(1, min(_CREDIT_STEP, (prefetch or 0) * 2 // 3))
-        self._spent = 0
-
-    def allow(self, wanted: int) -> int:
-        """Return how many of these events one receive may return."""
-        return wanted if self._prefetch is None else min(wanted, self._prefetch - self._spent)
-
-    def spend(self, count: int) -> None:
-        """Note that events were taken."""
-        self._spent = (self._spent + count) % self._step
-
-
 def _size(event: ReceivedEvent) -> int:
     return len(event.body or b"")
-
-
-def _event_of(message: Any) -> ReceivedEvent:
-    annotations = message.message_annotations or {}
-    properties = message.application_properties or {}
-    key = annotations.get(_KEY)
-    foreign = len(annotations) > (3 if key is None else 4)
-    for name, value in (*properties.items(), *(annotations.items() if foreign else ())):
-        if isinstance(value, dict):
-            # The .NET client raises SerializationException for it in the receive.
-            raise TypeError(f"property {_named(name)} is an AMQP map")
-    return ReceivedEvent(
-        _body(message),
-        annotations[_SEQUENCE],
-        annotations[_OFFSET].decode(),
-        annotations[_ENQUEUED],
-        None if key is None else key.decode("utf-8", "replace"),
-        properties,
-        _system_properties(message, annotations if foreign else {}),
-    )
-
-
-def _body(message: Any) -> bytes | None:
-    sections = message.data
-    if sections is not None:
-        return sections[0] or b"" if len(sections) == 1 else b"".join(part or b"" for part in sections)
-    return b"" if message.value is None and not message.sequence else None
-
-
-def _named(name: Any) -> str:
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-
-
-def _system_properties(message: Any, annotations: dict[Any, Any]) -> dict[str, Any]:
-    extra = {key: value for key, value in annotations.items() if key not in _KNOWN}
-    if message.properties is not None:
-        for name, value in message.properties._asdict().items():
-            if value is not None:
-                extra[name.replace("_", "-")] = value
-    return extra
 
 
 def _is_stolen(error: BaseException) -> bool:

@@ -25,6 +25,8 @@ from azure.eventhub.extensions.checkpointstoreblob import BlobCheckpointStore
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
+from everscore_local.azurite import connection_string
+
 TINY_APP = Path(__file__).parent / "tiny_app"
 GROUP = "everscore"
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -61,8 +63,11 @@ class Hub:
         self._producer.send_batch(batch)
 
     def checkpoints(self) -> dict[str, int]:
-        """Sequence number of each partition's checkpoint."""
-        found = self.store.list_checkpoints(self.namespace, self.name, self.group)
+        """Sequence number of each partition's checkpoint; none before a host has made the container."""
+        try:
+            found = self.store.list_checkpoints(self.namespace, self.name, self.group)
+        except ResourceNotFoundError:
+            return {}
         return {item["partition_id"]: item["sequence_number"] for item in found}
 
     def owners(self) -> dict[str, str]:
@@ -72,6 +77,27 @@ class Hub:
         except ResourceNotFoundError:
             return {}
         return {item["partition_id"]: item["owner_id"] for item in found}
+
+    def send_events(self, events: list[Any], partition: str = "0") -> None:
+        """Send events of the SDK's own types, in one batch."""
+        batch = self._producer.create_batch(partition_id=partition)
+        for event in events:
+            batch.add(event)
+        self._producer.send_batch(batch)
+
+    def move_checkpoint(self, number: int, offset: str, partition: str = "0") -> None:
+        """Write a checkpoint as an operator would."""
+        prefix = f"{self.namespace}/{self.name}/{self.group}".lower()
+        with BlobServiceClient.from_connection_string(self.storage) as service:
+            blob = service.get_blob_client(CONTAINER, f"{prefix}/checkpoint/{partition}")
+            metadata = {"offset": offset, "sequencenumber": str(number)}
+            blob.upload_blob(b"", overwrite=True, metadata=metadata)
+
+    def take(self, partition: str = "0", owner: str = "somebody else") -> bool:
+        """Take the ownership of a partition as another host would, or release it (owner empty)."""
+        found = self.store.list_ownership(self.namespace, self.name, self.group)
+        present = next(item for item in found if item["partition_id"] == partition)
+        return bool(self.store.claim_ownership([{**present, "owner_id": owner}]))
 
     def disconnect(self) -> None:
         """Close the producer; the next send makes a new one."""
@@ -116,6 +142,16 @@ class HostProcess:
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.ready['port']}{path}"
+
+    def open_gate(self) -> None:
+        """Let the functions go on that wait (``do:gate`` and ``do:late``)."""
+        Path(f"{self.seen_file}.open").touch()
+
+    def ask(self, path: str, method: str = "GET") -> Any:
+        """What /admin answers, None without a body."""
+        with urllib.request.urlopen(urllib.request.Request(self.url(path), method=method)) as answer:
+            body = answer.read()
+        return json.loads(body) if body else None
 
     def seen(self, function: str = "events") -> list[dict[str, Any]]:
         """What the functions noted, in order; a line half written is left out."""
@@ -207,6 +243,20 @@ def own_hub(tmp_path: Path, azurite: Any) -> Iterator[tuple[HubServer, Hub]]:
     yield server, hub
     hub.close()
     server.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def own_storage(tmp_path: Path) -> Iterator[str]:
+    """The connection string of an Azurite for a test that deletes what all hosts share."""
+    command = [sys.executable, "-m", "everscore_local.azurite", "--data", str(tmp_path / "azurite")]
+    command += ["--blob-port", "0", "--queue-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            yield connection_string(ready["blobPort"], ready["queuePort"])
+        finally:
+            process.terminate()
 
 
 _used: dict[int, int] = {1: 0, 2: 0, 4: 0}

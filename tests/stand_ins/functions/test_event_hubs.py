@@ -143,8 +143,8 @@ def test_a_killed_host_takes_its_worker_along_and_another_resumes(new_hub, new_h
     assert bodies(second.seen()) == [b"done", b"do:hang:1:once", b"do:hang:1:once"]
 
 
-def test_sigterm_drains_checkpoints_and_releases(new_hub, new_host):
-    """SIGTERM lets the running batch finish and checkpoints it; the claim is released; the exit code is 0."""
+def test_sigterm_waits_for_the_batch_and_releases_without_checkpoint(new_hub, new_host):
+    """Hole 50: SIGTERM lets the running batch finish, and does not checkpoint it; the claim is released; the exit code is 0."""
     hub = new_hub()
     hub.send(b"do:slow:1:once")
     host = new_host(hub=hub)
@@ -153,7 +153,7 @@ def test_sigterm_drains_checkpoints_and_releases(new_hub, new_host):
     hub.send(b"after")
     assert host.process.wait(timeout=120) == 0
     assert len(host.seen("slow")) == 1
-    assert hub.checkpoints() == {"0": 0}
+    assert hub.checkpoints() == {}
     assert not any(hub.owners().values())
     assert bodies(host.seen()) == [b"do:slow:1:once"]
 
@@ -267,19 +267,6 @@ def test_the_hub_in_the_connection_string_wins(new_hub, new_host):
     host.wait(lambda: given.checkpoints() == {"0": 0}, "the checkpoint")
     assert bodies(host.seen()) == [b"given"]
     assert f"reads the hub {given.name} that its connection string names" in host.log()
-
-
-def test_checkpoint_frequency_and_the_rest_at_a_graceful_stop(new_hub, new_host):
-    """With batchCheckpointFrequency 3 every third batch is checkpointed, and what is left when the host stops."""
-    hub = new_hub()
-    options = {"extensions": {"eventHubs": {"maxEventBatchSize": 1, "batchCheckpointFrequency": 3}}}
-    hub.send(*(str(number).encode() for number in range(5)))
-    host = new_host(hub=hub, host_json=options)
-    notes = host.wait_seen(5)
-    assert hub.checkpoints() == {"0": 2}
-    assert [note["checkpointing"] for note in notes] == [False, False, True, False, False]
-    assert host.stop() == 0
-    assert hub.checkpoints() == {"0": 4}
 
 
 def test_it_connects_again_after_the_hub_was_killed(own_hub, new_host):

@@ -61,39 +61,6 @@ def test_any_distribution_becomes_even(total, hosts, held, seed):
     assert max(shares) - min(shares) <= 1
 
 
-def test_ownership_taken_in_mid_batch_drops_the_batch_without_checkpoint(new_hub, new_host):
-    """Taking the claim in the blob ends an endless retry; a checkpoint moved meanwhile is where reading resumes."""
-    hub = new_hub()
-    hub.send(b"do:raise:0:always", b"second")
-    host = new_host(
-        hub=hub,
-        host_json={"extensions": {"eventHubs": {"maxEventBatchSize": 1}}},
-        EVENTS_RETRY="exponential_backoff,-1,00:00:01",
-    )
-    note = host.wait_seen(1)[0]
-    store = hub.store
-
-    def take() -> bool:
-        (present,) = store.list_ownership(hub.namespace, hub.name, hub.group)
-        return bool(store.claim_ownership([{**present, "owner_id": "somebody else"}]))
-
-    host.wait(take, "the claim")
-    host.wait(lambda: "was taken by another host" in host.log(), "the loss")
-    store.update_checkpoint(
-        {
-            "fully_qualified_namespace": hub.namespace,
-            "eventhub_name": hub.name,
-            "consumer_group": hub.group,
-            "partition_id": "0",
-            "offset": note["offsets"][0],
-            "sequence_number": note["sequence"][0],
-        }
-    )
-    # The foreign claim is never renewed, so that it expires and the host takes the partition again.
-    host.wait(lambda: hub.checkpoints() == {"0": 1}, "the second event")
-    assert [body for n in host.seen() for body in n["bodies"]][-1] == b"second".hex()
-
-
 def test_the_python_sdk_goes_on_where_the_host_stopped(new_hub, new_host):
     """A consumer of the SDK with its own checkpoint code starts after the host's checkpoint, and the other way round."""
     hub = new_hub()

@@ -1,6 +1,7 @@
 """The parts that need no process: delays, time spans, host.json, settings, routes, schedules, trigger data."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,8 @@ from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
+from everscore_local.functions.app_settings import AppSettings
+from everscore_local.functions.credit import Credit
 from everscore_local.functions.durations import parse_timespan
 from everscore_local.functions.errors import ConfigurationError
 from everscore_local.functions.event_hub_data import (
@@ -26,14 +29,13 @@ from everscore_local.functions.queue_message import NotBase64Error, decode, enco
 from everscore_local.functions.retry import RetryPolicy
 from everscore_local.functions.routes import Router, compile_route
 from everscore_local.functions.schedule import parse_schedule
-from everscore_local.functions.app_settings import AppSettings
 from everscore_local.functions.worker.protos import seconds_of
 
 SOURCE = PartitionIdentity("127.0.0.1", "hub", "group", "3")
 
 
 def event(
-    body: bytes, number: int = 7, key: str | None = "k", milliseconds: int = 1_787_394_672_345
+    body: bytes | None, number: int = 7, key: str | None = "k", milliseconds: int = 1_787_394_672_345
 ) -> ReceivedEvent:
     """Return an event as the receiver makes it."""
     return ReceivedEvent(body, number, str(number * 100), milliseconds, key, {b"a": 1, b"b": b"two"}, {})
@@ -95,6 +97,10 @@ def test_what_is_no_time_span(text):
         ),
         ({"extensions": {"eventHubs": {"maxWaitTime": "00:11:00"}}}, "maxWaitTime must be a time span"),
         (
+            {"extensions": {"eventHubs": {"batchCheckpointFrequency": 0}}},
+            "batchCheckpointFrequency must be a whole number of at least 1, found 0",
+        ),
+        (
             {"extensions": {"eventHubs": {"initialOffsetOptions": {"type": "late"}}}},
             "one of fromStart, fromEnd",
         ),
@@ -127,6 +133,37 @@ def test_host_json_mistakes_are_named(tmp_path, document, said):
     assert said in str(caught.value)
 
 
+def test_hole_51_a_checkpoint_after_several_batches_is_refused(tmp_path):
+    """Hole 51: batchCheckpointFrequency above 1 loses events on the real host, and is refused with the reason."""
+    document = {"version": "2.0", "extensions": {"eventHubs": {"batchCheckpointFrequency": 3}}}
+    (tmp_path / "host.json").write_text(json.dumps(document))
+    with pytest.raises(ConfigurationError) as caught:
+        load_host_json(tmp_path)
+    assert str(caught.value) == (
+        "host.json: extensions.eventHubs.batchCheckpointFrequency must be 1, found 3: above 1 the real host "
+        "checkpoints the last batch whenever it stops, even one that failed or was cancelled, and its events are "
+        "lost."
+    )
+
+
+def test_hole_50_a_receive_returns_what_the_real_client_has_ready():
+    """Hole 50: of 1,000 events waiting, the sizes that were measured with the real listener."""
+
+    def sizes(largest: int, prefetch: int) -> list[int]:
+        credit, left, found = Credit(prefetch or None), 1_000, []
+        while left:
+            found.append(min(left, credit.allow(largest)))
+            credit.spend(found[-1])
+            left -= found[-1]
+        return found
+
+    assert sizes(100, 300) == [100] * 10
+    assert sizes(256, 300) == [256, 244, 256, 244]
+    assert sizes(1_000, 300) == [300, 300, 300, 100]
+    assert sizes(1_000, 0) == sizes(1_000, 2_000) == [1_000]
+    assert sizes(10, 1) == [1] * 1_000
+
+
 def test_comments_in_host_json_are_told(tmp_path):
     """The real host takes them; this one says where they are, and what to do."""
     (tmp_path / "host.json").write_text('{\n  // ours\n  "version": "2.0"\n}')
@@ -144,11 +181,7 @@ def test_host_json_defaults_and_case(tmp_path):
     options = load_host_json(tmp_path)
     hubs, queues = options.event_hubs, options.queues
     assert (options.function_timeout, hubs.prefetch_count, options.route_prefix) == (None, 9, "api")
-    assert (hubs.max_event_batch_size, hubs.min_event_batch_size, hubs.batch_checkpoint_frequency) == (
-        100,
-        1,
-        1,
-    )
+    assert (hubs.max_event_batch_size, hubs.min_event_batch_size) == (100, 1)
     assert (hubs.load_balancing_update_interval, hubs.partition_ownership_expiration_interval) == (30, 120)
     assert (queues.batch_size, queues.new_batch_threshold, queues.max_dequeue_count) == (16, 8, 5)
     assert (queues.visibility_timeout, queues.message_encoding) == (0, "base64")
@@ -284,6 +317,31 @@ def test_binary_batches_keep_every_body():
     assert metadata["PartitionKeyArray"] == ["k", 'q"\\é']
     assert json.loads(metadata["PropertiesArray"]) == [{"a": 1, "b": "two"}] * 3
     assert json.loads(metadata["PartitionContext"])["PartitionId"] == "3"
+
+
+@pytest.mark.parametrize("data_type", ["BINARY", "STRING", ""])
+def test_hole_50_a_body_that_is_no_bytes_fails_its_batch(data_type):
+    """Hole 50: an AMQP value or sequence cannot be bound, whatever the type of data, nor can its neighbours."""
+    said = "the body of event 9 is an AMQP value or sequence"
+    with pytest.raises(BindingFailedError, match=said):
+        build_many([event(b"1", 8), event(None, 9)], "events", data_type, SOURCE)
+    with pytest.raises(BindingFailedError, match=said):
+        build_one(event(None, 9), "events", data_type, SOURCE)
+
+
+def test_properties_that_no_json_number_can_hold_are_texts():
+    """NaN and the infinities arrive as Json.NET writes them, in quotation marks."""
+    odd = {"nan": float("nan"), "high": float("inf"), "low": [float("-inf")], "number": 1.5}
+    (metadata,) = (
+        value
+        for name, _, value in build_many(
+            [replace(event(b""), properties=odd)], "e", "BINARY", SOURCE
+        ).metadata
+        if name == "PropertiesArray"
+    )
+    assert json.loads(metadata, parse_constant=pytest.fail) == [
+        {"nan": "NaN", "high": "Infinity", "low": ["-Infinity"], "number": 1.5}
+    ]
 
 
 def test_text_batches_drop_empty_bodies_and_fail():

@@ -1,6 +1,8 @@
 """The queue listener, held to what was measured with the real one."""
 
 import base64
+import os
+import signal
 from itertools import pairwise
 from urllib.parse import urlsplit
 
@@ -45,6 +47,31 @@ def test_success_failure_and_poison(new_host, new_queue):
     tries = [note["at"] for note in notes if bytes.fromhex(note["body"]) == b"do:raise:0:always"]
     assert min(b - a for a, b in pairwise(tries)) >= 0.9
     assert "queue work-outcomes: " not in host.log()
+
+
+def test_hole_50_a_failure_while_the_host_stops_is_released(new_host, new_queue):
+    """Hole 50: a message whose function fails during the stop is visible after visibilityTimeout, not after its lease."""
+    queue = new_queue("work-stopping")
+    queue.create_queue()
+    queue.send_message(text(b"do:late:1:a"))
+    host = new_host(enable=("messages",), QUEUE="work-stopping")
+    host.wait_seen(1, "messages")
+    os.kill(host.process.pid, signal.SIGTERM)
+    host.wait(lambda: host.ask("/admin/host/status")["state"] == "Stopping", "the stop")
+    host.open_gate()
+    assert host.stop() == 0
+    host.wait(lambda: waiting(queue) == [text(b"do:late:1:a")], "the message")
+
+
+def test_hole_50_a_message_cut_off_by_the_stop_is_released(new_host, new_queue):
+    """Hole 50: so is one whose function is ended with the worker, after the grace period."""
+    queue = new_queue("work-cut-off")
+    queue.create_queue()
+    queue.send_message(text(b"do:hang:1:a"))
+    host = new_host("--grace-seconds", "0.3", enable=("messages",), QUEUE="work-cut-off")
+    host.wait_seen(1, "messages")
+    assert host.stop() == 0
+    host.wait(lambda: waiting(queue) == [text(b"do:hang:1:a")], "the message")
 
 
 def test_a_killed_host_leaves_the_message_to_the_next(new_host, new_queue):

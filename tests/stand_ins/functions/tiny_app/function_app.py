@@ -32,7 +32,10 @@ def behave(bodies: list[bytes]) -> None:
             done = file.tell()
         if int(times) and done > int(times):
             continue
-        if action == "raise":
+        if action in ("gate", "late"):
+            while not Path(os.environ["SEEN"] + ".open").exists():
+                time.sleep(0.02)
+        if action in ("raise", "late"):
             raise ValueError(f"told to raise ({name})")
         if action == "orphan":
             # A program that outlives the worker and holds its output and, forked, its socket.
@@ -78,6 +81,7 @@ async def events(events: typing.List[func.EventHubEvent], context: func.Context)
         checkpointing=metadata["PartitionContext"]["IsCheckpointingAfterInvocation"],
     )
     behave(bodies)
+    time.sleep(float(os.environ.get("PAUSE_SECONDS", "0")))
 
 
 if os.environ.get("SINGLE"):
