@@ -8,14 +8,16 @@ from everscore.clock import times
 from everscore.watch.health import Report, examine
 from everscore.watch.status import problems_of, read_status
 from function_app.composition import ROOT, Runtime
-from function_app.host_file import check_time_budget
+from function_app.host_file import check_checkpoint_frequency, check_time_budget
 
 
 async def check_all(runtime: Runtime) -> Report:
     """Ask everything that the app depends on."""
 
     async def settings() -> str:
-        check_time_budget(runtime.settings.time_budget_seconds, ROOT / "host.json", os.environ)
+        host_json = ROOT / "host.json"
+        check_time_budget(runtime.settings.time_budget_seconds, host_json, os.environ)
+        check_checkpoint_frequency(host_json, os.environ)
         return f"valid; dates of events are read the {'short' if runtime.fast_dates else 'long'} way"
 
     async def cosmos() -> str:

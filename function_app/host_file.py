@@ -14,7 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 from everscore.failures import SettingError
 
 # The host takes any value of host.json from a setting of this prefix instead.
-_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
+_OVERRIDE = "AzureFunctionsJobHost"
+_TIMEOUT = ("functionTimeout",)
+_FREQUENCY = ("extensions", "eventHubs", "batchCheckpointFrequency")
 _ENDLESS = "-1"
 # .NET writes days before a dot: 1.02:00:00.
 _DAYS = re.compile(r"^(\d+)\.(?=\d+:)")
@@ -31,7 +33,7 @@ def function_timeout(host_json: Path, environment: Mapping[str, str]) -> timedel
     Raises:
         SettingError: it is no duration such as 00:10:00.
     """
-    text = environment.get(_OVERRIDE) or _read(host_json).get("functionTimeout")
+    text = _value(_TIMEOUT, host_json, environment)
     if text is None or text == _ENDLESS:
         return None
     try:
@@ -42,12 +44,35 @@ def function_timeout(host_json: Path, environment: Mapping[str, str]) -> timedel
         ) from None
 
 
-def _read(host_json: Path) -> dict[str, Any]:
+def _value(path: tuple[str, ...], host_json: Path, environment: Mapping[str, str]) -> Any:
+    """A value of host.json, or of the setting in its place; None where neither says anything readable."""
+    if text := environment.get("__".join((_OVERRIDE, *path))):
+        return text
     try:
-        content = json.loads(host_json.read_text("utf-8-sig"))
+        found = json.loads(host_json.read_text("utf-8-sig"))
     except ValueError:  # of the JSON or of UTF-8
-        return {}
-    return content if isinstance(content, dict) else {}
+        return None
+    for name in path:
+        if not isinstance(found, dict):
+            return None
+        # The host reads names without regard to case.
+        found = next((value for key, value in found.items() if key.casefold() == name.casefold()), None)
+    return found
+
+
+def check_checkpoint_frequency(host_json: Path, environment: Mapping[str, str]) -> None:
+    """Whether the host writes a checkpoint after each batch; nothing is said of a file that is no strict JSON.
+
+    Raises:
+        SettingError: batchCheckpointFrequency is not 1.
+    """
+    frequency = _value(_FREQUENCY, host_json, environment)
+    if frequency is not None and str(frequency) != "1":
+        raise SettingError(
+            f"batchCheckpointFrequency in host.json is {frequency}; expected 1: above it the host, whenever "
+            f"it stops, checkpoints the last batch even where that failed or was cancelled, and its events are "
+            f"lost."
+        )
 
 
 def check_time_budget(seconds: float, host_json: Path, environment: Mapping[str, str]) -> None:

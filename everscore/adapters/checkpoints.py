@@ -44,7 +44,7 @@ async def positions(
     Raises:
         AzureError: the storage account does not answer.
     """
-    prefix = f"{namespace}/{hub}/{group}/checkpoint/".lower()
+    prefix = _prefix(namespace, hub, group)
     found: dict[str, Position] = {}
     container = service.get_container_client(CONTAINER)
     try:
@@ -55,6 +55,36 @@ async def positions(
     except ResourceNotFoundError:
         return {}  # the host makes the container when it first starts
     return found
+
+
+async def move(
+    service: BlobServiceClient, partition: str, number: int, *, namespace: str, hub: str, group: str
+) -> None:
+    """Set the checkpoint of a partition, for the host to begin behind that event.
+
+    A host reads it when it starts, and while it cannot receive the next event at all; one that is busy with
+    a batch, or tries it again and again, does not.
+
+    Args:
+        service: of the host's own storage account.
+        partition: its id.
+        number: sequence number of the last event that counts as passed.
+        namespace: host name of the Event Hubs namespace, without a port.
+        hub: its name.
+        group: that of the consumer group.
+
+    Raises:
+        AzureError: the storage account does not take it; without a container no host has run yet.
+    """
+    blob = service.get_blob_client(CONTAINER, _prefix(namespace, hub, group) + partition)
+    # The host takes the offset where there is one (BlobCheckpointStoreInternal.cs), and that of another event
+    # would win over the number.
+    metadata = {"offset": "", "sequencenumber": str(number), "clientidentifier": "everscore"}
+    await blob.upload_blob(b"", overwrite=True, metadata=metadata)
+
+
+def _prefix(namespace: str, hub: str, group: str) -> str:
+    return f"{namespace}/{hub}/{group}/checkpoint/".lower()
 
 
 class HostCheckpoints:

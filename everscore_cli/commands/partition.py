@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated
 
 import typer
+from azure.storage.blob.aio import BlobServiceClient
 
-from everscore.adapters.hub import HubReader
+from everscore.adapters import checkpoints
+from everscore.adapters.checkpoints import Position
+from everscore.adapters.hub import HubReader, PartitionState
 from everscore.clock import times
+from everscore.config.settings import Settings
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.failures import Permanent, Stage
 from everscore.flow.ending import note
 from everscore.ports import HubEvent
-from everscore_cli import project
+from everscore_cli import observe, project
 from everscore_cli.clients import storage
 from everscore_cli.clients.destinations import Destinations, destinations, hub_reader
-from everscore_cli.console import bars, out, print_json, steps
+from everscore_cli.console import bars, err, out, print_json, steps
+from everscore_cli.environments import chosen
 from everscore_cli.errors import CliError
-from everscore_local.functions.checkpoints import CheckpointStore, Ownership
-from everscore_local.functions.errors import ConfigurationError
-from everscore_local.functions.host_json import load_host_json
+from everscore_local.stack import HOST
 
 app = typer.Typer(no_args_is_help=True, help="Lead a partition past events that stop it.")
 
-OWNER = "everscore partition skip"
-# Beyond the host's own interval: it must look at the ownership once, and let go of its batch.
-_MARGIN = 10.0
-# Seconds between two renewals of the claim, at most.
-_RENEWAL = 5.0
+# Seconds between two looks at the checkpoint.
+_LOOK = 0.5
 
 
 # A callback keeps "skip" a sub-command, where there is but one.
@@ -48,53 +49,64 @@ def skip(
     to: Annotated[int, typer.Option("--to", min=0, help="The last sequence number to skip.")],
     *,
     wait: Annotated[
-        float | None, typer.Option(help="Seconds to hold the partition, until its host has let go.")
-    ] = None,
+        float, typer.Option(min=0, help="Seconds to wait until the host goes on behind these events.")
+    ] = 300.0,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a sentence.")] = False,
 ) -> None:
-    """Dead-letter the events up to --to, from the hub itself, and move the checkpoint past them.
+    """Dead-letter the events up to --to from the hub itself, and let the host go on behind them.
 
-    For events that fail before the app sees them: nothing in the app can lead past those. The events keep
-    their bytes in the dead letters, to be redriven once the cause is mended.
+    For events that fail before the app sees them: nothing in the app can lead past those. The checkpoint is
+    moved and the host restarted (of one in Azure the command says how). The events keep their bytes in the
+    dead letters, to be redriven once the cause is fixed.
     """
     target = project.target()
-    interval = _interval(target)
-    hold = interval + _MARGIN if wait is None else wait
 
-    async def work() -> int:
+    async def prepare() -> int:
         settings = target.settings
         async with (
             hub_reader(settings) as hub,
             destinations(settings) as found,
             storage.host_blobs(settings) as blobs,
         ):
-            checkpoints = CheckpointStore.of_service(
-                blobs, settings.eventhub_host(), settings.eventhub_name, settings.eventhub_consumer_group
-            )
-            first = await _first(hub, checkpoints, partition_id, to)
+            first = await _first(hub, blobs, settings, partition_id, to)
             count = to - first + 1
-            question = f"Dead-letter {count:,} events of partition {partition_id} ({first} to {to}), unread?"
+            question = (
+                f"Dead-letter {count:,} events of partition {partition_id} ({first} to {to}), unread, and "
+                f"restart the Functions host?"
+            )
             if not yes and not typer.confirm(question, err=True):
                 return 0
-            # In this order, since each step alone is safe: letters first (an event in both places is a
-            # repeat), then the partition is taken, so that its host drops its batch without a checkpoint.
-            last = await _bury(hub, found, partition_id, first, to)
-            await _take_over(checkpoints, partition_id, last, hold, interval)
+            # Letters first: an event that is a letter and comes to the app all the same is just a repeat.
+            await _bury(hub, found, partition_id, first, to)
+            await checkpoints.move(
+                blobs,
+                partition_id,
+                to,
+                namespace=settings.eventhub_host(),
+                hub=settings.eventhub_name,
+                group=settings.eventhub_consumer_group,
+            )
             return count
 
-    count = asyncio.run(work())
+    count = asyncio.run(prepare())
+    if count:
+        # A host that tries a batch again and again looks at no checkpoint until it starts anew.
+        _restart_host(target, partition_id)
+        asyncio.run(_moved_on(target.settings, partition_id, to, wait))
     if as_json:
         print_json({"partition": partition_id, "skipped": count})
     elif count:
         out.print(
-            f"{count:,} events of partition {partition_id} are dead letters; its checkpoint is at {to}. "
-            "Once the cause is mended: everscore deadletters redrive --reason skipped",
+            f"{count:,} events of partition {partition_id} are dead letters; the host goes on behind {to}. "
+            "Once the cause is fixed: everscore deadletters redrive --reason skipped",
             highlight=False,
         )
 
 
-async def _first(hub: HubReader, checkpoints: CheckpointStore, partition_id: str, to: int) -> int:
+async def _first(
+    hub: HubReader, blobs: BlobServiceClient, settings: Settings, partition_id: str, to: int
+) -> int:
     states = await hub.partitions()
     state = states.get(partition_id)
     if state is None:
@@ -103,15 +115,14 @@ async def _first(hub: HubReader, checkpoints: CheckpointStore, partition_id: str
         raise CliError(f"Partition {partition_id} holds no event.")
     if to > state.last:
         raise CliError(f"--to {to} is past the last event of partition {partition_id}, {state.last}.")
-    checkpoint = await checkpoints.checkpoint(partition_id)
-    passed = checkpoint.sequence_number if checkpoint else None
-    if passed is not None and passed >= to:
-        raise CliError(f"The checkpoint of partition {partition_id} is at {passed} already.")
-    return max(state.first, 0 if passed is None else passed + 1)
+    position = (await observe.positions(blobs, settings)).get(partition_id)
+    if position is not None and position.number >= to:
+        raise CliError(f"The checkpoint of partition {partition_id} is at {position.number} already.")
+    return max(state.first, 0 if position is None else position.number + 1)
 
 
-async def _bury(hub: HubReader, found: Destinations, partition_id: str, first: int, to: int) -> HubEvent:
-    last: HubEvent | None = None
+async def _bury(hub: HubReader, found: Destinations, partition_id: str, first: int, to: int) -> None:
+    last = first - 1
     stamp = times.milliseconds_text(times.now())
     with bars() as progress:
         bar = progress.add_task("dead-lettering", total=to - first + 1, rate="")
@@ -122,11 +133,10 @@ async def _bury(hub: HubReader, found: Destinations, partition_id: str, first: i
                     raise CliError(
                         "The dead letters did not take all events; nothing was skipped: try again."
                     )
-                last = page[-1]
+                last = page[-1].source.sequence_number or 0
                 progress.advance(bar, len(page))
-    if last is None or (last.source.sequence_number or 0) < to:
+    if last < to:
         raise CliError(f"The hub did not give the events up to {to}; nothing was skipped: try again.")
-    return last
 
 
 def _skipped(event: HubEvent, stamp: str) -> Item:
@@ -136,41 +146,57 @@ def _skipped(event: HubEvent, stamp: str) -> Item:
     return item
 
 
-async def _take_over(
-    checkpoints: CheckpointStore, partition_id: str, last: HubEvent, hold: float, interval: float
-) -> None:
-    claim = await _claim(checkpoints, partition_id)
-    try:
+def _restart_host(target: project.Target, partition_id: str) -> None:
+    """Restart the stack's own host; of another one say how."""
+    if target.stack is not None and target.stack.alive(HOST):
         with steps() as progress:
-            progress.add_task(f"holding partition {partition_id} until its host has let go")
-            until = times.now() + timedelta(seconds=hold)
-            while times.now() < until:
-                # More often than its host, so that the claim never looks expired.
-                await asyncio.sleep(min(_RENEWAL, interval / 2, hold))
-                renewed = await checkpoints.claim(partition_id, OWNER, claim.etag)
-                if renewed is None:  # its host has taken it back, and with it the batch: from the beginning
-                    renewed = await _claim(checkpoints, partition_id)
-                    until = times.now() + timedelta(seconds=hold)
-                claim = renewed
-        await checkpoints.update_checkpoint(
-            partition_id, last.source.offset or "", last.source.sequence_number or 0, OWNER
-        )
-    finally:
-        await checkpoints.claim(partition_id, "", claim.etag)
+            progress.add_task("restarting the host")
+            target.stack.restart(HOST)
+        return
+    how = restart_command(target.variables) if chosen() else "restart the Functions host"
+    err.print(
+        f"The checkpoint of partition {partition_id} is moved. Now: [bold]{how}[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
-async def _claim(checkpoints: CheckpointStore, partition_id: str) -> Ownership:
-    for _ in range(20):  # its host renews the claim meanwhile, and then the ETag is another
-        etags = {each.partition: each.etag for each in await checkpoints.list_ownership()}
-        claim = await checkpoints.claim(partition_id, OWNER, etags.get(partition_id))
-        if claim is not None:
-            return claim
-    raise CliError(f"The ownership of partition {partition_id} cannot be taken: it changes all the time.")
+def restart_command(variables: Mapping[str, str]) -> str:
+    """How the function app of a deployment is restarted, by the names that azd keeps of it."""
+    names = {
+        "--name": variables.get("EVERSCORE_FUNCTION_APP", "FUNCTION_APP"),
+        "--resource-group": variables.get("AZURE_RESOURCE_GROUP", "GROUP"),
+        "--subscription": variables.get("AZURE_SUBSCRIPTION_ID", "SUBSCRIPTION"),
+    }
+    return "az functionapp restart " + " ".join(f"{name} {value}" for name, value in names.items())
 
 
-def _interval(target: project.Target) -> float:
-    """Seconds between two looks of the host at the ownership, as host.json has it."""
-    try:
-        return load_host_json(target.app).event_hubs.load_balancing_update_interval
-    except ConfigurationError as error:
-        raise CliError(str(error)) from error
+async def _moved_on(settings: Settings, partition_id: str, to: int, seconds: float) -> None:
+    """Wait until the host has passed an event behind these, or has none to pass.
+
+    Raises:
+        CliError: it has not within so many seconds.
+    """
+    until = times.now() + timedelta(seconds=seconds)
+    async with hub_reader(settings) as hub, storage.host_blobs(settings) as blobs:
+        with steps() as progress:
+            progress.add_task(f"waiting until the host goes on behind {to}")
+            while True:
+                states, positions = await asyncio.gather(hub.partitions(), observe.positions(blobs, settings))
+                if _is_past(states[partition_id], positions.get(partition_id), to):
+                    return
+                if times.now() >= until:
+                    break
+                await asyncio.sleep(_LOOK)
+    position = positions.get(partition_id)
+    at = "no event" if position is None else str(position.number)
+    raise CliError(
+        f"The events up to {to} are dead letters, but within {seconds:g} s the host has not gone on behind "
+        f"them: the checkpoint of partition {partition_id} is at {at}. Was the host restarted? If its log "
+        f"shows another event that stops the partition, skip up to that one."
+    )
+
+
+def _is_past(state: PartitionState, position: Position | None, to: int) -> bool:
+    reached = -1 if position is None else position.number
+    return reached > to or (reached == to and (state.is_empty or state.last <= to))

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from everscore_cli import environments, project
+from everscore_cli.commands.partition import restart_command
 from tests.support.cli import cli_in
 from tests.support.services import ROOT
 
@@ -66,6 +67,19 @@ def test_settings_are_those_of_the_deployment(cli, monkeypatch, env):
         assert connection.client_id is None
     assert target.settings.storage_connection().endpoints["queue"] == "https://stx.queue.core.windows.net/"
     assert not (cli.app / "local.settings.json").exists()
+
+
+def test_hole_49_the_function_app_is_restarted_by_its_names(cli, monkeypatch):
+    """Hole 49: what azd knows of the deployment makes the command that `partition skip` prints."""
+    with (cli.app / ".azure" / "my-dev" / ".env").open("a") as env:
+        env.write('AZURE_RESOURCE_GROUP="rg-my-dev"\nEVERSCORE_FUNCTION_APP="func-x"\n')
+        env.write('AZURE_SUBSCRIPTION_ID="00112233-4455-6677-8899-aabbccddeeff"\n')
+    monkeypatch.chdir(cli.app)
+    monkeypatch.setenv(environments.VARIABLE, "azd")
+    assert restart_command(project.target().variables) == (
+        "az functionapp restart --name func-x --resource-group rg-my-dev "
+        "--subscription 00112233-4455-6677-8899-aabbccddeeff"
+    )
 
 
 def test_mistakes_are_one_sentence(cli):

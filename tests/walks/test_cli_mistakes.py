@@ -283,15 +283,6 @@ def test_a_wrong_setting(app, refused, monkeypatch, setting, words):
     refused(["up", "--free-ports"], *words)
 
 
-def test_comments_in_host_json(app, refused):
-    """The real host takes them; what reads the file here says so in one sentence."""
-    text = (app / "host.json").read_text(encoding="utf-8")
-    (app / "host.json").write_text("// ours\n" + text, encoding="utf-8")
-    refused(
-        ["partition", "skip", "0", "--to", "1", "--yes"], "host.json cannot be read as JSON", "take them out"
-    )
-
-
 def test_misspelt_settings():
     """A name in the settings file that is nearly a setting is taken for a misspelling, others' names are not."""
     assert misspelt(["BATCH_DEADLINE_SECOND", "cosmos_database", "EVENTHUB__clientID"]) == {

@@ -6,6 +6,9 @@ import base64
 import json
 import time
 
+from azure.eventhub import EventData, EventHubProducerClient
+
+from everscore_local.stack import HOST, Stack
 from tests.support.app import LIBRARY_SAYS, UNREADABLE, break_library
 from tests.support.cli import cli_in
 
@@ -15,6 +18,18 @@ SHORT = {
         "partitionOwnershipExpirationInterval": "00:00:05",
     },
     "queues": {"maxPollingInterval": "00:00:00.2"},
+}
+FLIGHT = {
+    "carrier": "UA",
+    "date": "2013-12-31",
+    "time": "2013-12-31T23:58:00-05:00",
+    "origin": "EWR",
+    "dest": "IAH",
+    "distance": 1400,
+    "hour": 23,
+    "month": 12,
+    "dep_delay": 75,
+    "cancelled": False,
 }
 
 
@@ -135,19 +150,16 @@ def test_a_range_of_the_hub_is_replayed_and_changes_nothing(tmp_path):
         assert "give --partition too" in cli.said
 
 
-def test_a_partition_that_stands_still_is_led_on(tmp_path):
-    """A fault of the library holds the partition; skip dead-letters what stops it, and the rest goes on."""
+def test_hole_49_a_partition_that_stands_still_is_led_on(tmp_path):
+    """Hole 49: skip dead-letters what stops a partition, moves the checkpoint and restarts the host; the rest goes on."""
     with cli_in(tmp_path, host=SHORT) as cli:
         break_library(cli.app)
         cli.run("up", "--free-ports")
-        flight = {"carrier": "UA", "date": "2013-12-31", "time": "2013-12-31T23:58:00-05:00"}
-        flight |= {"origin": "EWR", "dest": "IAH", "distance": 1400, "hour": 23, "month": 12}
-        flight |= {"dep_delay": 75, "cancelled": False}
-        bad = json.dumps({**flight, "id": "bad", "note": UNREADABLE})
+        bad = json.dumps({**FLIGHT, "id": "bad", "note": UNREADABLE})
         cli.run("send", "-", stdin=bad + "\n")
         stuck = next(each for each in cli.json("status")["partitions"] if each["last"] is not None)
         assert stuck["last"] == 0
-        good = "".join(json.dumps({**flight, "id": f"good-{number}"}) + "\n" for number in range(5))
+        good = "".join(json.dumps({**FLIGHT, "id": f"good-{number}"}) + "\n" for number in range(5))
         cli.run("send", "-", stdin=good)  # the same partition key, so the same partition
         deadline = time.monotonic() + 180
         while LIBRARY_SAYS not in cli.run("logs", "functions"):
@@ -170,8 +182,10 @@ def test_a_partition_that_stands_still_is_led_on(tmp_path):
         assert cli.json("status", "--stuck-after", "3600")["problems"] == []
         cli.run("partition", "skip", stuck["id"], "--to", "99", "--yes", code=1)
         assert "past the last event" in cli.said
-        answer = cli.json("partition", "skip", stuck["id"], "--to", "0", "--wait", "4", "--yes")
+        answer = cli.json("partition", "skip", stuck["id"], "--to", "0", "--yes")
         assert answer == {"partition": stuck["id"], "skipped": 1}
+        passed = {each["id"]: each["checkpoint"] for each in cli.json("status")["partitions"]}
+        assert passed[stuck["id"]] > 0  # when the command ends, the host goes on
         cli.settled(documents=5, deadLetters=1)
         # Old, with nothing that waits: that is a quiet partition.
         assert cli.json("status", "--stuck-after", "0")["problems"] == []
@@ -181,3 +195,44 @@ def test_a_partition_that_stands_still_is_led_on(tmp_path):
         assert shown["item"]["reason"] == "skipped by an operator"
         cli.run("partition", "skip", stuck["id"], "--to", "0", "--yes", code=1)
         assert "is at" in cli.said
+
+
+def test_hole_49_an_event_that_cannot_be_received_is_led_past(tmp_path):
+    """Hole 49: its good neighbours become letters with it, what can be read of it too; all are stored once redriven."""
+    with cli_in(tmp_path, host=SHORT) as cli:
+        connection = cli.json("up", "--free-ports")["settings"]["EVENTHUB"]
+        events = [EventData(json.dumps({**FLIGHT, "id": name})) for name in ("before", "odd", "behind")]
+        events[1].properties = {"where": {"line": 1}}  # an AMQP map, which the host's client cannot read
+        with EventHubProducerClient.from_connection_string(connection, eventhub_name="events") as producer:
+            batch = producer.create_batch(partition_id="0")
+            for event in events:
+                batch.add(event)
+            producer.send_batch(batch)
+        deadline = time.monotonic() + 60
+        while "property where is an AMQP map" not in cli.run("logs", "functions"):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert cli.json("status")["lag"] == 3
+        assert cli.json("partition", "skip", "0", "--to", "1", "--yes") == {"partition": "0", "skipped": 2}
+        cli.settled(documents=1, deadLetters=2)
+        letters = [each["name"] for each in cli.json("deadletters", "list")["letters"]]
+        shown = [json.loads(cli.run("deadletters", "show", name))["item"] for name in letters]
+        assert {json.loads(item["body"])["id"] for item in shown} == {"before", "odd"}
+        (odd,) = (item for item in shown if item.get("properties"))
+        assert "line" in odd["properties"]["where"]
+        cli.run("deadletters", "redrive", "--reason", "skipped", "--yes")
+        cli.settled(documents=3, deadLetters=0)
+
+        # With no host there is nobody to go on: the command says so, and what it did stays done.
+        stack = Stack.find(cli.state)
+        assert stack is not None
+        stack.kill(HOST)
+        late = "".join(json.dumps({**FLIGHT, "id": name}) + "\n" for name in ("late", "later"))
+        cli.run("send", "-", stdin=late)
+        (waiting,) = (each for each in cli.json("status", code=None)["partitions"] if each["lag"])
+        first = str(waiting["last"] - 1)
+        cli.run("partition", "skip", waiting["id"], "--to", first, "--wait", "0", "--yes", code=1)
+        assert "Now: restart the Functions host" in cli.said
+        assert "within 0 s the host has not gone on behind them" in cli.said
+        cli.run("restart")
+        cli.settled(documents=4, deadLetters=1)

@@ -9,7 +9,7 @@ import pytest
 
 from everscore.config.settings import Settings
 from everscore.failures import SettingError
-from function_app.host_file import check_time_budget, function_timeout
+from function_app.host_file import check_checkpoint_frequency, check_time_budget, function_timeout
 
 ROOT = Path(__file__).resolve().parents[3]
 OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
@@ -28,6 +28,7 @@ def host_json(folder: Path, text: str) -> Path:
         ('{"functionTimeout": "00:10:00"}', {}, timedelta(minutes=10)),
         ('{"functionTimeout": "1.02:00:00"}', {}, timedelta(days=1, hours=2)),
         ('{"functionTimeout": "00:10:00"}', {OVERRIDE: "00:05:00"}, timedelta(minutes=5)),
+        ('{"FUNCTIONTIMEOUT": "00:10:00"}', {}, timedelta(minutes=10)),
         ('{"functionTimeout": "-1"}', {}, None),
         ("{}", {}, None),
     ],
@@ -43,6 +44,7 @@ def test_a_file_that_is_no_strict_json_is_compared_with_nothing(tmp_path, start)
     path = host_json(tmp_path, start + '{"functionTimeout": "00:05:00"}')
     assert function_timeout(path, {}) is None
     check_time_budget(540, path, {})
+    check_checkpoint_frequency(path, {})
     assert function_timeout(path, {OVERRIDE: "00:05:00"}) == timedelta(minutes=5)
 
 
@@ -64,6 +66,31 @@ def test_a_budget_that_the_host_cuts_off_is_named(tmp_path) -> None:
         check_time_budget(540, path, {OVERRIDE: "soon"})
 
 
-def test_the_default_budget_fits_this_projects_host_json() -> None:
-    """The app as it is shipped ends its invocations itself."""
+@pytest.mark.parametrize(
+    ("content", "environment"),
+    [
+        ('{"extensions": {"eventHubs": {"batchCheckpointFrequency": 3}}}', {}),
+        ('{"Extensions": {"EVENTHUBS": {"BatchCheckpointFrequency": 3}}}', {}),
+        ("{}", {"AzureFunctionsJobHost__extensions__eventHubs__batchCheckpointFrequency": "3"}),
+    ],
+)
+def test_hole_51_a_checkpoint_after_several_batches_is_named(tmp_path, content, environment) -> None:
+    """Hole 51: whatever says so, a batchCheckpointFrequency above 1 turns health red, with the reason."""
+    with pytest.raises(SettingError) as caught:
+        check_checkpoint_frequency(host_json(tmp_path, content), environment)
+    assert str(caught.value) == (
+        "batchCheckpointFrequency in host.json is 3; expected 1: above it the host, whenever it stops, checkpoints "
+        "the last batch even where that failed or was cancelled, and its events are lost."
+    )
+
+
+@pytest.mark.parametrize("content", ["{}", '{"extensions": []}', '{"extensions": {"eventHubs": {}}}'])
+def test_a_host_json_that_says_nothing_of_checkpoints_has_one_after_each_batch(tmp_path, content) -> None:
+    """The host's default is 1."""
+    check_checkpoint_frequency(host_json(tmp_path, content), {})
+
+
+def test_what_is_shipped_fits_this_projects_host_json() -> None:
+    """The app as it is shipped ends its invocations itself, and has a checkpoint after each batch."""
     check_time_budget(Settings.model_fields["time_budget_seconds"].default, ROOT / "host.json", {})
+    check_checkpoint_frequency(ROOT / "host.json", {})
