@@ -286,9 +286,13 @@ class Run:
         """The range of every partition of the hub."""
         return await hub_ends(self._consumer)
 
+    async def passed_numbers(self) -> dict[str, int]:
+        """The checkpoints, by partition."""
+        return await checkpoints(self.blobs, load_settings(self.settings))
+
     async def lag(self) -> int:
         """Events of the hub that the host has not passed."""
-        passed = await checkpoints(self.blobs, load_settings(self.settings))
+        passed = await self.passed_numbers()
         return sum(partition.lag for partition in with_lag(await self.ends(), passed))
 
     async def queued(self) -> int:
