@@ -25,6 +25,7 @@ from tests.chaos.groups import (
     places,
     processes,
     short,
+    stealing,
     store,
     versions,
 )
@@ -52,6 +53,7 @@ GROUPS: dict[str, Group] = {
     "g11": models.models,
     "g12": messages.messages,
     "g13": guilty.guilty,
+    "g14": stealing.stealing,
     "mixed": mixed.mixed,
     "outage": outage.outage,
     "short": short.short,

@@ -73,7 +73,7 @@ async def _overrun(run: Run, events: list[Sent]) -> None:
     row = "time-out of the function"
     app = run.copy_app(run.folder / "hasty", function_timeout="00:00:03")
     host = await run.restart_host(app)
-    await run.until(lambda: _owns(host, PARTITIONS), 60, "the host has all partitions")
+    await run.until(lambda: owns(host, PARTITIONS), 60, "the host has all partitions")
     async with (
         run.acting(row),
         run.bench.store.faults(STORE_OUT),
@@ -89,7 +89,8 @@ async def _overrun(run: Run, events: list[Sent]) -> None:
     await run.restart_host()
 
 
-async def _owns(host: HostProcess, count: int) -> bool:
+async def owns(host: HostProcess, count: int) -> bool:
+    """Whether a host has so many partitions."""
     listeners = (await host.status())["listeners"]
     return any(len(listener.get("partitions", [])) == count for listener in listeners)
 
@@ -113,7 +114,7 @@ async def ownership(run: Run) -> None:
         events = run.flights.events(share, row)
         await run.send(events[::2])
         second = await run.start_host()
-        await run.until(lambda: _owns(second, PARTITIONS // 2), 60, "each host has its share")
+        await run.until(lambda: owns(second, PARTITIONS // 2), 60, "each host has its share")
         await run.send(events[1::2])
         await busy(run, second)
     row = "scale-in: SIGTERM of the second"
@@ -123,22 +124,22 @@ async def ownership(run: Run) -> None:
         await busy(run, second)
         await second.stop()
         await run.send(events[1::2])
-        await run.until(lambda: _owns(first, PARTITIONS), 60, "the first host has all partitions again")
+        await run.until(lambda: owns(first, PARTITIONS), 60, "the first host has all partitions again")
     row = "one of two hosts killed"
     async with run.acting(row), run.bench.store.faults(SLOW):
         events = run.flights.events(run.events - 3 * share, row)
         third = await run.start_host()
-        await run.until(lambda: _owns(third, PARTITIONS // 2), 60, "each host has its share")
+        await run.until(lambda: owns(third, PARTITIONS // 2), 60, "each host has its share")
         await run.send(events)
         await busy(run, third)
         await third.kill()
-        await run.until(lambda: _owns(first, PARTITIONS), 60, "the first host has all partitions again")
+        await run.until(lambda: owns(first, PARTITIONS), 60, "the first host has all partitions again")
     await run.passed()
     await run.drained()
 
 
-async def usurp(run: Run, partition: str) -> None:
-    """Claim a partition for a host that does not exist, as another host would: by its blob."""
+async def usurp(run: Run, partition: str, owner: str = "00000000-0000-0000-0000-00000000beef") -> None:
+    """Claim a partition for a host that does not exist, as another host would, or release it: by its blob."""
     name = f"127.0.0.1/{run.names.hub}/{run.names.group}/ownership/{partition}"
     blob = run.blobs.get_blob_client("azure-webjobs-eventhub", name)
-    await blob.set_blob_metadata({"ownerid": "00000000-0000-0000-0000-00000000beef"})
+    await blob.set_blob_metadata({"ownerid": owner})
