@@ -61,7 +61,7 @@ def _value(path: tuple[str, ...], host_json: Path, environment: Mapping[str, str
 
 
 def check_checkpoint_frequency(host_json: Path, environment: Mapping[str, str]) -> None:
-    """Whether the host writes a checkpoint after each batch; nothing is said of a file that is no strict JSON.
+    """Whether the host writes a checkpoint after each batch; a file that is no strict JSON is passed over.
 
     Raises:
         SettingError: batchCheckpointFrequency is not 1.
@@ -70,8 +70,8 @@ def check_checkpoint_frequency(host_json: Path, environment: Mapping[str, str]) 
     if frequency is not None and str(frequency) != "1":
         raise SettingError(
             f"batchCheckpointFrequency in host.json is {frequency}; expected 1: above it the host, whenever "
-            f"it stops, checkpoints the last batch even where that failed or was cancelled, and its events are "
-            f"lost."
+            "it stops, checkpoints the last batch even where that failed or was cancelled, and its events "
+            "are lost."
         )
 
 
