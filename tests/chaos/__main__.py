@@ -1,4 +1,4 @@
-"""``python -m tests.chaos [GROUP …] [--seed N] [--events N] [--json]``: exit 0 only if nothing was lost, doubled or stale."""
+"""``python -m tests.chaos [--group NAME …] [--seed N] [--events N] [--json]``: exit 0 only if nothing was lost, doubled or stale."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "groups", nargs="*", metavar="GROUP", help=f"of {', '.join(plan.GROUPS)}; default all but short"
     )
+    parser.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        dest="more",
+        metavar="NAME",
+        help="the same as naming it without the option; may be given again",
+    )
     parser.add_argument("--seed", type=int, help="of every draw; printed, and drawn when not given")
     parser.add_argument("--events", type=int, help="in each numbered group; default 3,000 (mixed: 50,000)")
     parser.add_argument(
@@ -44,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.update(without_proxy(os.environ))
     # azure-cosmos looks after its regions in a thread, which complains where its client was closed meanwhile.
     logging.getLogger("azure.cosmos").setLevel(logging.CRITICAL)
-    unknown = [group for group in options.groups if group not in plan.GROUPS]
+    groups = list(dict.fromkeys([*options.groups, *options.more]))
+    unknown = [group for group in groups if group not in plan.GROUPS]
     if unknown:
         parser.error(f"there is no group {unknown[0]!r}; there are {', '.join(plan.GROUPS)}")
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
@@ -56,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         outcomes = asyncio.run(
             plan.run_all(
                 folder,
-                options.groups,
+                groups,
                 seed=seed,
                 events=options.events,
                 without=options.without,
