@@ -10,6 +10,7 @@ The tree, by what the pipeline does with an event that meets it:
         └── Retryable             may succeed later             → retry queue
             ├── Throttled         the service says: slower      → wait in process, then the retry queue
             ├── Transient         outages, time-outs            → retry queue, with back-off
+            │   └── PartitionTransient  of one partition alone  → likewise, and the others go on
             ├── Configuration     a role or a name is missing   → retry queue, loud
             ├── Conflict          another writer was faster     → compare again, then the retry queue
             └── Unexpected        nobody foresaw it             → retry queue, dead letters after 3 tries
@@ -112,6 +113,10 @@ class Transient(Retryable):
     """An outage, a time-out, a missing model: also when the outcome of a write is unknown."""
 
     failure_class = FailureClass.TRANSIENT
+
+
+class PartitionTransient(Transient):
+    """One partition of the store cannot answer now: it moves, or lags behind. The others may well."""
 
 
 class Configuration(Retryable):

@@ -6,10 +6,13 @@ Sources: learn.microsoft.com/azure/cosmos-db/nosql/conceptual-resilient-sdk-appl
 
 from __future__ import annotations
 
+import re
+
 from everscore.failures import (
     Configuration,
     Conflict,
     Failure,
+    PartitionTransient,
     Permanent,
     Stage,
     Throttled,
@@ -23,6 +26,25 @@ _DETAIL_LIMIT = 300
 _FORBIDDEN_TRANSIENT = {3: "write region moving", 1008: "region unavailable"}
 _PARTITION_FULL = 1014
 _KEY_MISMATCH = 1001
+# Sub-statuses of 404 that say that database or container is missing; 1002 is a replica behind its session.
+_MISSING = (None, 0, 1003)
+# Answers that are none to a document or a batch but to its way, given by what stands between.
+_ON_THE_WAY = (405, 407, 408, 421, 425, 431)
+# How Cosmos DB speaks of its firewall, private endpoints and virtual networks in a 403.
+_NETWORK = ("firewall", "public internet", "private endpoint", "virtual network", "service endpoint")
+_ROLE = "the identity needs the role Cosmos DB Built-in Data Contributor on this database"
+_STORAGE_ROLE = "the identity needs the data role of that service"
+# By x-ms-error-code of 401 and 403; the sentence of "AuthorizationFailure" never names the network rules.
+_STORAGE_HINTS = {
+    "AuthorizationFailure": "the account's network rules keep the app out, or its signature is for less",
+    "AuthorizationSourceIPMismatch": "the shared access signature is for other addresses",
+    "AuthorizationPermissionMismatch": _STORAGE_ROLE,
+    "InsufficientAccountPermissions": _STORAGE_ROLE,
+    "AuthenticationFailed": "the key or signature in the connection string is wrong, or a clock is",
+    "KeyBasedAuthenticationNotPermitted": "the account takes no keys: set STORAGE__accountName, not STORAGE",
+}
+# Keys and signatures: base64 or its URL form, ending as 32 and 64 bytes do; and what follows "sig=".
+_SECRET = re.compile(r"(?<=sig=)[^&\s]+|[A-Za-z0-9+/]{20,}={1,2}|[A-Za-z0-9+/%]{20,}%3D", re.IGNORECASE)
 
 
 def classify_cosmos(
@@ -58,13 +80,17 @@ def classify_cosmos(
         hint = "check the key in COSMOS; where key access is off, set COSMOS__accountEndpoint instead"
         return Configuration(Stage.STORE, "not authenticated", f"{hint} ({code}): {detail}")
     if status == 403:
-        return _forbidden(sub_status, code, detail, retry_after)
-    if status == 404:
+        return _forbidden(sub_status, code, message, retry_after)
+    if status == 404 and sub_status in _MISSING:
         hint = "check COSMOS_DATABASE and COSMOS_CONTAINER; the deployment creates both, the app never does"
         return Configuration(Stage.STORE, "database or container missing", f"{hint} ({code}): {detail}")
     if 100 <= status < 400:
         return unreadable_answer(f"{code}: {detail}")
-    if status in (408, 410, 449) or status >= 500:
+    if status in (404, 410, 449):
+        return PartitionTransient(
+            Stage.STORE, f"store answers {status}", f"{code}: {detail}", retry_after=retry_after
+        )
+    if status in _ON_THE_WAY or status >= 500:
         return Transient(Stage.STORE, f"store answers {status}", f"{code}: {detail}", retry_after=retry_after)
     return Unexpected(Stage.STORE, f"store answers {status}", f"{code}: {detail}")
 
@@ -87,7 +113,8 @@ def classify_cosmos_operation(
     return classify_cosmos(status, sub_status, message, retry_after)
 
 
-def _forbidden(sub_status: int | None, code: str, detail: str, retry_after: float | None) -> Failure:
+def _forbidden(sub_status: int | None, code: str, message: str, retry_after: float | None) -> Failure:
+    detail = quote(message)
     if sub_status == _PARTITION_FULL:
         return Permanent(
             Stage.STORE,
@@ -98,7 +125,10 @@ def _forbidden(sub_status: int | None, code: str, detail: str, retry_after: floa
         return Transient(
             Stage.STORE, _FORBIDDEN_TRANSIENT[sub_status], f"{code}: {detail}", retry_after=retry_after
         )
-    hint = "the identity needs the role Cosmos DB Built-in Data Contributor on this database"
+    if any(word in message.lower() for word in _NETWORK):
+        hint = "the account's network rules keep the app out: let its network in, or give it a way in"
+        return Configuration(Stage.STORE, "kept out by the network rules", f"{hint} ({code}): {detail}")
+    hint = _ROLE if sub_status else f"{_ROLE}, or the account's network rules keep the app out"
     return Configuration(Stage.STORE, "not authorised", f"{hint} ({code}): {detail}")
 
 
@@ -125,7 +155,7 @@ def classify_storage(
         hint = "the storage emulator is older than the SDK; start Azurite with --skipApiVersionCheck"
         return Configuration(Stage.RETRY, "storage API version refused", f"{hint} ({what})")
     if status in (401, 403):
-        hint = "the identity needs the data role of that service, or the key is wrong"
+        hint = _STORAGE_HINTS.get(code or "", f"{_STORAGE_ROLE}, or the key is wrong")
         return Configuration(Stage.RETRY, "storage refuses access", f"{hint} ({what}): {detail}")
     if status == 404:
         hint = "the deployment creates it, the app never does; check the setting that names it"
@@ -133,7 +163,7 @@ def classify_storage(
     if status in (429, 503):
         return Throttled(Stage.RETRY, "storage throttles", f"{what}: {detail}", retry_after=retry_after)
     # Below 400: an answer whose body is none of the service's, as of a proxy's page for maintenance.
-    if status in (408, 409, 412) or (status is not None and (status >= 500 or 100 <= status < 400)):
+    if status in (409, 412, *_ON_THE_WAY) or (status is not None and (status >= 500 or 100 <= status < 400)):
         return Transient(
             Stage.RETRY, f"storage answers {status}", f"{what}: {detail}", retry_after=retry_after
         )
@@ -141,6 +171,6 @@ def classify_storage(
 
 
 def quote(message: str) -> str:
-    """The beginning of a service's message on one line."""
-    line = " ".join(message.split())
+    """The beginning of a service's message on one line, without what may be a key or a signature."""
+    line = _SECRET.sub("…", " ".join(message[: 8 * _DETAIL_LIMIT].split()))
     return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from enum import StrEnum
 
-from everscore.failures import Configuration, Failure, Stage, Transient
+from everscore.failures import Configuration, Failure, PartitionTransient, Stage, Transient
 from everscore.ports import Document, DocumentStore, Write, WriteRefusedError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class BreakingStore:
     """A document store that stops asking while the one behind it does not answer.
 
     Only what stops every document counts: a store out of reach, a missing role or container. A throttled
-    store is alive, and what is wrong with one document says nothing of the others.
+    store is alive, and what is wrong with one document or partition says nothing of the others.
 
     Args:
         store: the one behind.
@@ -54,6 +54,14 @@ class BreakingStore:
         if self._probing or time.monotonic() >= self._open_until:
             return State.HALF_OPEN
         return State.OPEN
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a request would be refused now, unsent; for whoever has work to do before it asks.
+
+        False once a probe is due: somebody must send one, or the breaker would never close.
+        """
+        return self._open_until is not None and (self._probing or time.monotonic() < self._open_until)
 
     async def write(self, pk: str, writes: Sequence[Write]) -> float:
         """See everscore.ports.DocumentStore."""
@@ -91,25 +99,27 @@ class BreakingStore:
         """Let a request through, or not; returns whether it is the probe."""
         if self._open_until is None:
             return False
-        wait = self._open_until - time.monotonic()
-        if wait > 0 or self._probing:
+        if self.refuses:
             raise Transient(
                 Stage.STORE,
                 "store out of reach",
                 f"not asked again before the next probe; last: {self._last}",
-                retry_after=max(wait, 0.0),
+                retry_after=max(self._open_until - time.monotonic(), 0.0),
             )
         self._probing = True
         return True
 
     def _saw(self, failure: Failure | None, *, probe: bool) -> None:
-        if not isinstance(failure, Transient | Configuration):
+        if not isinstance(failure, Transient | Configuration) or isinstance(failure, PartitionTransient):
             if self._open_until is not None:
                 logger.warning("The store answers again.")
             self._failures, self._pause, self._open_until, self._last = 0, _FIRST_PAUSE, None, None
             return
         self._last = failure
         self._failures += 1
+        if isinstance(failure, Configuration) and self._failures == 1:
+            # What the service itself says, at once: what follows from it may be long in coming.
+            logger.error("The store turns the app away: %s", failure)
         if self._open_until is not None:
             if not probe:
                 return  # sent before the breaker opened: only a probe moves the pause

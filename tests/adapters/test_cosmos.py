@@ -23,7 +23,15 @@ from everscore.clock.deadline import Deadline
 from everscore.config.connections import Connection
 from everscore.config.settings import load_settings
 from everscore.event.event import Done
-from everscore.failures import Configuration, Conflict, Failure, Permanent, Throttled, Transient
+from everscore.failures import (
+    Configuration,
+    Conflict,
+    Failure,
+    PartitionTransient,
+    Permanent,
+    Throttled,
+    Transient,
+)
 from everscore.ports import Document, Write, WriteRefusedError
 from everscore.store.writer import Writer
 from everscore_cli.clients.store import documents
@@ -195,6 +203,8 @@ async def test_hole_03_the_other_keys_are_stored_while_hot_ones_wait(
         ({"status": 410, "substatus": 1022}, Transient, "410"),
         ({"status": 449}, Transient, "449"),
         ({"status": 401}, Configuration, "check the key"),
+        ({"status": 404, "substatus": 1002}, PartitionTransient, "404"),
+        ({"status": 403}, Configuration, "network rules"),
         ({"status": 403, "substatus": 5301}, Configuration, "Cosmos DB Built-in Data Contributor"),
         ({"status": 403, "substatus": 1014}, Permanent, "finer partitionKey"),
         ({"status": 413}, Permanent, "too large"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from urllib.parse import quote_plus
+
 import pytest
 
 from everscore.adapters.classification import (
@@ -10,7 +13,7 @@ from everscore.adapters.classification import (
     classify_storage,
     quote,
 )
-from everscore.failures import FailureClass, Stage
+from everscore.failures import FailureClass, PartitionTransient, Stage
 
 C = FailureClass
 
@@ -47,6 +50,13 @@ HTML_503 = "<html>\n<head><title>503</title></head>\r\n<body>Service   Unavailab
         (404, None, "Resource Not Found", C.CONFIGURATION, "database or container missing"),
         (404, 1003, "Owner resource does not exist", C.CONFIGURATION, "database or container missing"),
         (408, None, "", C.TRANSIENT, "store answers 408"),
+        (404, 1002, "The read session is not available", C.TRANSIENT, "store answers 404"),
+        (404, 1013, "", C.TRANSIENT, "store answers 404"),
+        (405, None, HTML_503, C.TRANSIENT, "store answers 405"),
+        (407, None, HTML_503, C.TRANSIENT, "store answers 407"),
+        (421, None, "", C.TRANSIENT, "store answers 421"),
+        (425, None, "", C.TRANSIENT, "store answers 425"),
+        (431, None, "", C.TRANSIENT, "store answers 431"),
         (410, 1002, "", C.TRANSIENT, "store answers 410"),
         (449, None, "", C.TRANSIENT, "store answers 449"),
         (500, None, HTML_503, C.TRANSIENT, "store answers 500"),
@@ -78,6 +88,68 @@ def test_an_operations_404_is_a_conflict() -> None:
         assert type(classify_cosmos_operation(status)) is type(classify_cosmos(status))
 
 
+def test_hole_23_only_a_store_that_names_its_container_as_missing_is_one_without_it() -> None:
+    """A 404 of a replica that lags behind is of one partition alone; 1003 and no sub-status mean the container."""
+    for sub_status in (1002, 1013, 1023):
+        assert isinstance(classify_cosmos(404, sub_status), PartitionTransient)
+    for sub_status in (None, 0, 1003):
+        assert classify_cosmos(404, sub_status).failure_class is C.CONFIGURATION
+
+
+FIREWALL = (
+    "Request originated from IP 203.0.113.7 through public internet. This is blocked by your Cosmos DB account "
+    "firewall settings. More info: https://aka.ms/cosmosdb-tsg-forbidden"
+)
+
+
+def test_hole_24_a_firewall_is_not_called_a_missing_role() -> None:
+    """What the service says decides the hint, and its sentence stands behind; where it says nothing, both are named."""
+    blocked = classify_cosmos(403, None, f'{{"code":"Forbidden","message":"{FIREWALL}"}}')
+    assert blocked.failure_class is C.CONFIGURATION
+    assert blocked.reason == "kept out by the network rules"
+    assert "firewall settings" in blocked.detail
+    assert "role" not in blocked.detail
+    role = classify_cosmos(403, 5301, "the principal does not have required RBAC permissions")
+    assert "Data Contributor" in role.detail
+    assert "network" not in role.detail
+    unsaid = classify_cosmos(403, None, "Forbidden").detail
+    assert "Data Contributor" in unsaid
+    assert "network" in unsaid
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "does_not"),
+    [
+        ("AuthorizationFailure", "network rules", "role"),
+        ("AuthorizationPermissionMismatch", "role", "network"),
+        ("AuthenticationFailed", "key or signature", "role"),
+        ("KeyBasedAuthenticationNotPermitted", "STORAGE__accountName", "role"),
+        (None, "role", "network"),
+    ],
+)
+def test_hole_24_storage_says_by_its_code_what_keeps_the_app_out(code, says, does_not) -> None:
+    """Network rules, role, key: each code has its hint, and no hint names what the code does not mean."""
+    failure = classify_storage(
+        "queue q", 403, code, "This request is not authorized to perform this operation."
+    )
+    assert failure.failure_class is C.CONFIGURATION
+    assert says in failure.detail
+    assert does_not not in failure.detail
+    assert "not authorized to perform" in failure.detail
+
+
+def test_hole_24_what_is_quoted_of_a_service_holds_no_secret() -> None:
+    """Keys and signatures that a service repeats do not get into a log; addresses, ids and hashes stay."""
+    key = base64.b64encode(bytes(range(64))).decode()
+    signature = base64.b64encode(bytes(range(32))).decode()
+    for secret in (key, signature, quote_plus(signature)):
+        text = f"The MAC signature '{secret}' of https://a.b/c?sv=2026&sig={secret}&se=x is not the same"
+        assert secret not in quote(text)
+        assert "The MAC signature" in quote(text)
+    for kept in ("0f8fad5b-d9cb-469f-a165-70867728950e", "https://aka.ms/cosmosdb-tsg-forbidden", "a" * 64):
+        assert quote(f"at {kept}.") == f"at {kept}."
+
+
 @pytest.mark.parametrize(
     ("status", "word"),
     [(401, "COSMOS__accountEndpoint"), (403, "Data Contributor"), (404, "COSMOS_CONTAINER")],
@@ -100,6 +172,10 @@ def test_what_an_operator_can_mend_says_how(status, word) -> None:
         (404, "QueueNotFound", "", C.CONFIGURATION),
         (404, "ContainerNotFound", "", C.CONFIGURATION),
         (408, None, "", C.TRANSIENT),
+        (405, None, HTML_503, C.TRANSIENT),
+        (421, None, "", C.TRANSIENT),
+        (425, None, "", C.TRANSIENT),
+        (431, None, "", C.TRANSIENT),
         (409, "ContainerBeingDeleted", "", C.TRANSIENT),
         (412, "LeaseIdMissing", "", C.TRANSIENT),
         (413, "RequestBodyTooLarge", "", C.UNEXPECTED),

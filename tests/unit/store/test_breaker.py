@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from everscore.adapters.classification import classify_cosmos
 from everscore.failures import Conflict, Failure, Permanent, Stage, Throttled, Transient
 from everscore.ports import Write, WriteRefusedError
 from everscore.store import breaker
@@ -172,3 +173,49 @@ async def test_a_cancelled_probe_makes_room_for_the_next(clock):
     store.gate = None
     assert await breaking.write("k", WRITES) == 1.0
     assert breaking.state is State.CLOSED
+
+
+async def test_hole_23_a_partition_that_lags_behind_opens_nothing(clock):
+    """However often one partition answers that its replica is behind, the keys of all others are asked."""
+    store = Store()
+    breaking = BreakingStore(store, failures=3, longest_pause=4)
+    store.answer = WriteRefusedError(classify_cosmos(404, 1002, "The read session is not available"), None)
+    await fail(breaking, 10)
+    assert breaking.state is State.CLOSED
+    assert store.asked == 10
+
+
+async def test_hole_24_what_turns_the_app_away_is_in_the_log_the_first_time(clock, caplog):
+    """The service's own sentence is logged with the first refusal, not with each, and again after it was well."""
+    store = Store()
+    breaking = BreakingStore(store, failures=5, longest_pause=4)
+    refusal = WriteRefusedError(classify_cosmos(403, None, "blocked by your firewall settings"), None)
+    for _ in range(2):
+        caplog.clear()
+        store.answer = refusal
+        await fail(breaking, 3)
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert "blocked by your firewall settings" in caplog.text
+        store.answer = None
+        await breaking.write("k", WRITES)
+
+
+async def test_it_says_beforehand_whether_it_would_refuse(clock):
+    """While it is open or a probe is under way it refuses; once a probe is due it does not, or none would be sent."""
+    store = Store()
+    breaking = BreakingStore(store, failures=1, longest_pause=4)
+    assert not breaking.refuses
+    store.answer = OUT
+    await fail(breaking)
+    assert breaking.refuses
+    clock.now += 1
+    assert not breaking.refuses
+    store.gate = asyncio.Event()
+    store.answer = None
+    probe = asyncio.create_task(breaking.write("k", WRITES))
+    await asyncio.sleep(0)
+    assert breaking.refuses
+    assert breaking.state is State.HALF_OPEN
+    store.gate.set()
+    await probe
+    assert not breaking.refuses
