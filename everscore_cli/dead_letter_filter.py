@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from everscore.adapters.blobs import Letter, StorageBlobs
 from everscore.clock import times
+from everscore.retry.names import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,18 @@ class Wanted:
         return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
 
     def prefixes(self) -> list[str]:
-        """The parts of the container that must be listed: days, where the range is bounded and short."""
+        """The parts of the container that must be listed: days, where the range is bounded and short.
+
+        Letters without a time of enqueuing lie apart, and go by the time at which they were written.
+        """
         if self.since is None:
             return [""]
         end = self.until or times.now()
         days = (end.date() - self.since.date()).days + 1
         if days > 62:
             return [""]
-        return [f"{self.since.date() + timedelta(days=day):%Y/%m/%d}/" for day in range(max(days, 0))]
+        begun = [f"{self.since.date() + timedelta(days=day):%Y/%m/%d}/" for day in range(max(days, 0))]
+        return [*begun, UNKNOWN]
 
 
 def _moment(letter: Letter) -> datetime | None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from everscore.clock import times
 from everscore.event.item import Item
 from everscore.ports import HubEvent
-from everscore.retry.envelope import DeadLetter
+from everscore.retry.dead_letter import DeadLetter
 
 
 class From(StrEnum):
@@ -33,7 +33,7 @@ def redriven(letter: DeadLetter, name: str, start: From) -> Item:
     item.queued_at = times.milliseconds_text(times.now())
     item.attempts = item.unexpected = item.crashes = 0
     item.braked, item.dead_letter = None, False
-    item.blob = None
+    item.blob = item.blob_size = None
     if start is From.DECODE:
         item.id = item.pk = item.time = item.scores = None
     return item

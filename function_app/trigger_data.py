@@ -77,7 +77,7 @@ def _text(value: object) -> str | None:
 
 def _number(value: object, otherwise: object) -> int | None:
     for each in (value, otherwise):
-        if isinstance(each, int) and not isinstance(each, bool):
+        if isinstance(each, int) and not isinstance(each, bool) and -(2**63) <= each < 2**63:
             return each
     return None
 

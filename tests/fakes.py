@@ -9,6 +9,7 @@ import asyncio
 import base64
 import copy
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,8 +31,9 @@ from everscore.flow.processing import Processing
 from everscore.flow.retry_events import RetryEvents
 from everscore.flow.score_events import RetryState, ScoreEvents
 from everscore.ports import Document, HubEvent, PoisonMessage, Write, WriteRefusedError
-from everscore.retry.claim_checks import ClaimChecks
-from everscore.retry.envelope import DeadLetter, decode_dead_letter, decode_envelope, decode_item
+from everscore.retry.claim_checks import ClaimChecks, decode_item, restore
+from everscore.retry.dead_letter import DeadLetter, decode_dead_letter
+from everscore.retry.envelope import decode_envelope
 from everscore.retry.placing import Placing
 from everscore.store.breaker import State
 from everscore.store.writer import Writer
@@ -42,6 +44,8 @@ from everscore.watch.telemetry import Telemetry
 ENDLESS = RetryState(endless=True)
 NO_POLICY = RetryState(endless=False)
 OUT = Transient(Stage.STORE, "out of reach")
+# A field's value that makes an event too large for a message, since no compression helps it.
+LARGE = base64.b64encode(random.Random(1).randbytes(45_000)).decode()
 
 
 class Refusing:
@@ -492,7 +496,7 @@ class World:
     def queued(self) -> list[Item]:
         """The items of the queue, their claim checks read."""
         return [
-            decode_item(self.blobs.claim_checks[item.blob]) if item.blob else item
+            restore(item, decode_item(self.blobs.claim_checks[item.blob])) if item.blob else item
             for item in self.queue.items
         ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,10 @@ from everscore.failures import Stage
 
 _TEXT_LIMIT = 1_000
 _HISTORY_LIMIT = 20
+
+# What every reader of a message can hold.
+type Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+type Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Place(NamedTuple):
@@ -38,10 +42,10 @@ class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     namespace: str | None = None
     hub: str | None = None
     partition: str | None = None
-    sequence_number: int | None = None
+    sequence_number: Number | None = None
     offset: str | None = None
     enqueued_at: str | None = None
-    index: int = 0
+    index: Count = 0
 
     @property
     def place(self) -> Place | None:
@@ -59,7 +63,7 @@ class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One earlier failure of an item.
 
     Attributes:
-        at: when another failure took its place.
+        at: when it was last met.
         stage, reason: what it was.
     """
 
@@ -85,16 +89,23 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
 
     Attributes:
         body: the exact bytes: of the event, or of the one record where ``unwrapped``.
-        blob: name of the claim-check blob that holds body, properties and the rest, when too large.
+        blob: name of the claim-check blob that holds body, properties and system properties, when too large.
+        blob_size: its bytes, where they are known.
+        kind: an event; an outcome, which names its event; or a message of the retry queue that this release
+            cannot read, whole, as a body.
         unwrapped: the body is one record, taken out of an event that held several.
         record_index: of a body that only an own decoder reads, the item is the record in this place alone:
             one that has no form in JSON, and so no bytes of its own.
         properties: the event's application properties.
+        system: its system properties and annotations, content type among them.
         source: where it came from.
         id, pk, time: its identity and time, once validation passed.
         scores: by model, once all are finite.
+        shadow: what challengers said, by model and version; it decides nothing.
+        etag: of the stored document, where all that is left to do is to publish it.
         stage, reason, field, exception: the last failure.
         failure_class: of the last failure.
+        failed_at: when the last failure was met.
         attempts: times that it was tried.
         unexpected: times that it met an exception nobody foresaw.
         crashes: times that it is held to have killed the worker.
@@ -109,22 +120,28 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
 
     body: bytes = b""
     blob: str | None = None
+    blob_size: Count | None = None
+    kind: Literal["event", "outcome", "message"] = "event"
     unwrapped: bool = False
-    record_index: int | None = None
+    record_index: Count | None = None
     properties: dict[str, Any] | None = None
+    system: dict[str, Any] | None = None
     source: Source = Source()
     id: str | None = None
     pk: str | None = None
     time: str | None = None
     scores: dict[str, Scores] | None = None
+    shadow: dict[str, dict[str, Any]] | None = None
+    etag: str | None = None
     stage: str | None = None
     reason: str | None = None
     field: str | None = None
     exception: str | None = None
     failure_class: str | None = None
-    attempts: int = 0
-    unexpected: int = 0
-    crashes: int = 0
+    failed_at: str | None = None
+    attempts: Count = 0
+    unexpected: Count = 0
+    crashes: Count = 0
     braked: Braked | None = None
     first_failed_at: str | None = None
     queued_at: str | None = None
@@ -143,10 +160,11 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     ) -> None:
         """Note a failure as the last one; the one before it goes into the history."""
         if self.stage and self.reason and (self.stage, self.reason) != (stage, reason):
-            step = Step(at=at, stage=self.stage, reason=self.reason)
+            step = Step(at=self.failed_at or at, stage=self.stage, reason=self.reason)
             # Two that alternate, as in an outage, would otherwise fill it, and push out all that came before.
             others = [each for each in self.history if (each.stage, each.reason) != (step.stage, step.reason)]
             self.history = [*others, step][-_HISTORY_LIMIT:]
         self.first_failed_at = self.first_failed_at or at
+        self.failed_at = at
         self.stage, self.reason, self.field = str(stage), reason[:_TEXT_LIMIT], field
         self.exception, self.failure_class = exception[:_TEXT_LIMIT] or None, failure_class

@@ -148,7 +148,7 @@ class Housekeeping:
         """
         try:
             async with asyncio.timeout(budget.remaining):
-                whole = await self._claim_checks.redeem(item)
+                whole = (await self._claim_checks.redeem(item)).item
         except Permanent as failure:
             return Event(item, failure=failure)
         except Exception as error:  # noqa: BLE001 - whatever it is, the body was not read

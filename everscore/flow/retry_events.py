@@ -25,7 +25,8 @@ from everscore.flow.processing import Processing
 from everscore.ports import Blobs, RetryQueue
 from everscore.retry.claim_checks import ClaimChecks
 from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError, decode_envelope
-from everscore.retry.placing import Delayed, Placing, letter_name
+from everscore.retry.names import letter_name
+from everscore.retry.placing import Delayed, Placing
 from everscore.retry.suspects import NotTriedError, Suspects
 from everscore.watch.status import Status
 from everscore.watch.summary import Summary
@@ -166,7 +167,7 @@ class RetryEvents:
 
     async def _read_claim_check(self, item: Item) -> Item | Event:
         try:
-            return await self._claim_checks.redeem(item)
+            return (await self._claim_checks.redeem(item)).item
         except Failure as failure:
             return Event(item, failure=failure)
         except Exception as error:  # noqa: BLE001 - this one item's own: its neighbours go on

@@ -16,7 +16,7 @@ from everscore.clock.holding import hold
 from everscore.event.item import Item
 from everscore.failures import EverscoreError
 from everscore.ports import Blobs
-from everscore.retry.placing import suspect_name
+from everscore.retry.names import suspect_name
 
 # Deaths of the worker while it tried this one suspect.
 DEATHS_LIMIT = 3

@@ -25,12 +25,8 @@ from everscore.decode.decoder import Decoder
 from everscore.event.item import Item
 from everscore.event.order import Version
 from everscore.event.stream import load_stream
-from everscore.retry.envelope import (
-    DeadLetter,
-    NewerEnvelopeError,
-    UnreadableEnvelopeError,
-    decode_dead_letter,
-)
+from everscore.retry.dead_letter import DeadLetter, decode_dead_letter
+from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError
 from everscore.retry.placing import Delayed
 from everscore.store.documents import ForeignDocumentError, gives_way
 from everscore_cli import project

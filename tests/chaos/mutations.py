@@ -96,9 +96,9 @@ MECHANISMS: dict[str, Mechanism] = {
         "g12",
         "an item too large for a message is sent as it is",
         _replaced(
-            "everscore/retry/envelope.py",
-            "            if len(alone) > limit - len(_HEAD) - len(_TAIL):\n",
-            "            if False:\n",
+            "everscore/retry/packing.py",
+            "    if message is not None and len(message) <= MESSAGE_LIMIT:\n",
+            "    if message is not None and (len(items) == 1 or len(message) <= MESSAGE_LIMIT):\n",
         ),
     ),
     "deadline": Mechanism(

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from everscore.event.item import Braked, Item
-from everscore.retry.envelope import Envelope, encode_item
+from everscore.retry.envelope import encode_envelope, encode_item
 from tests.fakes import ago, item_of
 from tests.fuzz import inputs, trial
 from tests.support.flights import real_flights
@@ -69,8 +69,11 @@ def test_broken_retry_messages_end() -> None:
     items += [item_of(4, b"{"), Item(blob="items/none.json"), item_of(5, b"[]")]
     items[0].queued_at, items[1].braked, items[2].crashes = ago(days=1), Braked(ago(), "c"), 1
     items[4].dead_letter = True
-    good = [msgspec.json.encode(Envelope(items)), encode_item(items[0])]
-    good += [msgspec.json.encode(Envelope([item])) for item in items]
+    good = [encode_envelope([encode_item(item) for item in items]), encode_item(items[0])]
+    good += [encode_envelope([encode_item(item)]) for item in items]
+    # As release 1 wrote them: a piece exchanged in here leaves the rest readable.
+    items[1].braked = None
+    good += [msgspec.json.encode({"items": some, "schema": 1}) for some in (items, *([one] for one in items))]
 
     async def all_messages() -> None:
         for number, text in enumerate(inputs.broken(SEED, 1_500, good)):

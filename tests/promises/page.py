@@ -64,7 +64,7 @@ MECHANISMS = (
         (
             f"{_P1}::test_the_store_down_for_a_while",
             f"{_UNIT}/retry/test_placing.py::test_every_item_is_in_the_queue_once",
-            f"{_UNIT}/retry/test_envelope.py::test_packing_stays_below_the_limit_and_loses_nothing",
+            f"{_UNIT}/retry/test_packing.py::test_packing_stays_below_the_limit_and_loses_nothing",
         ),
     ),
     Mechanism(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from everscore.event.identity import encode
+from everscore.retry.envelope import decode_envelope
+from everscore.retry.packing import pack
 from tests.support.app import copy_app, received, worker
 from tests.support.flights import bodies, body, flight, real_flights
 from tests.support.local_stack import LocalStack
@@ -106,7 +107,7 @@ async def test_an_event_that_kills_the_worker_ends_alone(app: Path, services: Se
         assert (await running.score(batch, tries=4, previous=str(death.value))).error is None
         assert documents(services) == []
         messages = await asyncio.to_thread(take_messages, services, len(batch))
-        assert [len(json.loads(message)["items"]) for message in messages] == [1] * 5
+        assert [len(items([message])) for message in messages] == [1] * 5
         (guilty,) = [each for each in messages if items([each])[0]["body"] == b"die"]
         for message in messages:
             if message is not guilty:
@@ -131,13 +132,11 @@ async def test_a_packed_message_that_kills_the_worker_is_split(app: Path, servic
             await running.score(received(*bodies(0, 1, 2)))
         # What failed together may lie in several messages: one is made of all of them.
         messages = await asyncio.to_thread(take_messages, services, 3)
-        packed = b'{"schema":1,"items":[%s]}' % b",".join(
-            json.dumps(item).encode() for message in messages for item in json.loads(message)["items"]
-        )
-        assert (await running.retry(packed, 3)).error is None
+        [packed], _ = pack([item for message in messages for item in decode_envelope(message).items])
+        assert (await running.retry(packed.message, 3)).error is None
         assert documents(services) == []
         alone = await asyncio.to_thread(take_messages, services, 3)
-        assert [len(json.loads(message)["items"]) for message in alone] == [1] * 3
+        assert [len(items([message])) for message in alone] == [1] * 3
         for message in alone:
             await running.retry(message)
     assert len(documents(services)) == 3

@@ -34,7 +34,7 @@ async def test_both_sides_agree(tmp_path: Path, services: Services) -> None:
         body = decode(str(message.content), encoding)
         assert (await running.retry(body)).error is None
     assert encoding == "base64"
-    assert json.loads(body)["schema"] == 1
+    assert json.loads(body)["schema"] == 2
     assert len(documents(services)) == 1
 
 

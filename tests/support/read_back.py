@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from typing import Any
 
+import msgspec
 from azure.cosmos import CosmosClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
@@ -68,10 +70,13 @@ def take_messages(services: Services, events: int = 1) -> list[bytes]:
 
 
 def items(messages: list[bytes]) -> list[dict[str, Any]]:
-    """The items of some messages, each with its ``body`` decoded and with what its envelope says of all."""
-    envelopes = [json.loads(message) for message in messages]
-    return [
-        {**envelope.get("shared", {}), **item, "body": base64.b64decode(item.get("body", ""))}
-        for envelope in envelopes
-        for item in envelope["items"]
-    ]
+    """The items of some messages of schema 2, as docs/schemas.md describes them; each ``body`` is bytes."""
+    return [{"body": b"", **item} for message in messages for item in _unpacked(json.loads(message))]
+
+
+def _unpacked(envelope: dict[str, Any]) -> list[dict[str, Any]]:
+    assert envelope["schema"] == 2
+    unpacked: list[dict[str, Any]] = msgspec.msgpack.decode(
+        zlib.decompress(base64.b64decode(envelope["items"]))
+    )
+    return unpacked

@@ -11,6 +11,7 @@ from typing import Any
 
 from azure.storage.queue.aio import QueueClient
 
+from everscore.retry.envelope import SCHEMA
 from tests.chaos.groups.places import STORE_OUT, large
 from tests.chaos.run import Run
 from tests.chaos.traffic import event
@@ -141,7 +142,7 @@ async def _expired(run: Run, share: int) -> None:
         await run.send(run.flights.events(share - max(4, share // 40), row))
         await run.passed()
         await run.host.stop()
-        async for name in checks.list_blob_names(name_starts_with="items/"):
+        async for name in checks.list_blob_names(name_starts_with="bodies-of-items/"):
             await checks.delete_blob(name)
         await run.start_host()
     row = "blob and event gone"
@@ -165,7 +166,7 @@ async def take_all(run: Run, left: int = 0) -> list[str]:
     deadline = time.monotonic() + 60
     while await run.queued() > left and time.monotonic() < deadline:
         async for message in _queue(run).receive_messages(visibility_timeout=30):
-            if json.loads(base64.b64decode(message.content))["schema"] == 1:
+            if json.loads(base64.b64decode(message.content))["schema"] <= SCHEMA:
                 contents.append(message.content)
                 await _queue(run).delete_message(message)
         await asyncio.sleep(0.2)

@@ -14,7 +14,8 @@ STORE_OUT = {"match": {"operation": ["batch", "query", "read", "account"]}, "act
 STORE_FALTERS = {"match": {"operation": "batch", "probability": 0.5}, "action": {"status": 503}}
 HELD = "NoPlaceAnswersError"
 # Over the size of a queue message once encoded, so that it needs a claim check.
-LARGE = 60_000
+# In hexadecimal digits, of which compression leaves half.
+LARGE = 90_000
 
 
 def mixed(run: Run, count: int, row: str, *, bad: float = 0.05, large: float = 0.02) -> list[Sent]:

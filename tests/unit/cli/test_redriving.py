@@ -8,7 +8,7 @@ from everscore.clock import times
 from everscore.event.item import Braked, Item, Step
 from everscore.event.scores import Scores
 from everscore.ports import HubEvent
-from everscore.retry.envelope import DeadLetter
+from everscore.retry.dead_letter import DeadLetter
 from everscore_cli.redriving import From, redriven, replayed
 from tests.fakes import ago, body_of, source_of
 

@@ -10,8 +10,8 @@ import pytest
 from everscore.clock.deadline import Deadline
 from everscore.event.item import Item
 from everscore.failures import Transient
-from everscore.retry.envelope import pack
-from tests.fakes import OUT, World, ago, body_of, item_of
+from everscore.retry.packing import pack
+from tests.fakes import LARGE, OUT, World, ago, body_of, item_of
 
 
 def poison(world: World, *items: Item) -> None:
@@ -76,7 +76,7 @@ async def test_a_claim_check_comes_back_for_its_dead_letter() -> None:
     """The body of a dead letter is inline; while its blob does not answer, the event goes back to the queue."""
     world = World()
     with world.store.refusing():
-        await world.score(item_of(1, pad="x" * 60_000))
+        await world.score(item_of(1, pad=LARGE))
     [pointer] = world.queue.items
     world.queue.messages.clear()
     pointer.crashes = 2
@@ -90,7 +90,7 @@ async def test_a_claim_check_comes_back_for_its_dead_letter() -> None:
     poison(world, pointer)
     await world.keep()
     [letter] = world.blobs.letters
-    assert letter.item.body == body_of(1, pad="x" * 60_000)
+    assert letter.item.body == body_of(1, pad=LARGE)
 
 
 @pytest.mark.parametrize("refusal", [OUT, RuntimeError("nobody foresaw this")])
@@ -166,7 +166,7 @@ async def test_a_body_that_is_gone_is_said() -> None:
 async def test_a_newer_schema_goes_back_as_it_is() -> None:
     """A message of a newer release is put back unchanged."""
     world = World()
-    message = b'{"schema":2,"items":"other"}'
+    message = b'{"schema":3,"items":"other"}'
     world.poison.put(base64.b64encode(message).decode())
     await world.keep()
     assert [sent for sent, _ in world.queue.messages] == [message]

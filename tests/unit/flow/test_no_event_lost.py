@@ -19,8 +19,9 @@ from everscore.flow.ending import NoPlaceAnswersError
 from everscore.flow.limits import Patience
 from everscore.flow.score_events import RetryState
 from everscore.ports import HubEvent
-from everscore.retry.envelope import decode_envelope, decode_item
-from tests.fakes import OUT, World, body_of, item_of, payload_of, source_of, stream_of
+from everscore.retry.claim_checks import decode_item
+from everscore.retry.envelope import decode_envelope
+from tests.fakes import LARGE, OUT, World, body_of, item_of, payload_of, source_of, stream_of
 from tests.support.interference import CALLS, LOST, End, Interference
 
 KINDS = st.sampled_from(["good", "large", "no key", "no json", "nan", "bomb", "same id", "gone bad"])
@@ -45,7 +46,7 @@ STEPS = st.lists(
 def body(kind: str, number: int) -> bytes:
     """The body of an event of one kind."""
     fields = {
-        "large": {"pad": "x" * 40_000},
+        "large": {"pad": LARGE},
         "no key": {"pk": None},
         "nan": {"nan": True},
         "bomb": {"bomb": True},
@@ -313,12 +314,12 @@ class Bodies:
     """
 
     _FIELDS = {  # noqa: RUF012 - nobody changes it
-        "large": {"pad": "x" * 40_000},
+        "large": {"pad": LARGE},
         "no key": {"pk": None},
         "nan": {"nan": True},
         "bomb": {"bomb": True},
         "odd": {"odd": True},
-        "large and odd": {"odd": True, "pad": "x" * 50_000},
+        "large and odd": {"odd": True, "pad": LARGE},
     }
 
     def __init__(self, kinds: Sequence[Sequence[str]], *, wrapped: bool, own_decoder: bool) -> None:

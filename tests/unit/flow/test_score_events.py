@@ -16,7 +16,7 @@ from everscore.ports import WriteRefusedError
 from everscore.retry.envelope import decode_envelope
 from everscore.store.breaker import State
 from everscore.watch.status import decode_status
-from tests.fakes import ENDLESS, NO_POLICY, OUT, World, body_of, item_of, source_of, stream_of
+from tests.fakes import ENDLESS, LARGE, NO_POLICY, OUT, World, body_of, item_of, source_of, stream_of
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_a_dead_letter_keeps_bytes_and_says_why() -> None:
     assert letter.item.body == body
     assert (letter.item.field, letter.item.failure_class) == ("/pk", "permanent")
     assert not letter.item.dead_letter
-    assert list(world.blobs.dead_letters) == ["2026/11/25/10/3000000-events-0-9-0.json"]
+    assert list(world.blobs.dead_letters) == ["2026/11/25/10/3000-events-0-9-0.json"]
     [metadata] = world.blobs.metadata.values()
     assert metadata["stage"] == "validate"
     assert metadata["reason"] == "partition key is null"
@@ -150,12 +150,12 @@ async def test_events_that_no_batch_can_hold_inline_get_claim_checks() -> None:
     """Bodies beyond a message's size lie in blobs of their own, and come back whole."""
     world = World()
     with world.store.refusing():
-        await world.score(*(item_of(number, pad="x" * 60_000) for number in range(3)), item_of(3))
+        await world.score(*(item_of(number, pad=LARGE) for number in range(3)), item_of(3))
     assert len(world.blobs.claim_checks) == 3
     assert [item.is_pointer for item in world.queue.items].count(True) == 3
     await world.retry()
     assert world.sequence_numbers() == {"stored": [0, 1, 2, 3], "queued": [], "dead": []}
-    assert len(world.stored["id-2"]["event"]["pad"]) == 60_000
+    assert len(world.stored["id-2"]["event"]["pad"]) == len(LARGE)
 
 
 async def test_dead_letters_wait_in_the_queue_while_blobs_refuse() -> None:
@@ -192,7 +192,7 @@ async def test_where_no_place_answers_an_endless_policy_gets_the_batch_back(monk
 async def test_a_batch_that_is_handed_back_fills_no_queue_meanwhile() -> None:
     """While one event has no place the batch comes again, try after try: its others are not queued each time."""
     world = World()
-    batch = [item_of(1), item_of(2, pad="x" * 60_000), item_of(3)]
+    batch = [item_of(1), item_of(2, pad=LARGE), item_of(3)]
     with world.store.refusing(), world.blobs.refusing():
         for _ in range(10):
             with pytest.raises(NoPlaceAnswersError):
@@ -207,7 +207,7 @@ async def test_without_a_policy_what_has_a_place_is_placed_at_once() -> None:
     """Where the batch does not come again, one event without a place keeps no other from the queue."""
     world = World(budget=0)
     with world.store.refusing(), world.blobs.refusing(), pytest.raises(NoPlaceAnswersError):
-        await world.score(item_of(1), item_of(2, pad="x" * 60_000), item_of(3), retry=NO_POLICY)
+        await world.score(item_of(1), item_of(2, pad=LARGE), item_of(3), retry=NO_POLICY)
     assert world.sequence_numbers()["queued"] == [1, 3]
 
 
@@ -334,7 +334,7 @@ async def test_unread_events_need_a_place_too(quick) -> None:
             previous = f"Result: Failure\nException: NoPlaceAnswersError: {raised.value}\nStack: …"
             state = RetryState(state.count + 1, endless=True, previous=previous)
     assert not world.models.model.calls
-    await world.score(item_of(1, pad="y" * 50_000), retry=state)
+    await world.score(item_of(1, pad=LARGE), retry=state)
     assert world.sequence_numbers()["queued"] == [1]
     assert not world.models.model.calls
 
@@ -342,7 +342,7 @@ async def test_unread_events_need_a_place_too(quick) -> None:
 async def test_unread_events_that_come_again_fill_no_queue_meanwhile() -> None:
     """While the claim check of one of them is refused, its neighbours are not sent at every try."""
     world = World()
-    batch = [item_of(1), item_of(2, pad="x" * 60_000), item_of(3)]
+    batch = [item_of(1), item_of(2, pad=LARGE), item_of(3)]
     state = RetryState(7, endless=True, previous="Exit code 137")
     with world.blobs.refusing():
         for _ in range(10):
@@ -390,8 +390,8 @@ async def test_records_of_one_body_have_fates_of_their_own() -> None:
     [queued] = world.queued
     assert (queued.body, queued.unwrapped, queued.source.index) == (records[2], True, 2)
     assert sorted(world.blobs.dead_letters) == [
-        "2026/11/25/10/3000000-events-0-7-1.json",
-        "2026/11/25/10/3000000-events-0-7-3.json",
+        "2026/11/25/10/3000-events-0-7-1.json",
+        "2026/11/25/10/3000-events-0-7-3.json",
     ]
 
 

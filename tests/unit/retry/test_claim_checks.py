@@ -7,8 +7,7 @@ import pytest
 from everscore.event.item import Item
 from everscore.failures import Permanent, Transient
 from everscore.ports import HubEvent
-from everscore.retry.claim_checks import ClaimChecks
-from everscore.retry.envelope import encode_item
+from everscore.retry.claim_checks import ClaimChecks, encode_item
 from tests.fakes import OUT, FakeBlobs, FakeHub, source_of
 
 NAME = "items/x.json"
@@ -35,13 +34,13 @@ async def test_an_item_with_a_body_asks_nobody(blobs, hub) -> None:
     """What has its body comes back as it is, whatever is out of order."""
     blobs.refuses = hub.refuses = OUT
     item = Item(body=b"x")
-    assert await ClaimChecks(blobs, hub).redeem(item) is item
+    assert (await ClaimChecks(blobs, hub).redeem(item)).item is item
 
 
 async def test_a_body_comes_from_its_blob(blobs, hub) -> None:
     """Blob and message are joined: the body from the one, the tries from the other."""
     blobs.claim_checks[NAME] = encode_item(Item(body=b"x", id="i", attempts=1))
-    item = await ClaimChecks(blobs, hub).redeem(pointer())
+    item = (await ClaimChecks(blobs, hub).redeem(pointer())).item
     assert (item.body, item.id, item.attempts, item.blob) == (b"x", "i", 3, None)
 
 
@@ -50,7 +49,7 @@ async def test_a_missing_blob_is_made_good_by_the_hub(blobs, hub) -> None:
     hub.events["0", 1] = HubEvent(b"x", {"key": "v"}, source_of(1))
     whole = pointer()
     whole.unwrapped, whole.record_index = True, 3
-    item = await ClaimChecks(blobs, hub).redeem(whole)
+    item = (await ClaimChecks(blobs, hub).redeem(whole)).item
     assert (item.body, item.properties, item.blob) == (b"x", {"key": "v"}, None)
     assert (item.unwrapped, item.record_index) == (False, None), "it is the whole body, no record"
 

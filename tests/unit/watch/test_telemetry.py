@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, InMemoryMetricRea
 from everscore.event.item import Item
 from everscore.failures import Transient
 from everscore.ports import QueuedMessage
-from everscore.retry.envelope import pack
+from everscore.retry.packing import pack
 from everscore.store.breaker import State
 from everscore.watch.backlog import Backlog, lag, oldest_age
 from everscore.watch.telemetry import LATENCY_BOUNDS, Recorder, Telemetry, read_table
