@@ -7,17 +7,25 @@ import re
 
 from everscore.event.item import Source
 
+# The newest schema of stream.json: what makes an identity is said by its number, and never changes under one.
+SCHEMA = 2
 ID_LIMIT = 900  # bytes; the service takes 1,023 of id
 PK_LIMIT = 2_000  # bytes; the service takes 2,048 of partition key
 
 _PLAIN = re.compile(r"[A-Za-z0-9\-_.]*")
 
 
-def encode(value: str | float) -> str:
+def encode(value: str | float, schema: int = SCHEMA) -> str:
     r"""One field of an identity as a text of A–Z a–z 0–9 - _ . and ``~``.
 
-    A text's other bytes (UTF-8) become ``~`` and two hex digits; a number ``~n`` and its text. Reversible
-    and free of collisions, so that ``/ \ ? #``, which the service refuses in an id, can be in a key.
+    A text's other bytes (UTF-8) become ``~`` and two hex digits; a number ``~n`` and the shortest text of its
+    value. Reversible and free of collisions, so that ``/ \ ? #``, which the service refuses in an id, can be
+    in a key.
+
+    Args:
+        value: as it was sent.
+        schema: of stream.json. Under 1 a number is written as Python does, so that 5 and 5.0 are two; that
+            stays so, since documents that are stored under it would not be found any more.
     """
     if isinstance(value, str):
         # "." and ".." alone would be taken for path segments and vanish from the document's address.
@@ -27,33 +35,53 @@ def encode(value: str | float) -> str:
             chr(byte) if _plain_byte(byte) and value not in (".", "..") else f"~{byte:02x}"
             for byte in value.encode("utf-8", "surrogatepass")
         )
-    return "~n" + encode(repr(value))
+    return "~n" + encode(repr(value) if schema == 1 else _number(value))
+
+
+def _number(value: float) -> str:
+    """The text of a number's value: equal numbers have equal texts, however they were written.
+
+    A whole number is its digits, all of them (5, 5.0 and 5e0 are ``5``, -0.0 is ``0``, 1e21 is 1 and 21
+    zeros); any other is the shortest text that a double reads back as the same.
+    """
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
 
 
 def _plain_byte(byte: int) -> bool:
     return byte < 128 and (chr(byte).isalnum() or byte in b"-_.")
 
 
-def encode_id(value: str | float) -> str:
+def encode_id(value: str | float, schema: int = SCHEMA) -> str:
     """An id: encoded, or ``~h`` and the SHA-256 of the encoded form where that is over 900 bytes."""
-    encoded = encode(value)
+    encoded = encode(value, schema)
     return encoded if len(encoded) <= ID_LIMIT else "~h" + hashlib.sha256(encoded.encode()).hexdigest()
 
 
-def bucket(value: str | float, buckets: int) -> int:
+def bucket(value: str | float, buckets: int, schema: int = SCHEMA) -> int:
     """The bucket of a value: SHA-256 of its encoded form, first 8 bytes, big-endian, modulo ``buckets``."""
-    digest = hashlib.sha256(encode(value).encode()).digest()
+    digest = hashlib.sha256(encode(value, schema).encode()).digest()
     return int.from_bytes(digest[:8], "big") % buckets
 
 
-def source_id(source: Source, body: bytes) -> str:
+def source_id(source: Source, body: bytes, schema: int = SCHEMA) -> str:
     """The id of an event whose stream maps none: its place in the hub, or else its content.
 
     The place counts only where hub, partition, sequence number and enqueued time are all known, since two
     events could share what is left of it. Otherwise: the SHA-256 of the body. The record's index stands
     behind either.
+
+    Args:
+        source: where the event came from.
+        body: the record's exact bytes.
+        schema: of stream.json. From 2 on the hub's name is in lower case, as Event Hubs takes it in any, and
+            the enqueued time is cut off at the second, which is all that an archive of the hub keeps. Under 1
+            the name is as it was spelt and the time has milliseconds.
     """
     if source.place is None:
         return f"~b{hashlib.sha256(body).hexdigest()}.{source.index}"
-    place = (source.hub, source.partition, source.sequence_number, source.enqueued_at, source.index)
-    return encode_id(".".join(map(str, place)))
+    hub, partition, number, enqueued = source.place
+    if schema == 1:
+        hub = source.hub or hub
+    else:
+        enqueued = f"{enqueued[:19]}Z"
+    return encode_id(".".join(map(str, (hub, partition, number, enqueued, source.index))))

@@ -54,7 +54,10 @@ class StreamManifest(_Part):
     """What an event is, for this deployment; apart from the model, which may change without it."""
 
     schema_uri: str | None = Field(None, alias="$schema", description="Address of this schema, for editors.")
-    schema_number: Literal[1] = Field(alias="schema", description="Version of this format.")
+    schema_number: Literal[1, 2] = Field(
+        alias="schema",
+        description="Version of this format; it also says how identities are made of numbers and places.",
+    )
     unwrap: Literal["object", "array", "records"] = Field(
         description="object: the body is one event. array: it is a list of events. "
         'records: it is {"records": [event, …]}.'
@@ -128,6 +131,7 @@ class Stream:
         self.manifest = manifest
         self.model = manifest.model
         self.unwrap = manifest.unwrap
+        self._schema = manifest.schema_number
         id_rule = manifest.id
         self._id_getter = compile_pointer(id_rule) if isinstance(id_rule, str) else None
         key = manifest.partition_key
@@ -173,15 +177,15 @@ class Stream:
     ) -> str:
         rule = self.manifest.id
         if rule is None:
-            return identity.source_id(source, body)
+            return identity.source_id(source, body, self._schema)
         if self._id_getter is not None:
             value = _key_value(self._id_getter(payload), str(rule), "id")
             key["id"] = value
-            return identity.encode_id(_as_sent(value, str(rule), text_numbers))
+            return identity.encode_id(_as_sent(value, str(rule), text_numbers), self._schema)
         name = rule.property if isinstance(rule, PropertyId) else str(rule)
         value = _key_value((properties or {}).get(name, Absent.MISSING), f"property {name}", "id")
         key["id"], _ = storable.clean(value)
-        return identity.encode_id(value)
+        return identity.encode_id(value, self._schema)
 
     @cached_property
     def _pk_getters(self) -> list[tuple[str, Getter]]:
@@ -200,8 +204,8 @@ class Stream:
         rule = self.manifest.partition_key
         if isinstance(rule, Buckets):
             day = time[:10] if time else _read_time(values[1], rule.day, times.utc_day)
-            return f"{day}|{identity.bucket(values[0], rule.buckets)}"
-        pk = "|".join(map(identity.encode, values))
+            return f"{day}|{identity.bucket(values[0], rule.buckets, self._schema)}"
+        pk = "|".join(identity.encode(value, self._schema) for value in values)
         if len(pk) > identity.PK_LIMIT:
             fields = ", ".join(pointer for pointer, _ in self._pk_getters)
             raise Permanent(
@@ -304,7 +308,7 @@ def stream_schema() -> dict[str, Any]:
     """The JSON Schema of stream.json, as committed in ``schemas/stream.schema.json``."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "What an event is, schema 1",
+        "title": "What an event is, schemas 1 and 2",
         **{
             name: part
             for name, part in StreamManifest.model_json_schema(by_alias=True).items()

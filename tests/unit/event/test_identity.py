@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from everscore.event import identity
 from everscore.event.item import Source
+from tests.fakes import stream_of
 
 SURROGATES = st.text(st.characters(), max_size=30)  # with lone surrogates
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = SURROGATES | NUMBERS
 ALPHABET = re.compile(r"[A-Za-z0-9\-_.~]*")
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "events.md"
+ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \| `([^`]+)` \|$", re.MULTILINE)
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Of each row of the documented table: what is sent, and its id under schemas 2 and 1."""
+    text = PAGE.read_text(encoding="utf-8").partition("\n### What names an event\n")[2]
+    found = ROW.findall(text.partition("\n### ")[0])
+    assert len(found) >= 8
+    return found
 
 
 def decode(encoded: str) -> str:
@@ -45,16 +60,53 @@ def test_texts_are_reversible(text) -> None:
 @example("a|b", "a")
 @example("\xb3", "~b3")
 def test_no_two_values_share_a_form(one, other) -> None:
-    """Different values, texts or numbers, have different forms; so have values of different text."""
-    same = repr(one) == repr(other)
-    assert (identity.encode(one) == identity.encode(other)) is same
+    """Different values, texts or numbers, have different forms; under schema 1 of stream.json so have equal
+    numbers that were written differently.
+    """
+    assert (identity.encode(one) == identity.encode(other)) is (one == other)
+    assert (identity.encode(one, 1) == identity.encode(other, 1)) is (repr(one) == repr(other))
 
 
 @given(st.lists(VALUES, min_size=1, max_size=4), st.lists(VALUES, min_size=1, max_size=4))
 def test_fields_joined_do_not_run_into_one_another(one, other) -> None:
     """Partition keys of several fields differ where any field does."""
     joined = ["|".join(map(identity.encode, fields)) for fields in (one, other)]
-    assert (joined[0] == joined[1]) is ([*map(repr, one)] == [*map(repr, other)])
+    assert (joined[0] == joined[1]) is (one == other)
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False).map(abs).filter(float.is_integer))
+@example(5)
+@example(2**53 + 1)
+@example(10**21)
+def test_hole_28_one_value_is_one_id(value) -> None:
+    """A number has one id and one bucket however it is written in JSON: 5, 5.0 and 5e0 are the same event."""
+    texts = [repr(value)]
+    if float(value) == value:
+        texts += [f"{int(value)}.0", f"{int(value)}e0", f"{int(value) * 100}e-2", repr(float(value))]
+    values = [json.loads(text) for text in texts]
+    assert len({identity.encode_id(each) for each in values}) == 1
+    assert len({identity.bucket(each, 97) for each in values}) == 1
+    if value == 0:
+        assert identity.encode_id(-0.0) == "~n0"
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_hole_28_the_page_shows_what_an_id_becomes(row) -> None:
+    """Each row of the documented table is true, under the schema of stream.json that its column names."""
+    sent, now, before = row
+    for schema, expected in ((2, now), (1, before)):
+        payload = {"id": json.loads(sent), "pk": "p", "time": "2026-11-25T00:00:00Z"}
+        assert stream_of(schema=schema).identify(payload, Source(), None, b"").id == expected
+
+
+@pytest.mark.parametrize(("schema", "pk", "bucket"), [(1, "~n5.0", 5.0), (2, "~n5", 5)])
+def test_hole_28_numbers_in_keys_and_buckets_go_by_the_schema(schema, pk, bucket) -> None:
+    """The schema of stream.json holds for partition keys and buckets as for ids."""
+    payload = {"id": "i", "pk": 5.0, "time": "2026-11-25T00:00:00Z"}
+    assert stream_of(schema=schema).identify(payload, Source(), None, b"").pk == pk
+    buckets = {"of": "/pk", "buckets": 97, "day": "/time"}
+    found = stream_of(schema=schema, partitionKey=buckets).identify(payload, Source(), None, b"").pk
+    assert found == f"2026-11-25|{identity.bucket(bucket, 97, schema)}"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +120,7 @@ def test_fields_joined_do_not_run_into_one_another(one, other) -> None:
         ("a.", "a."),
         (5, "~n5"),
         (-2.5, "~n-2.5"),
-        (1e30, "~n1e~2b30"),
+        (1e-7, "~n1e-07"),
         (2**60, "~n1152921504606846976"),
     ],
 )
@@ -119,7 +171,7 @@ PLACE = Source(
         {"hub": "other"},
         {"partition": "4"},
         {"sequence_number": 8},
-        {"enqueued_at": "2026-11-25T10:00:00.001Z"},
+        {"enqueued_at": "2026-11-25T10:00:01.000Z"},
         {"index": 3},
     ],
 )
@@ -128,6 +180,17 @@ def test_ids_by_place_differ_with_each_part(change) -> None:
     fields = {name: getattr(PLACE, name) for name in PLACE.__struct_fields__}
     assert identity.source_id(PLACE, b"x") != identity.source_id(Source(**(fields | change)), b"x")
     assert ALPHABET.fullmatch(identity.source_id(PLACE, b""))
+
+
+def test_hole_18_a_place_has_one_name_however_its_hub_is_spelt() -> None:
+    """The hub's name in another case, and an archive that keeps whole seconds, name the same event; under
+    schema 1 of stream.json names stay as they were.
+    """
+    same = structs.replace(PLACE, hub="EVENTS", enqueued_at="2026-11-25T10:00:00.999Z")
+    assert identity.source_id(same, b"") == identity.source_id(PLACE, b"")
+    assert identity.source_id(PLACE, b"") == "events.3.7.2026-11-25T10~3a00~3a00Z.2"
+    assert identity.source_id(PLACE, b"", 1) == "events.3.7.2026-11-25T10~3a00~3a00.000Z.2"
+    assert identity.source_id(same, b"", 1) == "EVENTS.3.7.2026-11-25T10~3a00~3a00.999Z.2"
 
 
 @pytest.mark.parametrize("unknown", ["hub", "partition", "sequence_number", "enqueued_at"])

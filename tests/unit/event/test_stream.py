@@ -37,7 +37,7 @@ def test_the_manifest_of_this_repository_is_valid() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"schema": 2}, "schema"),
+        ({"schema": 3}, "schema"),
         ({"unwrap": "lines"}, "unwrap"),
         ({"id": "id"}, "must start with '/'"),
         ({"id": {"property": ""}}, "property"),
