@@ -12,8 +12,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AliasGenerator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from everscore.config.connections import (
     Connection,
@@ -38,13 +46,12 @@ _SECRETS = {"EVENTHUB", "COSMOS", "STORAGE", "AzureWebJobsStorage", "APPLICATION
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The app's settings, read from the environment (locally, local.settings.json goes there)."""
 
-    model_config = SettingsConfigDict(
+    model_config = ConfigDict(
         frozen=True,
-        case_sensitive=True,
-        extra="ignore",  # the environment holds the whole machine's variables
+        extra="ignore",
         alias_generator=AliasGenerator(validation_alias=lambda name: name.upper()),
         populate_by_name=False,
     )
@@ -104,19 +111,6 @@ class Settings(BaseSettings):
     fast_event_dates: bool = True
     metrics_interval_seconds: Seconds = 60.0
     live_metrics: bool = False
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what ``load_settings`` hands in: one source, so that a test can give another environment."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
     @field_validator("eventhub", "cosmos", "storage", "webjobs_storage")
     @classmethod
