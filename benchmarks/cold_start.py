@@ -22,8 +22,8 @@ SETTINGS = json.loads((ROOT / "local.settings.example.json").read_text())["Value
 STEPS = {
     "a bare interpreter": "pass",
     "the app loaded": "import function_app",
-    "its settings read": "import function_app; from everscore.config import settings; settings.load_settings()",
-    "ready for its first event": "import function_app; from function_app import composition; composition.build()",
+    "its settings read": "import function_app\nfrom everscore.config import settings as s\ns.load_settings()",
+    "ready for its first event": "from function_app import composition\ncomposition.build()",
 }
 
 
