@@ -50,7 +50,9 @@ class DocumentStore(Protocol):
         ...
 
     async def read(self, pk: str, ids: Sequence[str]) -> dict[str, Document]:
-        """The documents with these ids, without their payload: id, _etag, time, source, fingerprint, scores.
+        """The documents with these ids: of each, where it is there, what a newer version must know of it.
+
+        That is id, _etag, time, source, fingerprint, scores, shadow, earlierScores and outcome.
 
         Raises:
             Failure: they could not be read.

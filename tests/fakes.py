@@ -36,6 +36,7 @@ from everscore.retry.dead_letter import DeadLetter, decode_dead_letter
 from everscore.retry.envelope import decode_envelope
 from everscore.retry.placing import Placing
 from everscore.store.breaker import State
+from everscore.store.documents import READ
 from everscore.store.writer import Writer
 from everscore.watch.status import Status
 from everscore.watch.summary import Summary
@@ -131,9 +132,8 @@ class FakeStore(Refusing):
         await asyncio.sleep(0)
         self.reads += 1
         self.check()
-        names = ("id", "_etag", "time", "source", "fingerprint", "scores")
         return {
-            doc_id: {name: document[name] for name in names if name in document}
+            doc_id: {name: document[name] for name in READ if name in document}
             for doc_id in ids
             if (document := self.documents.get((pk, doc_id)))
         }

@@ -30,7 +30,8 @@ from everscore.failures import Configuration, Failure, Stage, Throttled, Transie
 from everscore.ports import Document, Write, WriteRefusedError
 
 _READ = (
-    "SELECT c.id, c._etag, c.time, c.source, c.fingerprint, c.scores FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
+    "SELECT c.id, c._etag, c.time, c.source, c.fingerprint, c.scores, c.shadow, c.earlierScores, c.outcome "
+    "FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
 )
 
 

@@ -1,4 +1,4 @@
-"""The stored document (schema 1): how it is built, when it gives way, and the sizes that the service sets."""
+"""The stored document (schema 2): how it is built, when it gives way, and the sizes that the service sets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ import json
 import msgspec
 
 from everscore.event.event import Event
-from everscore.event.item import Source
+from everscore.event.item import Item, Source, Step
 from everscore.event.order import Version, supersedes
 from everscore.event.scores import Scores
 from everscore.failures import EverscoreError
 from everscore.ports import Document
 
-SCHEMA = 1
+SCHEMA = 2
+# Failures that a document shows, the last ones.
+_HISTORY = 10
+# What belongs to the id, whichever version of its event is stored.
+_OF_THE_ID = ("outcome",)
+# What was made of the content, which a repeat of that content does not make again.
+_OF_THE_CONTENT = ("scores", "shadow", "earlierScores")
+# What must be read of a document before it is replaced.
+READ = ("id", "_etag", "time", "source", "fingerprint", *_OF_THE_ID, *_OF_THE_CONTENT)
 # Source: learn.microsoft.com/azure/cosmos-db/concepts-limits, "Per-item limits" (UTF-8 length of the JSON).
 ITEM_LIMIT = 2 * 1024 * 1024
 # The service adds its own properties to an item; this much is left for them.
@@ -41,6 +49,10 @@ def build(event: Event, scores: dict[str, Scores], stored_at: str) -> Document:
         pipeline["traceparent"] = item.traceparent
     if event.text_numbers:
         pipeline["textNumbers"] = event.text_numbers
+    if item.stage:
+        pipeline["history"] = _history(item)
+    if item.first_failed_at:
+        pipeline["firstFailedAt"] = item.first_failed_at
     return {
         "schema": SCHEMA,
         "id": item.id,
@@ -53,6 +65,27 @@ def build(event: Event, scores: dict[str, Scores], stored_at: str) -> Document:
         "source": source_document(item.source),
         "pipeline": pipeline,
     }
+
+
+def _history(item: Item) -> list[Document]:
+    """What kept an event from being stored at once, oldest first, the last failure included."""
+    last = Step(at=item.failed_at or "", stage=item.stage or "", reason=item.reason or "")
+    steps = [*item.history, last][-_HISTORY:]
+    return [{"at": step.at, "stage": step.stage, "reason": step.reason} for step in steps]
+
+
+def in_place_of(existing: Document, document: Document) -> Document:
+    """What is written where a newer version of an event replaces an older one.
+
+    Args:
+        existing: with the fields of ``READ``, as it was read; of this schema or an older one.
+        document: of the newer version, as it was built.
+    """
+    kept: tuple[str, ...] = _OF_THE_ID
+    if existing.get("fingerprint") == document["fingerprint"] and existing.get("scores"):
+        # The same content again, later: only time and source move forward.
+        kept += _OF_THE_CONTENT
+    return {**document, **{name: existing[name] for name in kept if name in existing}}
 
 
 def _scores(scores: Scores) -> Document:

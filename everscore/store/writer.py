@@ -86,9 +86,15 @@ class Writer:
 
 
 class _Pending(msgspec.Struct):
-    """An event whose document is still to be written."""
+    """An event whose document is still to be written.
+
+    Attributes:
+        built: its document by itself.
+        document: what is sent: that, with what it takes over from the one whose place it takes.
+    """
 
     event: Event
+    built: Document
     document: Document
     size: int
     etag: str | None = None
@@ -197,7 +203,7 @@ class _Chunk:
         for doc_id, one in list(self._pending.items()):
             existing = found.get(doc_id)
             if existing is None:
-                one.etag = None
+                one.etag, one.document = None, one.built
                 continue
             try:
                 newer = documents.gives_way(existing, _version(one.event))
@@ -210,9 +216,7 @@ class _Chunk:
                 del self._pending[doc_id]
                 continue
             one.etag = existing["_etag"]
-            if existing.get("fingerprint") == one.event.fingerprint and existing.get("scores"):
-                # The same content again, later: only time and source move forward.
-                one.document["scores"] = existing["scores"]
+            one.document = documents.in_place_of(existing, one.built)
 
     def _fail(self, guilty: Iterable[_Pending], failure: Failure) -> None:
         for one in guilty:
@@ -272,7 +276,7 @@ def _build(events: Sequence[Event]) -> Iterable[_Pending]:
                 f"its JSON has {length} bytes, and the store takes {documents.ITEM_LIMIT}",
             )
             continue
-        yield _Pending(event, document, length)
+        yield _Pending(event, document, document, length)
 
 
 def _chunks(pending: Sequence[_Pending]) -> list[dict[str, _Pending]]:

@@ -33,6 +33,7 @@ from everscore.failures import (
     Transient,
 )
 from everscore.ports import Document, Write, WriteRefusedError
+from everscore.store.documents import READ
 from everscore.store.writer import Writer
 from everscore_cli.clients.store import documents
 from everscore_local.endpoints import Names
@@ -100,12 +101,13 @@ def test_a_provisioned_container_is_that_of_the_deployment(services: Services) -
 async def test_a_batch_is_written_and_read_back_without_its_payload(make: Make, pk: str) -> None:
     """A batch of creates costs request units, and a read gives of the ids that exist all but the payload."""
     store = make()
-    scores = {"flights": {"value": 0.5}}
-    charge = await store.write(pk, [Write(document(pk, "a", scores=scores)), Write(document(pk, "b"))])
+    made = {name: {"flights": {"value": 0.5}} for name in READ if name not in ("id", "_etag", "time")}
+    charge = await store.write(pk, [Write(document(pk, "a", **made)), Write(document(pk, "b"))])
     found = await store.read(pk, ["a", "b", "never"])
     assert charge > 0
     assert set(found) == {"a", "b"}
-    assert found["a"]["scores"] == scores
+    assert set(found["a"]) == set(READ)
+    assert {name: found["a"][name] for name in made} == made
     assert found["a"]["_etag"]
     assert "event" not in found["a"]
     assert await store.read("another", ["a"]) == {}

@@ -14,7 +14,7 @@ from everscore.event.item import Item
 from everscore.failures import Failure
 from everscore.flow.ending import NoPlaceAnswersError
 from everscore.flow.score_events import RetryState
-from everscore.retry.envelope import pack
+from everscore.retry.packing import pack
 from everscore_local import azurite
 from everscore_local.endpoints import COSMOS_KEY, EVENTHUBS_KEY, EVENTHUBS_KEY_NAME
 from function_app import composition

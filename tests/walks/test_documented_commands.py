@@ -16,7 +16,7 @@ import pytest
 import typer.main
 
 from everscore.event.item import Item, Source
-from everscore.retry.placing import letter_name
+from everscore.retry.names import letter_name
 from everscore_cli.main import COMMANDS, build
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from everscore.decode.decoder import Decoder
 from everscore.event.item import Item
 from everscore.event.scores import Scores
+from everscore.failures import Stage
 from everscore.store import documents
 from tests.fakes import body_of, item_of, payload_of, stream_of
 
@@ -24,7 +25,7 @@ def document_of(item: Item) -> documents.Document:
 
 
 def test_the_document_has_the_pinned_fields() -> None:
-    """Schema 1, field by field."""
+    """Schema 2, field by field; what went straight through has no history."""
     item = item_of(1)
     item.traceparent = "00-trace"
     item.attempts = 2
@@ -32,7 +33,7 @@ def test_the_document_has_the_pinned_fields() -> None:
     fingerprint = document.pop("fingerprint")
     assert len(fingerprint) == 64
     assert document == {
-        "schema": 1,
+        "schema": 2,
         "id": "id-1",
         "pk": "p",
         "key": {"id": "id-1", "pk": ["p"]},
@@ -58,6 +59,25 @@ def test_the_document_has_the_pinned_fields() -> None:
         },
         "pipeline": {"storedAt": "2026-11-25T11:00:00.000Z", "attempts": 3, "traceparent": "00-trace"},
     }
+
+
+def test_what_did_not_go_straight_through_says_why() -> None:
+    """The last ten failures, oldest first, the last one included, each with the time at which it was met."""
+    item = item_of(1)
+    for number in range(12):
+        item.record(
+            at=f"t{number}",
+            stage=Stage.STORE,
+            reason=f"r{number}",
+            field=None,
+            exception="",
+            failure_class="transient",
+        )
+    pipeline = document_of(item)["pipeline"]
+    assert pipeline["firstFailedAt"] == "t0"
+    assert pipeline["history"] == [
+        {"at": f"t{number}", "stage": "store", "reason": f"r{number}"} for number in range(2, 12)
+    ]
 
 
 def test_it_lists_where_numbers_are_texts() -> None:

@@ -18,7 +18,7 @@ from everscore.event.item import Item, Source
 from everscore.event.order import Version, supersedes
 from everscore.event.scores import Scores
 from everscore.ports import HubEvent
-from everscore.retry.envelope import DeadLetter, decode_dead_letter, encode_dead_letter
+from everscore.retry.dead_letter import DeadLetter, decode_dead_letter, encode_dead_letter
 from everscore.store.writer import Writer
 from everscore_cli.commands.deadletters import is_settled
 from everscore_cli.redriving import From, redriven, replayed

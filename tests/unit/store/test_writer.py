@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pytest
@@ -135,6 +136,58 @@ async def test_other_content_has_scores_of_its_own() -> None:
     await store(where, version(1, 1, 1))
     await store(where, version(1, 2, 2, scores=Scores("2", "1" * 64, None, 0.9, {})))
     assert where.documents["p", "id-1"]["scores"]["toy"]["version"] == "2"
+
+
+OUTCOME = {"label": "late", "time": "2026-11-26T10:00:00.000000Z"}
+
+
+def told(where: FakeStore, **fields: Any) -> None:
+    """Another writer adds fields to the one document there is."""
+    [document] = where.documents.values()
+    where.put({**document, **fields})
+
+
+async def test_a_newer_version_keeps_what_belongs_to_the_id() -> None:
+    """What really happened to an event stays in its document, whichever version of it is stored."""
+    where = FakeStore()
+    await store(where, version(1, 1, 1))
+    told(where, schema=1, outcome=OUTCOME, shadow={"toy": {}}, deleted=True)
+    await store(where, version(1, 2, 2))
+    document = where.documents["p", "id-1"]
+    assert (document["schema"], document["outcome"]) == (2, OUTCOME)
+    assert not {"shadow", "deleted"} & set(document)
+
+
+async def test_the_same_content_keeps_all_that_was_made_of_it() -> None:
+    """Scores of challengers and of earlier models are the content's, and stay with it."""
+    where = FakeStore()
+    await store(where, event_of(1))
+    made = {"shadow": {"toy": {"3": {"value": 0.5}}}, "earlierScores": [{"model": "toy"}], "outcome": OUTCOME}
+    told(where, **made)
+    await store(where, event_of(1, source=source_of(9)))
+    document = where.documents["p", "id-1"]
+    assert {name: document.get(name) for name in made} == made
+
+
+async def test_what_a_document_took_over_goes_with_what_it_was_taken_from() -> None:
+    """Where the document that was compared is gone at last, the event is stored with what is its own."""
+    where = FakeStore()
+    await store(where, event_of(1))
+    told(where, outcome=OUTCOME)
+    calls = 0
+
+    def judge(pk, found):
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            where.documents.clear()
+
+    where.judge = judge
+    again = event_of(1, source=source_of(9), scores=Scores("2", "1" * 64, None, 0.9, {}))
+    await store(where, again)
+    document = where.documents["p", "id-1"]
+    assert document["scores"]["toy"]["version"] == "2"
+    assert "outcome" not in document
 
 
 async def test_of_one_id_in_a_batch_only_the_newest_is_sent() -> None:
