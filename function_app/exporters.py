@@ -127,12 +127,11 @@ class _LastWords(logging.Handler):
         self.text = record.getMessage()[:300]
 
 
-def azure_monitor(connection_string: str, *, live: bool) -> MetricExporter:
+def azure_monitor(connection_string: str) -> MetricExporter:
     """To Azure Monitor, signed in as APPLICATIONINSIGHTS_AUTHENTICATION_STRING says (the exporter reads it).
 
     Args:
         connection_string: of the Application Insights component.
-        live: show this process in the portal's live metrics, too.
     """
 
     def make() -> MetricExporter:
@@ -140,12 +139,6 @@ def azure_monitor(connection_string: str, *, live: bool) -> MetricExporter:
             os.environ.setdefault(name, "true")
         from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter  # noqa: PLC0415
 
-        if live:
-            from azure.monitor.opentelemetry.exporter._quickpulse import (  # noqa: PLC0415
-                enable_live_metrics,
-            )
-
-            enable_live_metrics(connection_string=connection_string, resource=_resource())
         # What fails is not kept on the disk: an instance's is small, and gone with it.
         return AzureMonitorMetricExporter(connection_string=connection_string, disable_offline_storage=True)
 

@@ -50,7 +50,7 @@ def of(settings: Settings) -> Exporting:
     secret = settings.applicationinsights_connection_string
     monitor = secret.get_secret_value() if secret else ""
     otlp = settings.otel_exporter_otlp_endpoint or ""
-    key = (monitor, otlp, settings.metrics_interval_seconds, settings.live_metrics)
+    key = (monitor, otlp, settings.metrics_interval_seconds)
     if key not in _made:
         try:
             _made[key] = Exporting(_provider(monitor, otlp, settings))
@@ -65,8 +65,5 @@ def _provider(monitor: str, otlp: str, settings: Settings) -> MeterProvider | No
         return None
     from function_app import exporters  # noqa: PLC0415 - the SDK loads here, and only for those who want it
 
-    if monitor:
-        exporter = exporters.azure_monitor(monitor, live=settings.live_metrics)
-    else:
-        exporter = exporters.otlp(otlp)
+    exporter = exporters.azure_monitor(monitor) if monitor else exporters.otlp(otlp)
     return exporters.provider(exporter, settings.metrics_interval_seconds)

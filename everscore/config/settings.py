@@ -110,7 +110,6 @@ class Settings(BaseModel):
     decoder: str | None = None
     fast_event_dates: bool = True
     metrics_interval_seconds: Seconds = 60.0
-    live_metrics: bool = False
 
     @field_validator("eventhub", "cosmos", "storage", "webjobs_storage")
     @classmethod

@@ -185,7 +185,7 @@ def test_an_exporter_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptur
     settings = settings_with(APPLICATIONINSIGHTS_CONNECTION_STRING="no connection string")
     made = exporting.of(settings)
     assert isinstance(made.telemetry, Telemetry)
-    exporter = exporters.azure_monitor("no connection string", live=False)
+    exporter = exporters.azure_monitor("no connection string")
     assert exporter.export(NOTHING) is MetricExportResult.FAILURE
     assert exporter.export(NOTHING) is MetricExportResult.FAILURE
     (record,) = [each for each in caplog.records if each.name == exporters.logger.name]
@@ -249,8 +249,7 @@ def test_azure_monitor_is_signed_in_to_with_the_identity(monkeypatch: pytest.Mon
     client = "11111111-1111-1111-1111-111111111111"
     monkeypatch.setenv("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", f"ClientId={client};Authorization=AAD")
     lazy = exporters.azure_monitor(
-        "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://127.0.0.1:1/",
-        live=False,
+        "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://127.0.0.1:1/"
     )
     made: Any = lazy._make()  # type: ignore[attr-defined]
     try:
@@ -259,23 +258,6 @@ def test_azure_monitor_is_signed_in_to_with_the_identity(monkeypatch: pytest.Mon
         assert os.environ["APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL"] == "true"
     finally:
         made.shutdown()
-
-
-@pytest.mark.parametrize("live", [False, True])
-def test_live_metrics_are_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
-    """LIVE_METRICS, false by default, opens the connection of live metrics with the first export, or does not."""
-    from azure.monitor.opentelemetry.exporter import _quickpulse
-
-    assert settings_with().live_metrics is False
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(_quickpulse, "enable_live_metrics", lambda **options: asked.append(options))
-    key = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:1/"
-    settings = settings_with(APPLICATIONINSIGHTS_CONNECTION_STRING=key, LIVE_METRICS=str(live).lower())
-    made = exporting.of(settings)
-    assert asked == []
-    made.telemetry.begin("score_events")
-    made._provider.force_flush()  # type: ignore[union-attr]
-    assert [options["connection_string"] for options in asked] == [key] * live
 
 
 def test_versions_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
