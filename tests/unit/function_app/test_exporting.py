@@ -216,9 +216,7 @@ def test_azure_monitor_gets_sums_of_an_interval(monkeypatch: pytest.MonkeyPatch)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         key = "InstrumentationKey=00000000-0000-0000-0000-000000000000"
-        exporter = exporters.azure_monitor(
-            f"{key};IngestionEndpoint=http://127.0.0.1:{server.server_port}/", live=False
-        )
+        exporter = exporters.azure_monitor(f"{key};IngestionEndpoint=http://127.0.0.1:{server.server_port}/")
         provider = exporters.provider(exporter, 3600)
         recorder = Telemetry(provider.get_meter("test")).of("score_events")
         for _ in range(2):
