@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Any
 
+from rich import markup
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,13 +18,17 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+# Control characters but for tab and the end of a line; and halves of surrogate pairs, which JSON may hold and
+# no terminal's encoding has.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 out = Console()
 err = Console(stderr=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write(visible(text) + "\n")
     sys.stdout.flush()
 
 
@@ -32,6 +38,16 @@ def readable(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError:
         return f"hex:{body.hex()}"
+
+
+def visible(text: str) -> str:
+    """A text of somebody else's for a terminal: the control characters that would steer it are spelt out."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def escape(text: str) -> str:
+    """The same for `Console.print`, which takes words in square brackets for its own."""
+    return markup.escape(visible(text))
 
 
 def steps() -> Progress:

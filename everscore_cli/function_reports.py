@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from rich.markup import escape
 from rich.table import Table
 
 from everscore.clock import times
 from everscore.config.settings import Settings
 from everscore.watch.status import StatusReport, problems_of, read_status
 from everscore_cli.clients.destinations import destinations
+from everscore_cli.console import escape
 
 FUNCTIONS = ("score_events", "retry_events")
 

@@ -13,10 +13,9 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from everscore_cli import environments
-from everscore_cli.console import err
+from everscore_cli.console import err, escape
 from everscore_cli.errors import CliError
 from everscore_cli.sentences import sentence
 from everscore_local.loopback import without_proxy

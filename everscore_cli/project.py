@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from everscore.config.checked_json import utf8_text
 from everscore.config.settings import Settings, load_settings
 from everscore_cli import environments
 from everscore_cli.errors import CliError
@@ -63,7 +64,7 @@ def local_values(path: Path) -> dict[str, str]:
         CliError: the file is not what the Functions tools expect.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(utf8_text(path.read_bytes()))
     except FileNotFoundError:
         return {}
     except ValueError as error:

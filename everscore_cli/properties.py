@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ type PropertiesOf = Callable[[Any], dict[str, Value]]
 
 # An AMQP property holds no larger integer: beyond that its digits are sent as a text.
 _LONG = range(-(2**63), 2**63)
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def property_rule(given: Sequence[str], *, has_fields: bool = True) -> PropertiesOf | None:
@@ -24,7 +26,7 @@ def property_rule(given: Sequence[str], *, has_fields: bool = True) -> Propertie
         has_fields: whether the payloads are known.
 
     Raises:
-        CliError: one of the texts is wrong.
+        CliError: one of the texts is wrong. The function raises it for a field that cannot be sent.
     """
     constants: dict[str, Value] = {}
     getters: dict[str, Getter] = {}
@@ -54,6 +56,10 @@ def _fields(getters: dict[str, Getter], payload: object) -> dict[str, Value]:
         value = get(payload)
         if isinstance(value, int) and value not in _LONG:
             value = str(value)
+        if isinstance(value, str) and not value.isascii() and _HALF.search(value):
+            raise CliError(
+                f"--property {name}: a text with half of a surrogate pair, which no property can carry."
+            )
         if isinstance(value, str | int | float):
             found[name] = value
     return found

@@ -6,9 +6,11 @@ Bodies that are no JSON are taken as they are: the lines of a file, or files as 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import concurrent.futures
 import contextlib
 import gzip
+import json
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -41,7 +43,7 @@ class Line(NamedTuple):
     Attributes:
         number: its line, from 1; of whole files, the how-manieth it is.
         body: the exact bytes, without the line's end.
-        value: what they say; None where they are not looked into.
+        value: what they say; None where they are not looked into, or hold what Python cannot (`_value`).
     """
 
     number: int
@@ -52,6 +54,8 @@ class Line(NamedTuple):
 def read_chunks(source: str) -> Iterator[list[Line]]:
     """The events of a JSON-lines file, or of stdin for ``-``, some at a time. Empty lines are left out.
 
+    So is a byte order mark at the beginning: it is the file's, and no event's.
+
     A file gives as many as there are, up to `CHUNK_LINES`; stdin whatever whole lines have come.
 
     Raises:
@@ -61,17 +65,19 @@ def read_chunks(source: str) -> Iterator[list[Line]]:
     label = "stdin" if source == "-" else source
     empty = True
     for first, bodies in _bodies(source, label, _open_json):
+        if first == 1 and bodies and not (encoding := json.detect_encoding(bodies[0])).startswith("utf-8"):
+            raise CliError(f"{label} is {encoding[:6].upper()}: save it as UTF-8.")
         chunk: list[Line] = []
         for number, line in enumerate(bodies, first):
             body = line.strip()
             if not body:
                 continue
             try:
-                chunk.append(Line(number, body, msgspec.json.decode(body)))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                chunk.append(Line(number, body, _value(body)))
+            except ValueError as error:
                 if chunk:
                     yield chunk
-                raise CliError(f"{label}, line {number} is not JSON: {_lower(str(error))}.") from error
+                raise CliError(f"{label}, line {number} is not {_lower(str(error))}.") from error
         if chunk:
             empty = False
             yield chunk
@@ -79,10 +85,43 @@ def read_chunks(source: str) -> Iterator[list[Line]]:
         raise CliError(f"{label} is empty: expected one JSON value a line.")
 
 
+def _value(body: bytes) -> Any:
+    """What a body says; None of one that only Python cannot hold: nested too deep, a number of 4,300 digits.
+
+    Such a body is sent like any other: what becomes of it is for the app to say.
+
+    Raises:
+        ValueError: it is not JSON; the text goes on from "it is not".
+    """
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Python's own parser takes half a surrogate pair, written as \\ud800, which JSON allows.
+        pass
+    try:
+        return json.loads(body.decode(), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"UTF-8: byte {error.start + 1} of it is {body[error.start]:#04x}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"JSON: {_lower(error.msg)} at character {error.pos + 1}") from error
+    except _ConstantError as error:
+        raise ValueError(f"JSON: it holds {error}") from error
+    except (RecursionError, ValueError):
+        return None
+
+
+class _ConstantError(Exception):
+    """NaN or an infinity, which JSON does not have."""
+
+
+def _no_constant(text: str) -> Any:
+    raise _ConstantError(text)
+
+
 def read_raw_lines(source: str) -> Iterator[list[Line]]:
     """The lines of a file of whatever name (.gz is unpacked), or of stdin for ``-``, as they are.
 
-    Empty lines are left out.
+    Empty lines are left out, and so is a byte order mark at the beginning.
 
     Raises:
         CliError: no such file, or no line at all.
@@ -166,6 +205,8 @@ def _bodies(source: str, label: str, open_: Callable[[str], IO[bytes]]) -> Itera
     number = 1
     lines = _stdin_lines() if source == "-" else _file_lines(source, label, open_)
     for some in lines:
+        if number == 1 and some:
+            some[0] = some[0].removeprefix(codecs.BOM_UTF8)
         yield number, some
         number += len(some)
 

@@ -11,7 +11,8 @@ import aiohttp
 
 from everscore_local.stack import PARTS, SERVICES, Stack
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 15.0
+_REPORTS = ("score_events", "retry_events")
 _AMQP_HEADER = b"AMQP\x03\x01\x00\x00"
 
 
@@ -71,11 +72,17 @@ async def _check(
         healthy = True
     except (OSError, TimeoutError, aiohttp.ClientError, _WrongAnswerError) as error:
         healthy, detail = False, f"does not answer: {error or type(error).__name__}"
+    except _UnwellError as error:
+        healthy, detail = False, str(error)
     return PartHealth(part, healthy, detail, process.pid, uptime, memory)
 
 
 class _WrongAnswerError(Exception):
     """A part answered, and not as it should."""
+
+
+class _UnwellError(Exception):
+    """A part answered that something it needs is wrong."""
 
 
 async def _eventhubs(stack: Stack, _session: aiohttp.ClientSession) -> str:
@@ -117,4 +124,14 @@ async def _functions(stack: Stack, session: aiohttp.ClientSession) -> str:
     async with session.get(f"{base}/api/health") as answer:
         if answer.status != 200:
             raise _WrongAnswerError(f"/api/health has status {answer.status}")
+    # What the app depends on; of what its functions report of themselves `status` shows more.
+    async with session.get(f"{base}/api/health/details") as answer:
+        checks = (await answer.json())["checks"]
+    wrong = [
+        f"{name}: {check['detail']}"
+        for name, check in checks.items()
+        if not check["ok"] and name not in _REPORTS
+    ]
+    if wrong:
+        raise _UnwellError(" ".join(wrong))
     return f"{base}/api/health says healthy"

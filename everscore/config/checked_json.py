@@ -55,7 +55,7 @@ def parse_json_model[T: BaseModel](model: type[T], raw: bytes, *, where: str) ->
         ManifestError: not UTF-8 JSON, a field given twice, or mistakes; one sentence a line.
     """
     try:
-        text = raw.decode("utf-8-sig")
+        text = utf8_text(raw)
         document = json.loads(text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where}: is not valid JSON: {error}.") from error
@@ -65,6 +65,18 @@ def parse_json_model[T: BaseModel](model: type[T], raw: bytes, *, where: str) ->
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise ManifestError("\n".join(f"{where}: {sentence}." for sentence in _sentences(error))) from error
+
+
+def utf8_text(raw: bytes) -> str:
+    """The text of a file that a person wrote, without the byte order mark that some editors begin it with.
+
+    Raises:
+        ValueError: it is not UTF-8; of UTF-16 and UTF-32, which JSON once allowed, it says so.
+    """
+    encoding = json.detect_encoding(raw)
+    if not encoding.startswith("utf-8"):
+        raise ValueError(f"it is {encoding[:6].upper()}; save it as UTF-8")
+    return raw.decode("utf-8-sig")
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

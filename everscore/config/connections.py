@@ -132,6 +132,8 @@ def check_eventhub_string(text: str) -> None:
     url = urlsplit(endpoint)
     if not url.hostname:
         raise ValueError(f"Endpoint={found}; expected a host after sb://")
+    if _has_empty_part(url.hostname):
+        raise ValueError(f"Endpoint={found}; expected a host name without an empty part between its dots")
     try:
         port = url.port
     except ValueError:
@@ -151,10 +153,19 @@ def check_eventhub_string(text: str) -> None:
         raise ValueError("a text without a key; expected SharedAccessKeyName=…;SharedAccessKey=… in it")
 
 
+def _has_empty_part(host: str) -> bool:
+    return "" in host.removesuffix(".").split(".")
+
+
 def shown(endpoint: str) -> str:
-    """The beginning of an endpoint: a wrong separator could have drawn the key into it."""
-    found = _ADDRESS.match(endpoint)
-    return (found.group() if found else "") or "(nothing)"
+    """The beginning of an endpoint: a wrong separator could have drawn the key into it.
+
+    White space around it stays, in quotation marks: without, what is shown may be the very value expected.
+    """
+    bare = endpoint.strip()
+    found = _ADDRESS.match(bare)
+    beginning = found.group() if found else ""
+    return repr(endpoint) if bare and beginning == bare != endpoint else beginning or "(nothing)"
 
 
 def check_address(address: str, part: str = "") -> None:
@@ -165,6 +176,8 @@ def check_address(address: str, part: str = "") -> None:
         part: of a connection string, with ``=`` at its end; empty for a setting of its own.
     """
     found = f"{part}{shown(address)}"
+    if any(char.isspace() for char in address):
+        raise ValueError(f"{found}; expected an address without white space")
     try:
         url = urlsplit(address)
         host, _ = url.hostname, url.port
@@ -172,5 +185,7 @@ def check_address(address: str, part: str = "") -> None:
         raise ValueError(f"{found}; expected an address such as https://<host>/") from None
     if url.scheme not in ("http", "https") or not host:
         raise ValueError(f"{found}; expected an address that begins with https://")
+    if _has_empty_part(host):
+        raise ValueError(f"{found}; expected a host name without an empty part between its dots")
     if url.scheme == "http" and host not in LOOPBACK:
         raise ValueError(f"{found}, where http:// is not encrypted; expected https:// for any other machine")

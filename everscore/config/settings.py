@@ -38,7 +38,8 @@ from everscore.failures import SettingError
 _CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _LONGEST_ACCOUNT = 24
 _ACCOUNT_NAME = re.compile(rf"[a-z0-9]{{3,{_LONGEST_ACCOUNT}}}")
-_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _DECODER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _SECRETS = {"EVENTHUB", "COSMOS", "STORAGE", "AzureWebJobsStorage", "APPLICATIONINSIGHTS_CONNECTION_STRING"}
 
@@ -202,6 +203,22 @@ class Settings(BaseModel):
     def _check_storage_name(cls, value: str) -> str:
         if not _CONTAINER_NAME.fullmatch(value):
             raise ValueError(f"{value!r}; expected lower-case letters, digits and single hyphens")
+        return value
+
+    @field_validator(
+        "eventhub_name",
+        "eventhub_consumer_group",
+        "eventhub_client_id",
+        "cosmos_database",
+        "cosmos_container",
+        "cosmos_client_id",
+        "storage_client_id",
+        "webjobs_storage_client_id",
+    )
+    @classmethod
+    def _check_no_white_space_around(cls, value: str | None) -> str | None:
+        if value is not None and value != value.strip():
+            raise ValueError(f"{value!r}; expected it without white space around it")
         return value
 
     @field_validator("decoder")

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.markup import escape
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
@@ -32,7 +31,7 @@ from everscore.store.documents import ForeignDocumentError, gives_way
 from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.clients.destinations import Destinations, destinations
-from everscore_cli.console import bars, err, out, print_json, readable
+from everscore_cli.console import bars, err, escape, out, print_json, readable
 from everscore_cli.dead_letter_filter import Wanted, find
 from everscore_cli.errors import CliError
 from everscore_cli.moments import parse_moment

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from everscore.event.identity import encode_id
+from everscore.event.identity import encode, encode_id
 from everscore_cli import project
 from everscore_cli.clients import store
-from everscore_cli.console import out, print_json
+from everscore_cli.console import escape, out, print_json
 from everscore_cli.errors import CliError
 
 LATEST = "SELECT TOP @count * FROM c ORDER BY c.time DESC"
-BY_ID = "SELECT * FROM c WHERE c.id = @id OR c.id = @encoded"
+BY_ID = "SELECT * FROM c WHERE c.id IN ({})"
 _SYSTEM = ("_rid", "_self", "_etag", "_attachments", "_ts")
 
 
 def query(
     doc_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The id of one event: shows its whole document.")
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="The id of one event, as it was sent or as it is stored: shows its whole document.",
+        ),
     ] = None,
     *,
     count: Annotated[
@@ -34,16 +39,20 @@ def query(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Show the latest scored events, the document of one ID, or the result of a query."""
+    """Show the latest scored events, the document of one ID, or the result of a query.
+
+    The scores of a model named m: --sql 'SELECT c.id, c.scores["m"]["value"] AS score FROM c'. In brackets,
+    since VALUE is a keyword of that SQL.
+    """
     if doc_id is not None and sql is not None:
         raise CliError("Give an ID or --sql, not both.")
     target = project.target()
     if doc_id is not None:
         given: list[dict[str, object]] = [
-            {"name": "@id", "value": doc_id},
-            {"name": "@encoded", "value": encode_id(doc_id)},
+            {"name": f"@id{number}", "value": each} for number, each in enumerate(_stored_ids(doc_id))
         ]
-        rows = asyncio.run(_rows(target, BY_ID, given))
+        sql = BY_ID.format(", ".join(str(each["name"]) for each in given))
+        rows = asyncio.run(_rows(target, sql, given))
         if not rows:
             raise CliError(f"There is no document with the id {doc_id}.")
         print_json([_plain(row) for row in rows] if len(rows) > 1 else _plain(rows[0]))
@@ -62,6 +71,17 @@ def query(
         _print_rows([_plain(row) for row in rows])
 
 
+def _stored_ids(given: str) -> list[str]:
+    """The ids of documents that somebody may call so: stored like this, or made of this text or number."""
+    found = {given, encode_id(given)}
+    with contextlib.suppress(ValueError):
+        number = json.loads(given)
+        if type(number) in (int, float):
+            # The second is that of a number which was stored as it was written.
+            found |= {encode_id(number), f"~n{encode(given)}"}
+    return sorted(found)
+
+
 def documents_table(rows: Sequence[Any]) -> Table:
     """Scored events, one a row."""
     models = sorted({model for row in rows for model in row.get("scores", {})})
@@ -74,9 +94,7 @@ def documents_table(rows: Sequence[Any]) -> Table:
         table.add_column("value", justify="right")
     table.add_column("attempts", justify="right")
     for row in rows:
-        # As the producer wrote it, where it did: easier to read, and `query ID` takes it.
-        shown = row.get("key", {}).get("id", row["id"])
-        cells = [str(row.get("time") or "")[:19], str(shown), str(row["pk"])]
+        cells = [str(row.get("time") or "")[:19], str(row["id"]), str(row["pk"])]
         for model in models:
             score = row.get("scores", {}).get(model, {})
             cells += [str(score.get("label", "")), _decimal(score.get("value"))]

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from everscore_cli import project
 from everscore_cli.app_checks import check_app, check_node
-from everscore_cli.console import bars, err, out, print_json
+from everscore_cli.console import bars, err, escape, out, print_json
 from everscore_cli.demo import example, report
 from everscore_cli.demo.bars import Bars, tell
 from everscore_cli.demo.course import Outcome, run_course

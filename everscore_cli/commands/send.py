@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from everscore.config.connections import parts_of
 from everscore.event.stream import load_stream
 from everscore_cli import project, sources
-from everscore_cli.console import bars, err, out, print_json, readable
+from everscore_cli.console import bars, err, escape, out, print_json, readable, visible
 from everscore_cli.demo import example
 from everscore_cli.dry_run import DryRun
 from everscore_cli.errors import CliError
@@ -224,12 +223,12 @@ def _first(line: Line, rules: _Rules) -> dict[str, object]:
 
 def _show_first(body: bytes, shown: dict[str, object]) -> None:
     key = str(shown["partitionKey"] or "(none: the service chooses a partition)")
-    err.print(f"[bold]partition key[/] {escape(key)}")
+    out.print(f"[bold]partition key[/] {escape(key)}")
     if "properties" in shown:
         given = json.dumps(shown["properties"], ensure_ascii=False)
-        err.print(f"[bold]properties[/] {escape(given)}", soft_wrap=True)
-    err.print(f"[bold]body[/] ({len(body):,} bytes)")
-    typer.echo(body)
+        out.print(f"[bold]properties[/] {escape(given)}", soft_wrap=True)
+    out.print(f"[bold]body[/] ({len(body):,} bytes)")
+    typer.echo(visible(readable(body)))
 
 
 def _show_dry_run(dry_run: DryRun, of: str) -> None:
@@ -237,15 +236,15 @@ def _show_dry_run(dry_run: DryRun, of: str) -> None:
     if first is not None and first.failure is None:
         item = first.item
         doc_id = item.id if dry_run.has_id else "(its place in the hub)"
-        err.print(f"[bold]id[/] {escape(str(doc_id))}, [bold]time[/] {item.time}", soft_wrap=True)
+        out.print(f"[bold]id[/] {escape(str(doc_id))}, [bold]time[/] {item.time}", soft_wrap=True)
         for name, score in (item.scores or {}).items():
             label = "" if score.label is None else f"{score.label}, "
-            err.print(f"[bold]{escape(name)}[/] {escape(label)}{score.value:.6g}", soft_wrap=True)
-    err.print(f"{dry_run.scored:,} of {dry_run.events:,} events would be scored and stored.", highlight=False)
+            out.print(f"[bold]{escape(name)}[/] {escape(label)}{score.value:.6g}", soft_wrap=True)
+    out.print(f"{dry_run.scored:,} of {dry_run.events:,} events would be scored and stored.", highlight=False)
     for each in dry_run.refused:
         many = "1 event would not be" if each.count == 1 else f"{each.count:,} events would not be"
         where = f"{of} {each.line:,}" if each.count == 1 else f"first in {of} {each.line:,}"
-        err.print(f"[red]{many}[/], {where}: {escape(str(each.failure))}", soft_wrap=True, highlight=False)
+        out.print(f"[red]{many}[/], {where}: {escape(str(each.failure))}", soft_wrap=True, highlight=False)
 
 
 def _place(target: project.Target) -> str:

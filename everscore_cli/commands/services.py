@@ -7,13 +7,12 @@ import time
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from everscore.config.connections import on_loopback, parts_of
 from everscore.config.settings import Settings
 from everscore_cli import project
 from everscore_cli.commands.stack import FreePorts, begin, find_or_make, show
-from everscore_cli.console import out, print_json, steps
+from everscore_cli.console import escape, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local.provision import provision_cosmos, provision_storage
 from everscore_local.stack import SERVICES, Stack

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from everscore.config.connections import parts_of
 from everscore_cli import project
 from everscore_cli.app_checks import check_app, check_node, check_settings, misspelt
-from everscore_cli.console import err, out, print_json, steps
+from everscore_cli.console import err, escape, out, print_json, steps
 from everscore_cli.errors import CliError
 from everscore_local import interrupts
 from everscore_local.endpoints import Ports

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from everscore.config.connections import LOOPBACK, parts_of
 from everscore_cli import observe, project
 from everscore_cli.clients import hub, storage, store
-from everscore_cli.console import out, print_json
+from everscore_cli.console import escape, out, print_json
 from everscore_cli.errors import CliError
 from everscore_cli.function_reports import Reports, read_reports, reports_json, reports_table, sentences
 from everscore_cli.sentences import sentence
 from everscore_cli.stack_health import PartHealth, check
 from everscore_cli.stuck_partitions import StuckPartition, stuck_partitions
+from everscore_local.endpoints import connection_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class _Seen:
     """All that is shown."""
 
     parts: list[PartHealth]
+    connections: Mapping[str, str]
     hub: _Hub | _Unknown
     numbers: dict[str, int | _Unknown]
     reports: Reports | _Unknown
@@ -69,8 +70,10 @@ def status(
 ) -> None:
     """Show lag, queues, dead letters, documents, what the app says and the health of each part.
 
-    Exits 1 if a part is not well, if a checkpoint does not move while events wait, or if within an hour the
-    brake was on or no place took a batch.
+    On a stack with ports of its own (up --free-ports) also the connection strings that lead to it.
+
+    Exits 1 if a part is not well (the app, say, since its model does not load), if a checkpoint does not move
+    while events wait, or if within an hour the brake was on or no place took a batch.
     """
     target = project.target()
     if target.stack is None and target.settings.eventhub_host() in LOOPBACK and not _answers(target):
@@ -125,7 +128,13 @@ async def _gather(target: project.Target, stuck_after: float) -> _Seen:
         parts(), _or_why(partitions()), _or_why(read_reports(settings)), depths
     )
     names = ("retryQueueMessages", "poisonQueueMessages", "deadLetters", "documents")
-    return _Seen(healths, found, dict(zip(names, numbers, strict=True)), reports)
+    return _Seen(healths, _own_connections(target), found, dict(zip(names, numbers, strict=True)), reports)
+
+
+def _own_connections(target: project.Target) -> Mapping[str, str]:
+    """The connections of a stack on ports of its own, which local.settings.json does not have; else none."""
+    stack = target.stack
+    return connection_settings(stack.ports) if stack is not None and stack.state.own_ports else {}
 
 
 async def _or_why[T](work: Awaitable[T]) -> T | _Unknown:
@@ -153,6 +162,7 @@ def _json(seen: _Seen) -> dict[str, object]:
     known = None if isinstance(seen.hub, _Unknown) else seen.hub
     return {
         "parts": [asdict(part) for part in seen.parts],
+        "connections": dict(seen.connections),
         "partitions": None if known is None else [_partition_json(one, known) for one in known.partitions],
         "lag": None if known is None else sum(partition.lag for partition in known.partitions),
         **{name: None if isinstance(value, _Unknown) else value for name, value in seen.numbers.items()},
@@ -193,6 +203,10 @@ def _print(seen: _Seen) -> None:
             memory = "" if part.memory_mb is None else f"{part.memory_mb:,.0f} MB"
             table.add_row(part.part, f"[{colour}]{escape(part.detail)}[/]", up, memory, str(part.pid or ""))
         out.print(table)
+    if seen.connections:
+        out.print("Connections of this stack, in place of those in local.settings.json:")
+        for name, text in seen.connections.items():
+            out.print(f"  {name}={escape(text)}", soft_wrap=True, highlight=False)
     found = seen.hub
     if isinstance(found, _Unknown):
         out.print(f"[red]partitions unknown[/] {escape(found.why)}", soft_wrap=True)

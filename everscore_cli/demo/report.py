@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from everscore_cli.console import escape
 from everscore_cli.demo.course import Outcome
 from everscore_cli.demo.reconcile import Row
 

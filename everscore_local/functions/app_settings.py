@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError
+from .json_file import read_json
 
 _log = logging.getLogger("Host")
 
@@ -126,7 +127,7 @@ class AppSettings(Mapping[str, str]):
 
 def _values_of(path: Path) -> dict[str, str]:
     try:
-        document: Any = json.loads(path.read_text("utf-8-sig"))
+        document: Any = read_json(path)
     except (ValueError, OSError) as error:
         raise ConfigurationError(f"{path} cannot be read as JSON: {error}.") from error
     if not isinstance(document, dict):

@@ -13,6 +13,7 @@ from typing import Any
 
 from .durations import parse_timespan
 from .errors import ConfigurationError
+from .json_file import read_json
 
 _FREQUENCY = (
     "above 1 the real host checkpoints the last batch whenever it stops, even one that failed or was "
@@ -134,7 +135,7 @@ def load_host_json(app_dir: Path) -> HostOptions:
     """
     path = app_dir / "host.json"
     try:
-        document = json.loads(path.read_text("utf-8-sig"))
+        document = read_json(path)
     except FileNotFoundError:
         raise ConfigurationError(f"{app_dir} is no function app: it has no host.json.") from None
     except OSError as error:

@@ -26,6 +26,8 @@ from everscore.event.item import Item
 from everscore.event.scores import Scores
 from everscore.event.stream import StreamManifest, load_stream
 from everscore.score.loading import load_model
+from everscore.score.manifest import Features, load_manifest
+from everscore.score.onnx import identity_hash
 from everscore_cli.main import main as everscore
 from everscore_models import Input, InputType, Trained, apply_features, read_frame
 from everscore_models.cli import main
@@ -102,19 +104,63 @@ def test_your_own_model_in_ten_minutes(app: Path, type_in: Callable[[str], Any])
     assert f"(`{tried['first']['id']}`)" in EVENTS
 
 
-def test_events_from_csv(app: Path) -> None:
-    """The page's line makes JSON lines of a CSV file: numbers stay numbers, empty cells are null."""
-    folder = app / "csv"
+def from_csv(folder: Path, content: str, change: Callable[[str], str] = str) -> list[dict[str, Any]]:
+    """What the page's line, or a change of it, makes of a CSV file."""
     folder.mkdir()
-    (folder / "events.csv").write_text('pump,temp,note\nP-7,61.1234567891,"a ""b"""\nP-8,,\n')
+    (folder / "events.csv").write_text(content)
     (line,) = [line for block in blocks("sh", EVENTS) for line in block.splitlines() if "pandas" in line]
-    program, *arguments = shlex.split(line)
+    program, *arguments = shlex.split(change(line))
     assert program == "python"
     subprocess.run([sys.executable, *arguments], cwd=folder, check=True)
-    assert [json.loads(each) for each in (folder / "events.jsonl").read_text().splitlines()] == [
+    return [json.loads(each) for each in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def test_events_from_csv(app: Path) -> None:
+    """The page's line makes JSON lines of a CSV file: numbers stay numbers, empty cells are null."""
+    assert from_csv(app / "csv", 'pump,temp,note\nP-7,61.1234567891,"a ""b"""\nP-8,,\n') == [
         {"pump": "P-7", "temp": 61.1234567891, "note": 'a "b"'},
         {"pump": "P-8", "temp": None, "note": None},
     ]
+
+
+CSV_TRAPS = "zip,id,few,many,word\n00501,5,7001,9007199254740993,NA\n10001,5.0,,,null\n"
+
+
+def test_hole_34_what_a_csv_needs(app: Path) -> None:
+    """Hole 34: what the page says that pandas makes of codes, ids and whole numbers, and what keeps them, is so."""
+    first, second = from_csv(app / "guessed", CSV_TRAPS)
+    assert first == {"zip": 501, "id": 5.0, "few": 7001.0, "many": 9007199254740992.0, "word": "NA"}
+    assert second == {"zip": 10001, "id": 5.0, "few": None, "many": None, "word": "null"}
+    for text in (
+        "`00501` | 501 | `str`",
+        "`7001` | 7001.0 | `'Int64'`",
+        "`9007199254740993` | 9007199254740992.0",
+    ):
+        assert text in EVENTS
+    kinds = "dtype={'zip': str, 'id': str, 'few': 'Int64', 'many': 'Int64'}"
+    first, second = from_csv(
+        app / "told", CSV_TRAPS, lambda line: line.replace("'events.csv', ", f"'events.csv', {kinds}, ")
+    )
+    assert first == {"zip": "00501", "id": "5", "few": 7001, "many": 9007199254740993, "word": "NA"}
+    assert second == {"zip": "10001", "id": "5.0", "few": None, "many": None, "word": "null"}
+
+
+def test_hole_37_the_hash_of_a_model_with_features(tmp_path: Path) -> None:
+    """Hole 37: the page's line prints the sha256 that documents have where a model has a features.py."""
+    (line,) = [line for block in blocks("sh", TEXT) for line in block.splitlines() if "sha256sum" in line]
+    hashes = {}
+    for name, content in (("model.onnx", b"a model"), ("features.py", b"def features(columns): ...\n")):
+        (tmp_path / name).write_bytes(content)
+        hashes[name] = hashlib.sha256(content).hexdigest()
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
+    manifest = load_manifest(ROOT / "models" / "flights")
+    manifest = manifest.model_copy(
+        update={
+            "sha256": hashes["model.onnx"],
+            "features": Features(columns=("a",), sha256=hashes["features.py"]),
+        }
+    )
+    assert done.stdout.split()[0] == identity_hash(manifest)
 
 
 def test_the_pages_decoder(app: Path, monkeypatch: pytest.MonkeyPatch, type_in: Callable[..., Any]) -> None:

@@ -19,7 +19,10 @@ from everscore.config.settings import setting_names
 from everscore_cli.app_checks import check_app, misspelt
 from everscore_cli.demo import example
 from everscore_cli.main import main
+from everscore_cli.project import local_values
 from everscore_local import azurite
+from everscore_local.functions.errors import ConfigurationError
+from everscore_local.functions.settings import AppSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 HUB = (
@@ -119,8 +122,8 @@ def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch):
         ("empty.jsonl", b"", ["empty.jsonl is empty"]),
         ("blank.jsonl", b"\n  \n", ["blank.jsonl is empty"]),
         ("wrong.jsonl", b'{"id": 1}\n\n{"id": 2\n', ["wrong.jsonl, line 3 is not JSON"]),
-        ("words.jsonl", b"hello\n", ["words.jsonl, line 1 is not JSON: JSON is malformed"]),
-        ("latin.jsonl", '{"id": "é"}'.encode("latin-1"), ["latin.jsonl, line 1 is not JSON"]),
+        ("words.jsonl", b"hello\n", ["words.jsonl, line 1 is not JSON: expecting value at character 1"]),
+        ("latin.jsonl", '{"id": "é"}'.encode("latin-1"), ["latin.jsonl, line 1 is not UTF-8"]),
         (
             "cut.jsonl.gz",
             gzip.compress(b'{"id": 1}\n' * 9000)[:-20],
@@ -182,11 +185,12 @@ def test_dry_run_shows_the_first_event(app, capsysbinary):
     (app / "events.jsonl").write_bytes(b"\n" + line + b"\r\n")
     assert dry_run() == 0
     said = capsysbinary.readouterr()
-    assert said.out == line + b"\n"
-    assert b"U~20A|2013-09-01" in said.err
-    assert b"2013-09-01T14:00:00.000000Z" in said.err
-    assert b"flights late, 0." in said.err
-    assert b"1 of 1 events would be scored and stored" in said.err
+    assert said.err == b""
+    assert b"\n" + line + b"\n" in said.out
+    assert b"U~20A|2013-09-01" in said.out
+    assert b"2013-09-01T14:00:00.000000Z" in said.out
+    assert b"flights late, 0." in said.out
+    assert b"1 of 1 events would be scored and stored" in said.out
 
 
 def test_dry_run_tells_what_would_not_be_stored(app, capsys):
@@ -207,7 +211,7 @@ def test_dry_run_tells_what_would_not_be_stored(app, capsys):
         ("decode", "not an object", None, 5): 1,
     }
     assert dry_run("--skip", "1", "--count", "2") == 1
-    assert "0 of 2 events would be scored and stored." in capsys.readouterr().err
+    assert "0 of 2 events would be scored and stored." in capsys.readouterr().out
 
 
 def test_dry_run_goes_by_the_own_decoder(app, capsys, monkeypatch):
@@ -329,6 +333,25 @@ def test_flights_where_the_stream_is_another(app, refused, tmp_path):
     assert (copy / "function_app" / "__init__.py").is_file()
     (app / example.STREAM).unlink()
     refused(["run"], "models/flights is not there any more")
+
+
+def test_hole_32_settings_may_begin_with_a_byte_order_mark(app, refused):
+    """Hole 32: local.settings.json with a byte order mark is read; in UTF-16 it is called what it is."""
+    text = (app / "local.settings.example.json").read_text()
+    (app / "local.settings.json").write_text(text, encoding="utf-8-sig")
+    assert local_values(app / "local.settings.json") == json.loads(text)["Values"]
+    assert AppSettings.load(app, None, {})["EVENTHUB_NAME"] == "events"
+    (app / "local.settings.json").write_text(text, encoding="utf-16")
+    refused(["status"], "local.settings.json is not JSON: it is UTF-16; save it as UTF-8")
+    with pytest.raises(ConfigurationError, match="it is UTF-16; save it as UTF-8"):
+        AppSettings.load(app, None, {})
+
+
+@pytest.mark.parametrize("name", ["stream.json", "host.json", "models/flights/manifest.json"])
+def test_hole_32_the_other_files_call_utf_16_what_it_is(app, refused, name):
+    """Hole 32: the manifests and host.json in UTF-16 are named as such."""
+    (app / name).write_text((app / name).read_text(), encoding="utf-16")
+    refused(["up", "--free-ports"], name.rpartition("/")[2], "it is UTF-16; save it as UTF-8")
 
 
 def test_settings_that_are_no_json(app, refused):

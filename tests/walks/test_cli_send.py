@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from everscore_cli.errors import CliError
 from everscore_cli.properties import property_rule
-from everscore_cli.sources import read_raw_files, read_raw_lines
+from everscore_cli.sources import read_chunks, read_raw_files, read_raw_lines
 from tests.support.cli import cli_in
 
 FLIGHT = {"carrier": "UA", "date": "2013-12-31", "time": "2013-12-31T23:58:00-05:00", "origin": "EWR"}
@@ -68,8 +69,7 @@ def test_dry_run_knows_the_properties(cli):
     found = cli.json(*arguments)
     assert (found["scored"], found["first"]["id"]) == (3, "k0")
     assert found["properties"] == {"a": "b", "message-id": "k0"}
-    cli.run(*arguments)
-    assert 'properties {"a": "b", "message-id": "k0"}' in cli.said
+    assert 'properties {"a": "b", "message-id": "k0"}' in cli.run(*arguments)
 
 
 def test_raw_lines_and_files_are_bodies_as_they_are(cli):
@@ -96,8 +96,94 @@ def test_raw_lines_and_files_are_bodies_as_they_are(cli):
     (cli.app / "1.bin").write_bytes(b"\xff;[]")
     found = cli.json("send", "1.bin", "1.bin", *raw, "files", code=1)
     assert (found["events"], found["body"]) == (2, "hex:ff3b5b5d")
-    cli.run("send", "1.bin", *raw, "files", code=1)
-    assert "1 event would not be, file 1: decode: not an object" in cli.said
+    said = cli.run("send", "1.bin", *raw, "files", code=1)
+    assert "1 event would not be, file 1: decode: not an object" in said
+    assert "\nhex:ff3b5b5d\n" in said
+
+
+def test_hole_36_a_dry_run_s_result_goes_to_stdout(cli):
+    """Hole 36: what a dry run finds can be piped; stderr has nothing of it, and no byte steers the terminal."""
+    events = cli.app / "events.jsonl"
+    events.write_text(json.dumps({**FLIGHT, "note": "\x7f\x9b"}, ensure_ascii=False) + "\n")
+    said = cli.run("send", "events.jsonl", "--dry-run", "--property", "message-id=m")
+    for part in (
+        "partition key UA|2013-12-31",
+        "body (",
+        '"note": "\\u007f\\u009b"',
+        "id m",
+        "1 of 1 events would",
+    ):
+        assert part in said
+    assert cli.said == ""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_hole_32_a_byte_order_mark_is_the_file_s(cli, packed):
+    """Hole 32: a file of UTF-8 that begins with a byte order mark is sent without it, packed or not, or by stdin."""
+    line = json.dumps(FLIGHT).encode()
+    raw = codecs.BOM_UTF8 + line + b"\n" + line + b"\n"
+    name = str(cli.app / ("events.jsonl.gz" if packed else "events.jsonl"))
+    (cli.app / name).write_bytes(gzip.compress(raw) if packed else raw)
+    assert [each.body for chunk in read_chunks(name) for each in chunk] == [line, line]
+    assert [each.body for chunk in read_raw_lines(name) for each in chunk] == [line, line]
+    found = cli.json("send", "-", "--dry-run", "--property", "message-id=m", stdin=raw.decode())
+    assert (found["scored"], found["body"]) == (2, line.decode())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_hole_32_utf_16_is_named(cli, encoding):
+    """Hole 32: a file in another encoding of JSON is called what it is, whether it has a byte order mark or not."""
+    (cli.app / "events.jsonl").write_text(json.dumps(FLIGHT) + "\n", encoding=encoding)
+    cli.run("send", "events.jsonl", "--dry-run", code=1)
+    assert cli.said == f"error events.jsonl is {encoding[:6].upper()}: save it as UTF-8.\n"
+
+
+DEEP = "[" * 5_000 + "]" * 5_000
+ODD = {
+    "digits": '{"x": ' + "7" * 5_000 + "}",
+    "deep": '{"x": ' + DEEP + "}",
+    "surrogate": json.dumps({**FLIGHT, "note": "\ud800"}),
+}
+
+
+@pytest.mark.parametrize(("odd", "reason"), [("digits", "number"), ("deep", "deep"), ("surrogate", None)])
+def test_hole_47_odd_json_is_sent_as_it_is(cli, odd, reason):
+    """Hole 47: a number of 5,000 digits, deep nesting and half a surrogate pair are JSON: the app says what becomes."""
+    lines = [json.dumps(FLIGHT), ODD[odd], json.dumps(FLIGHT)]
+    (cli.app / "events.jsonl").write_text("\n".join(lines))
+    read = [each for chunk in read_chunks(str(cli.app / "events.jsonl")) for each in chunk]
+    assert [each.body.decode() for each in read] == lines
+    found = cli.json(
+        "send", "events.jsonl", "--dry-run", "--property", "message-id=m", code=None if reason is None else 1
+    )
+    assert found["events"] == 3
+    assert (found["scored"], len(found["refused"])) == ((3, 0) if reason is None else (2, 1))
+    if reason is not None:
+        assert found["refused"][0]["line"] == 2
+        assert reason in found["refused"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b'{"id": NaN}', "line 2 is not JSON: it holds NaN"),
+        (b'{"id": 1', "line 2 is not JSON: "),
+        (b'{"id": "\xff"}', "line 2 is not UTF-8: byte 9 of it is 0xff"),
+    ],
+)
+def test_hole_47_what_is_no_json_is_named(cli, line, words):
+    """Hole 47: NaN, a cut line and bytes that are no UTF-8 are named as such, with their line."""
+    (cli.app / "events.jsonl").write_bytes(json.dumps(FLIGHT).encode() + b"\n" + line + b"\n")
+    cli.run("send", "events.jsonl", "--dry-run", "--skip", "1", code=1)
+    assert words in cli.said
+
+
+def test_hole_47_half_a_surrogate_pair_fits_into_no_property():
+    """Hole 47: a property that would hold half of a surrogate pair is refused in a sentence."""
+    of = property_rule(["site=/site"])
+    assert of is not None
+    with pytest.raises(CliError, match="--property site: a text with half of a surrogate pair"):
+        of({"site": "\udc00"})
 
 
 def test_a_compressed_file_may_grow_as_in_the_app(cli):

@@ -31,8 +31,12 @@ HERE = "tests/walks/test_documented_commands.py::test_the_stand_ins_alone"
 OWN_MODEL = "tests/models/test_documentation.py::test_your_own_model_in_ten_minutes"
 OWN_CSV = "tests/models/test_documentation.py::test_events_from_csv"
 CSV = (
-    "python -c \"import pandas; pandas.read_csv('events.csv').to_json('events.jsonl', orient='records', "
-    'lines=True)"'
+    "python -c \"import pandas; pandas.read_csv('events.csv', keep_default_na=False, na_values=[''])"
+    ".to_json('events.jsonl', orient='records', lines=True)\""
+)
+BOTH_FILES = (
+    "printf '%s\\n%s' \"$(sha256sum < model.onnx | cut -d' ' -f1)\" "
+    "\"$(sha256sum < features.py | cut -d' ' -f1)\" | sha256sum"
 )
 OPERATORS = "tests/walks/test_cli_operators.py::"
 RUN_BY = {
@@ -56,6 +60,7 @@ ELSEWHERE = {
     "python -m everscore_models train pumps": OWN_MODEL,
     "python -m everscore_models check pumps": OWN_MODEL,
     CSV: OWN_CSV,
+    BOTH_FILES: "tests/models/test_documentation.py::test_hole_37_the_hash_of_a_model_with_features",
     "make lint": "dev.py::LINT",  # what `make test` begins with
     "make format": "tests/unit/test_setup_files.py::test_every_make_target_is_an_alias",
     ".venv/bin/pytest tests/unit": "dev.py::pytest",  # a part of `make test`

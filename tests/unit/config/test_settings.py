@@ -119,6 +119,22 @@ def test_a_missing_name_is_said(name, value) -> None:
         ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net/", "ns.example.net/", "slash"),
         ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net:5671", "ns.example.net:5671", "port"),
         ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net\n", "ns.example.net", "host name alone"),
+        *(
+            # Hole 48: what differs from what is expected by white space alone is shown in quotation marks.
+            ("EVENTHUB__fullyQualifiedNamespace", given, repr(given), "host name alone")
+            for given in ("ns.example.net ", " ns.example.net", "ns.example.net\t")
+        ),
+        ("EVENTHUB__fullyQualifiedNamespace", "ns..servicebus.windows.net", "ns..serv", "host name alone"),
+        ("EVENTHUB__fullyQualifiedNamespace", "ns-.example.net", "ns-.example.net", "host name alone"),
+        ("EVENTHUB", EVENTHUB.replace("ns.", "ns.."), "sb://ns..example.net", "empty part"),
+        ("COSMOS__accountEndpoint", "https://acc..net/", "https://acc..net/", "empty part"),
+        ("COSMOS__accountEndpoint", "https://acc.net/ ", "'https://acc.net/ '", "without white space"),
+        ("STORAGE__blobServiceUri", "https://a cc.net/", "https://a", "without white space"),
+        ("EVENTHUB_NAME", "events ", "'events '", "without white space"),
+        ("EVENTHUB_CONSUMER_GROUP", " $Default", "' $Default'", "without white space"),
+        ("COSMOS_DATABASE", "everscore\n", "'everscore\\n'", "without white space"),
+        ("COSMOS_CONTAINER", "events ", "'events '", "without white space"),
+        ("COSMOS__clientId", "0-1 ", "'0-1 '", "without white space"),
         ("AzureWebJobsStorage__accountName", "Acc", "'Acc'", "lower-case"),
         ("AzureWebJobsStorage__blobServiceUri", "http://acc/", "http://acc/", "any other machine"),
     ],
