@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from everscore_local.functions.settings import AppSettings
 
 from everscore.config.settings import setting_names
 from everscore_cli.app_checks import check_app, misspelt
@@ -22,7 +23,6 @@ from everscore_cli.main import main
 from everscore_cli.project import local_values
 from everscore_local import azurite
 from everscore_local.functions.errors import ConfigurationError
-from everscore_local.functions.settings import AppSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 HUB = (
