@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from everscore.event.identity import encode, encode_id
+from everscore.event.identity import SCHEMA, encode_id
 from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.console import escape, out, print_json
@@ -77,8 +77,7 @@ def _stored_ids(given: str) -> list[str]:
     with contextlib.suppress(ValueError):
         number = json.loads(given)
         if type(number) in (int, float):
-            # The second is that of a number which was stored as it was written.
-            found |= {encode_id(number), f"~n{encode(given)}"}
+            found |= {encode_id(number, schema) for schema in range(1, SCHEMA + 1)}
     return sorted(found)
 
 

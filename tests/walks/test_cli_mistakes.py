@@ -14,7 +14,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from everscore_local.functions.settings import AppSettings
 
 from everscore.config.settings import setting_names
 from everscore_cli.app_checks import check_app, misspelt
@@ -22,6 +21,7 @@ from everscore_cli.demo import example
 from everscore_cli.main import main
 from everscore_cli.project import local_values
 from everscore_local import azurite
+from everscore_local.functions.app_settings import AppSettings
 from everscore_local.functions.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
