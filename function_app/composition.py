@@ -76,7 +76,8 @@ def build() -> Runtime:
         logging.getLogger(name).setLevel(logging.WARNING)
     versions.log_once()
     settings = load_settings()
-    stream = load_stream(ROOT / "stream.json")
+    clock_ahead = timedelta(hours=settings.clock_ahead_hours)
+    stream = load_stream(ROOT / "stream.json", clock_ahead)
     storage = settings.storage_connection()
     cosmos = settings.cosmos_connection()
     settings.eventhub_connection()
@@ -113,6 +114,7 @@ def build() -> Runtime:
         breaking,
         parallel=settings.cosmos_parallel_batches,
         patience=settings.batch_deadline_seconds,
+        clock_ahead=clock_ahead,
     )
     metrics = exporting.of(settings)
     recorders = {

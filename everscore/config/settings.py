@@ -104,6 +104,7 @@ class Settings(BaseModel):
     linger_seconds: float = Field(1.0, ge=0, le=60, allow_inf_nan=False)
     retry_give_up_days: float = Field(7.0, gt=0, le=365, allow_inf_nan=False)
     brake_hours: float = Field(24.0, ge=0, le=8_760, allow_inf_nan=False)
+    clock_ahead_hours: float = Field(24.0, ge=0, le=87_600, allow_inf_nan=False)
     brake_minimum_events: int = Field(20, ge=1, le=100_000)
     model_threads: int = Field(1, ge=1, le=64)
     decompressed_limit_mib: int = Field(16, ge=1, le=256)

@@ -94,7 +94,7 @@ class Decoder:
             if item.id is None or item.pk is None or item.time is None:
                 event.failure = failure
             return event
-        event.key = found.key
+        event.key, event.clock_ahead = found.key, found.clock_ahead
         if item.id is None or item.pk is None or item.time is None:
             item.id, item.pk, item.time = found.id, found.pk, found.time
         return event

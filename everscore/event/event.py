@@ -27,6 +27,7 @@ class Event:
         key: the fields that its identity was made of.
         fingerprint: SHA-256 of the record's bytes.
         text_numbers: where integers became texts.
+        clock_ahead: its time is not believed, and stands at the one of its enqueuing.
         failure: what stopped it, if anything has.
         done: how it ended, once it is in the store.
     """
@@ -36,5 +37,6 @@ class Event:
     key: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     text_numbers: list[str] = field(default_factory=list)
+    clock_ahead: bool = False
     failure: Failure | None = None
     done: Done | None = None

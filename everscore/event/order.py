@@ -5,9 +5,14 @@ A redrive and a replay go through storing; what deletes settled dead letters ask
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import NamedTuple
 
+from everscore.clock import times
 from everscore.event.item import Source
+
+# By how much an event's time may lie beyond its enqueued time (CLOCK_AHEAD_HOURS).
+CLOCK_AHEAD = timedelta(hours=24)
 
 
 class Version(NamedTuple):
@@ -25,16 +30,38 @@ class Version(NamedTuple):
 type Order = tuple[str, str, tuple[int, int | str], int, int]
 
 
-def order(version: Version) -> Order:
+def believed_time(time: str | None, source: Source, clock_ahead: timedelta) -> str | None:
+    """The time of an event, or its enqueued time where the first lies further beyond it than a clock may.
+
+    One event that is dated years ahead would otherwise supersede every later version of its id, in silence.
+
+    Args:
+        time: of the event; ISO-8601, UTC, microseconds.
+        source: where it came from; where its enqueued time is not known the event's time stands.
+        clock_ahead: by how much a producer's clock may be ahead of the hub's.
+    """
+    enqueued = source.enqueued_at
+    # Nearly every event is older than its enqueuing, and texts order as times do.
+    if not time or not enqueued or time <= enqueued:
+        return time
+    try:
+        is_ahead = times.parse(time) - times.parse(enqueued) > clock_ahead
+        return times.normalise(enqueued) if is_ahead else time
+    except ValueError:  # of a document or a message that somebody else wrote
+        return time
+
+
+def order(version: Version, clock_ahead: timedelta = CLOCK_AHEAD) -> Order:
     """Where a version of an id stands among the others; a later one is greater.
 
-    Event time, then enqueued time, then partition, sequence number and index.
+    Event time (see `believed_time`), then enqueued time, then partition, sequence number and index.
     """
     source = version.source
     partition = source.partition or ""
     place = (0, int(partition)) if partition.isascii() and partition.isdigit() else (1, partition)
     number = -1 if source.sequence_number is None else source.sequence_number
-    return (version.time or "", source.enqueued_at or "", place, number, source.index)
+    time = believed_time(version.time, source, clock_ahead)
+    return (time or "", source.enqueued_at or "", place, number, source.index)
 
 
 def is_repeat(one: Source, other: Source) -> bool:
@@ -47,9 +74,9 @@ def is_repeat(one: Source, other: Source) -> bool:
     )
 
 
-def supersedes(one: Version, other: Version) -> bool:
+def supersedes(one: Version, other: Version, clock_ahead: timedelta = CLOCK_AHEAD) -> bool:
     """Whether a version takes the place of another: it is later in order, and not the same event again.
 
     Where neither of two versions supersedes the other, the one that is stored stays.
     """
-    return order(one) > order(other) and not is_repeat(one.source, other.source)
+    return order(one, clock_ahead) > order(other, clock_ahead) and not is_repeat(one.source, other.source)

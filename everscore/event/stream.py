@@ -15,6 +15,7 @@ from everscore.clock import times
 from everscore.config.checked_json import parse_json_model
 from everscore.event import identity, storable
 from everscore.event.item import Source
+from everscore.event.order import CLOCK_AHEAD, believed_time
 from everscore.event.pointer import Absent, Getter, compile_pointer
 from everscore.failures import ManifestError, Permanent, Stage
 
@@ -116,18 +117,26 @@ class Identity:
         id: of the document, within its partition key.
         key: the fields that both were made of, as the producer wrote them.
         time: ISO-8601, UTC, microseconds.
+        clock_ahead: the event says a time that is not believed, and stands at the one of its enqueuing.
     """
 
     pk: str
     id: str
     key: dict[str, Any]
     time: str
+    clock_ahead: bool = False
 
 
 class Stream:
-    """A checked stream.json, ready to be applied to payloads."""
+    """A checked stream.json, ready to be applied to payloads.
 
-    def __init__(self, manifest: StreamManifest) -> None:
+    Args:
+        manifest: what stream.json says.
+        clock_ahead: by how much an event's time may lie beyond its enqueued time.
+    """
+
+    def __init__(self, manifest: StreamManifest, clock_ahead: timedelta = CLOCK_AHEAD) -> None:
+        self._clock_ahead = clock_ahead
         self.manifest = manifest
         self.model = manifest.model
         self.unwrap = manifest.unwrap
@@ -163,7 +172,17 @@ class Stream:
         time = self._time(payload, source) if self._time_is_day else None
         pk = self._pk(payload, key, text_numbers, time)
         doc_id = self._id(payload, source, properties, body, key=key, text_numbers=text_numbers)
-        return Identity(pk, doc_id, key, time or self._time(payload, source))
+        time = time or self._time(payload, source)
+        believed = self._believed(time, source)
+        return Identity(pk, doc_id, key, believed, clock_ahead=believed != time)
+
+    def _believed(self, time: str, source: Source) -> str:
+        if source.enqueued_at:
+            return believed_time(time, source, self._clock_ahead) or time
+        # Enqueued no later than now. The earliest time stands in for the unknown one, as where stream.json
+        # maps no time: the present would be another with each delivery, and so overwrite what is newer.
+        is_ahead = time > times.microseconds_text(times.now() + self._clock_ahead)
+        return _EARLIEST if is_ahead else time
 
     def _id(
         self,
@@ -317,8 +336,12 @@ def stream_schema() -> dict[str, Any]:
     }
 
 
-def load_stream(path: Path) -> Stream:
+def load_stream(path: Path, clock_ahead: timedelta = CLOCK_AHEAD) -> Stream:
     """Read and check stream.json.
+
+    Args:
+        path: of the file.
+        clock_ahead: see `Stream`.
 
     Raises:
         ManifestError: it is missing or wrong; every mistake is listed.
@@ -329,4 +352,4 @@ def load_stream(path: Path) -> Stream:
         raise ManifestError(
             f"{path.name} cannot be read ({error.strerror}); it says what an event of this deployment is."
         ) from error
-    return Stream(parse_json_model(StreamManifest, text, where=path.name))
+    return Stream(parse_json_model(StreamManifest, text, where=path.name), clock_ahead)

@@ -40,6 +40,7 @@ def note(event: Event, stamp: str) -> None:
 def count(summary: Summary, events: Sequence[Event], failed: Sequence[Event]) -> None:
     """Add up where the events of a settled batch are."""
     for event in events:
+        summary.clock_ahead += event.clock_ahead and event.done is not None
         if event.done is Done.STORED:
             summary.stored += 1
         elif event.done is Done.SUPERSEDED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import msgspec
 
@@ -111,12 +112,13 @@ def source_document(source: Source) -> Document:
     }
 
 
-def gives_way(document: Document, version: Version) -> bool:
+def gives_way(document: Document, version: Version, clock_ahead: timedelta) -> bool:
     """Whether storing a version of a document's id would replace the document.
 
     Args:
         document: with ``time``, ``source`` and ``fingerprint``, as it was read.
         version: of the same id.
+        clock_ahead: see `everscore.event.order.believed_time`.
 
     Raises:
         ForeignDocumentError: these fields are missing there, or are no such fields.
@@ -128,7 +130,7 @@ def gives_way(document: Document, version: Version) -> bool:
         time = msgspec.convert(document.get("time"), str | None)
     except msgspec.ValidationError as error:
         raise ForeignDocumentError(str(error)) from error
-    return supersedes(version, Version(time, source))
+    return supersedes(version, Version(time, source), clock_ahead)
 
 
 _encoder = msgspec.json.Encoder()

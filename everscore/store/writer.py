@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import partial
 
 import msgspec
@@ -18,7 +19,7 @@ import msgspec
 from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline
 from everscore.event.event import Done, Event
-from everscore.event.order import Version, order
+from everscore.event.order import CLOCK_AHEAD, Version, order
 from everscore.failures import (
     Conflict,
     Failure,
@@ -45,10 +46,19 @@ class Writer:
         parallel: requests under way at once, over all invocations of this process.
         patience: seconds that the store may take for a transactional batch, with its answers and with the
             waits that it asks for. Time in which a batch waits for its turn among our own does not count.
+        clock_ahead: see `everscore.event.order.believed_time`.
     """
 
-    def __init__(self, store: DocumentStore, *, parallel: int, patience: float) -> None:
+    def __init__(
+        self,
+        store: DocumentStore,
+        *,
+        parallel: int,
+        patience: float,
+        clock_ahead: timedelta = CLOCK_AHEAD,
+    ) -> None:
         self._store = store
+        self._clock_ahead = clock_ahead
         self._patience = patience
         self._slots = asyncio.Semaphore(parallel)
 
@@ -65,7 +75,7 @@ class Writer:
         Returns:
             Request units that the accepted writes cost.
         """
-        stacks = _versions(events)
+        stacks = _versions(events, self._clock_ahead)
         charge = 0.0
         while stacks:
             heads: dict[str, list[Event]] = defaultdict(list)
@@ -79,7 +89,7 @@ class Writer:
 
     async def _store_key(self, pk: str, events: Sequence[Event], deadline: Deadline) -> float:
         chunks = [
-            _Chunk(self._store, pk, pending, Turns(self._slots, self._patience, deadline))
+            _Chunk(self._store, pk, pending, Turns(self._slots, self._patience, deadline), self._clock_ahead)
             for pending in _chunks(list(_build(events)))
         ]
         return sum(await asyncio.gather(*(chunk.run() for chunk in chunks)))
@@ -104,11 +114,19 @@ class _Pending(msgspec.Struct):
 class _Chunk:
     """One transactional batch on its way, shrinking until every event of it has ended."""
 
-    def __init__(self, store: DocumentStore, pk: str, pending: dict[str, _Pending], turns: Turns) -> None:
+    def __init__(
+        self,
+        store: DocumentStore,
+        pk: str,
+        pending: dict[str, _Pending],
+        turns: Turns,
+        clock_ahead: timedelta,
+    ) -> None:
         self._store = store
         self._pk = pk
         self._pending = pending
         self._turns = turns
+        self._clock_ahead = clock_ahead
         self._waits = 0
 
     async def run(self) -> float:
@@ -161,7 +179,7 @@ class _Chunk:
         half = len(pairs) // 2
         charge = 0.0
         for part in (pairs[:half], pairs[half:]):
-            charge += await _Chunk(self._store, self._pk, dict(part), self._turns).run()
+            charge += await _Chunk(self._store, self._pk, dict(part), self._turns, self._clock_ahead).run()
         return charge
 
     async def _take_in(self, refused: WriteRefusedError, sent: Sequence[_Pending]) -> None:
@@ -206,7 +224,7 @@ class _Chunk:
                 one.etag, one.document = None, one.built
                 continue
             try:
-                newer = documents.gives_way(existing, _version(one.event))
+                newer = documents.gives_way(existing, _version(one.event), self._clock_ahead)
             except documents.ForeignDocumentError as error:
                 detail = f"the document there is none of this pipeline's, and is not overwritten: {error}"
                 self._fail([one], Conflict(Stage.STORE, "foreign document", detail))
@@ -228,7 +246,7 @@ def _version(event: Event) -> Version:
     return Version(event.item.time, event.item.source)
 
 
-def _versions(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
+def _versions(events: Sequence[Event], clock_ahead: timedelta) -> dict[tuple[str, str], list[Event]]:
     """Events by (pk, id), of each the newest version first."""
     stacks: dict[tuple[str, str], list[Event]] = {}
     for event in events:
@@ -238,7 +256,7 @@ def _versions(events: Sequence[Event]) -> dict[tuple[str, str], list[Event]]:
         stacks.setdefault((item.pk, item.id), []).append(event)
     for versions in stacks.values():
         if len(versions) > 1:
-            versions.sort(key=lambda event: order(_version(event)), reverse=True)
+            versions.sort(key=lambda event: order(_version(event), clock_ahead), reverse=True)
     return stacks
 
 

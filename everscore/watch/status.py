@@ -33,7 +33,7 @@ class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
         function: its name.
         at: when.
         retry_policy: whether the endless retry policy is in force; None for functions without one.
-        received, stored, superseded, queued, dead_lettered: since this instance started.
+        received, stored, superseded, queued, dead_lettered, clock_ahead: since this instance started.
         last_failure: the most frequent reason of the last batch in which something failed.
         last_failure_at: when.
         braked_at, brake_reason: when and why the brake was last on.
@@ -48,6 +48,7 @@ class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
     superseded: int = 0
     queued: int = 0
     dead_lettered: int = 0
+    clock_ahead: int = 0
     last_failure: str | None = None
     last_failure_at: str | None = None
     braked_at: str | None = None
@@ -129,6 +130,7 @@ class Status:
         report.superseded += summary.superseded
         report.queued += summary.queued
         report.dead_lettered += summary.dead_lettered
+        report.clock_ahead += summary.clock_ahead
         if summary.reasons:
             report.last_failure = summary.reasons.most_common(1)[0][0]
             report.last_failure_at = _stamp()

@@ -16,6 +16,7 @@ class Summary:
         received: events that came in; a body of several records counts each.
         stored, superseded, queued, dead_lettered: where they are now.
         braked: of the queued, those that the brake sent there.
+        clock_ahead: of the stored and the superseded, those whose time is not believed.
         request_units: that the writes cost.
         reasons: failures by ``stage: reason``.
         retried, letters: the queued and the dead-lettered by stage and reason.
@@ -28,6 +29,7 @@ class Summary:
     queued: int = 0
     dead_lettered: int = 0
     braked: int = 0
+    clock_ahead: int = 0
     request_units: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
     retried: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -55,6 +57,7 @@ class Summary:
                 (self.queued, "to retry"),
                 (self.braked, "braked"),
                 (self.dead_lettered, "dead-lettered"),
+                (self.clock_ahead, "dated ahead of their enqueuing"),
             )
             if count
         ]

@@ -179,6 +179,7 @@ class _Recorder(Recorder):
         self._received = get("everscore.events.received")
         self._stored = get("everscore.events.stored")
         self._superseded = get("everscore.events.superseded")
+        self._clock_ahead = get("everscore.events.clock_ahead")
         self._retried = get("everscore.events.retried")
         self._dead_lettered = get("everscore.events.dead_lettered")
         self._brake = get("everscore.brake.batches")
@@ -263,6 +264,8 @@ class _Recorder(Recorder):
         self._received.add(summary.received, self._function)
         self._size.record(summary.received, self._function)
         self._duration.record(seconds, self._function)
+        if summary.clock_ahead:
+            self._clock_ahead.add(summary.clock_ahead, self._function)
         self._count_reasons(summary)
 
     @_harmless

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from itertools import batched
 from pathlib import Path
 from typing import Annotated, Any
@@ -254,8 +255,9 @@ def purge(
 async def _settled(target: project.Target, found: Destinations, letters: list[Letter]) -> list[Letter]:
     """Those whose event the store holds, as this version or a later one, by today's stream.json."""
     settings = target.settings
+    clock_ahead = timedelta(hours=settings.clock_ahead_hours)
     decoder = Decoder(
-        load_stream(target.app / "stream.json"),
+        load_stream(target.app / "stream.json", clock_ahead),
         decompressed_limit=settings.decompressed_limit_mib * 1024 * 1024,
     )
     chosen: list[Letter] = []
@@ -271,12 +273,12 @@ async def _settled(target: project.Target, found: Destinations, letters: list[Le
             except (NewerEnvelopeError, UnreadableEnvelopeError):
                 continue
             events = decoder.decode([dead.item]) if dead else []
-            if events and all([await is_settled(container, event.item) for event in events]):
+            if events and all([await is_settled(container, event.item, clock_ahead) for event in events]):
                 chosen.append(letter)
     return chosen
 
 
-async def is_settled(container: Any, item: Item) -> bool:
+async def is_settled(container: Any, item: Item, clock_ahead: timedelta) -> bool:
     """Whether storing the item would find it superseded; by the very rule of storing."""
     if item.id is None or item.pk is None:
         return False
@@ -284,7 +286,7 @@ async def is_settled(container: Any, item: Item) -> bool:
     rows = container.query_items(query, parameters=[{"name": "@id", "value": item.id}], partition_key=item.pk)
     version = Version(item.time, item.source)
     try:
-        return any([not gives_way(row, version) async for row in rows])
+        return any([not gives_way(row, version, clock_ahead) async for row in rows])
     except ForeignDocumentError:  # the item waits for it to go: nothing of it is stored
         return False
 

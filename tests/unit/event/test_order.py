@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
 from everscore.event.item import Source
-from everscore.event.order import Version, is_repeat, order, supersedes
+from everscore.event.order import Version, believed_time, is_repeat, order, supersedes
 
 TIMES = st.sampled_from(["2026-11-25T10:00:00.000000Z", "2026-11-25T10:00:00.000001Z"])
 ENQUEUED = st.sampled_from([None, "", "2026-11-25T10:00:00.000Z", "2026-11-25T10:00:00.001Z"])
@@ -80,3 +82,22 @@ def test_hole_09_what_has_no_place_is_no_repeat(unknown) -> None:
     assert is_repeat(PLACE, structs.replace(PLACE, hub="EVENTS", namespace="NS", offset="7"))
     assert not is_repeat(PLACE, structs.replace(PLACE, index=1))
     assert not is_repeat(PLACE, structs.replace(PLACE, namespace="other"))
+
+
+@pytest.mark.parametrize(
+    ("time", "enqueued", "believed"),
+    [
+        ("2026-11-26T10:00:00.000000Z", "2026-11-25T10:00:00.000Z", "2026-11-26T10:00:00.000000Z"),
+        ("2026-11-26T10:00:00.000001Z", "2026-11-25T10:00:00.000Z", "2026-11-25T10:00:00.000000Z"),
+        ("2099-01-01T00:00:00.000000Z", "2026-11-25T10:00:00.123Z", "2026-11-25T10:00:00.123000Z"),
+        ("1970-01-01T00:00:00.000000Z", "2026-11-25T10:00:00.123Z", "1970-01-01T00:00:00.000000Z"),
+        ("2099-01-01T00:00:00.000000Z", None, "2099-01-01T00:00:00.000000Z"),
+        ("garbled", "also garbled", "garbled"),
+        (None, "2026-11-25T10:00:00.123Z", None),
+    ],
+)
+def test_hole_10_times_ahead_of_their_enqueuing_are_not_believed(time, enqueued, believed) -> None:
+    """A time more than the limit beyond that of enqueuing is replaced by it; one at the limit or before stands."""
+    source = Source(enqueued_at=enqueued)
+    assert believed_time(time, source, timedelta(hours=24)) == believed
+    assert believed_time(believed, source, timedelta(hours=24)) == believed

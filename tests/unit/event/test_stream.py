@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from everscore.clock import times
 from everscore.event import stream as stream_module
 from everscore.event.item import Source
 from everscore.event.stream import load_stream, stream_schema
@@ -177,3 +179,22 @@ def test_a_large_integer_in_a_key_is_a_number_still() -> None:
     assert (found.id, found.pk) == ("~n9007199254740993", "~n9007199254740993")
     as_text = stream_of().identify(payload, Source(), None, b"")
     assert (as_text.id, as_text.pk) == ("9007199254740993", "9007199254740993")
+
+
+def test_hole_10_without_a_time_of_enqueuing_the_present_counts() -> None:
+    """A time far beyond the present is not believed either; the earliest stands in, which replaces nothing."""
+    payload = {"pk": "p", "id": "i", "time": "2999-01-01T00:00:00Z"}
+    found = identify(payload)
+    assert (found.time, found.clock_ahead) == ("0001-01-01T00:00:00.000000Z", True)
+    soon = times.microseconds_text(times.now() + timedelta(hours=23))
+    found = identify({**payload, "time": soon})
+    assert (found.time, found.clock_ahead) == (soon, False)
+
+
+def test_hole_10_the_day_of_a_bucket_is_the_one_that_was_sent() -> None:
+    """A time that is not believed changes no partition key: the same event finds the same place."""
+    payload = {"pk": "p", "id": "i", "time": "2999-01-01T00:00:00Z"}
+    source = Source(enqueued_at="2026-11-25T10:00:00.000Z")
+    found = identify(payload, source=source, partitionKey={"of": "/pk", "buckets": 1, "day": "/time"})
+    assert found.pk == "2999-01-01|0"
+    assert (found.time, found.clock_ahead) == ("2026-11-25T10:00:00.000000Z", True)

@@ -31,7 +31,7 @@ def rows() -> list[tuple[str, ...]]:
 def identify(value: Any, **rule: Any) -> Identity:
     """The identity of an event with that value as its time and its day."""
     payload = {"id": "i", "pk": "p", "at": value, "time": "2026-11-25T00:00:00Z"}
-    return stream_of(**rule).identify(payload, Source(), None, b"")
+    return stream_of(**rule).identify(payload, Source(enqueued_at="2027-06-01T00:00:00.000Z"), None, b"")
 
 
 def read(value: Any, **rule: Any) -> Identity | None:

@@ -15,7 +15,7 @@ from everscore.clock.deadline import Deadline
 from everscore.decode.decoder import Decoder
 from everscore.event.event import Done
 from everscore.event.item import Item, Source
-from everscore.event.order import Version, supersedes
+from everscore.event.order import CLOCK_AHEAD, Version, supersedes
 from everscore.event.scores import Scores
 from everscore.ports import HubEvent
 from everscore.retry.dead_letter import DeadLetter, decode_dead_letter, encode_dead_letter
@@ -39,11 +39,12 @@ SOURCES = st.builds(
 
 
 def item_of(second: int, source: Source, content: int) -> Item:
-    """A version of one id."""
-    return Item(body=body_of(1, time=f"2026-11-25T10:00:0{second}Z", content=content), source=source)
+    """A version of one id; second 2 is one that no clock of a producer should show."""
+    time = ("2026-11-25T10:00:00Z", "2026-11-25T10:00:01Z", "2099-01-01T00:00:00Z")[second]
+    return Item(body=body_of(1, time=time, content=content), source=source)
 
 
-ITEMS = st.builds(item_of, st.integers(0, 1), SOURCES, st.integers(0, 1))
+ITEMS = st.builds(item_of, st.integers(0, 2), SOURCES, st.integers(0, 1))
 
 
 class Container:
@@ -86,7 +87,7 @@ def test_hole_01_all_that_compare_versions_agree(stored, other) -> None:
         newer = supersedes(Version(other.time, other.source), Version(stored.time, stored.source))
         expected = Done.STORED if newer else Done.SUPERSEDED
 
-        assert await is_settled(Container(where), decoded.item) is not newer
+        assert await is_settled(Container(where), decoded.item, CLOCK_AHEAD) is not newer
         assert await end_of(copy.deepcopy(where), fresh) is expected
         letter = encode_dead_letter(DeadLetter(item=other, failed_at=times.milliseconds_text(times.now())))
         for start in From:
@@ -103,6 +104,27 @@ async def test_hole_01_a_foreign_document_settles_nothing() -> None:
     where.put({"pk": "p", "id": "id-1", "time": "2027-01-01T00:00:00.000000Z"})
     item = item_of(0, source_of(1), 0)
     [event] = Decoder(stream_of(), decompressed_limit=1000).decode([item])
-    assert not await is_settled(Container(where), event.item)
+    assert not await is_settled(Container(where), event.item, CLOCK_AHEAD)
     where.put({"pk": "p", "id": "id-1", "time": "2027", "fingerprint": "f", "source": {"partition": 7}})
-    assert not await is_settled(Container(where), event.item)
+    assert not await is_settled(Container(where), event.item, CLOCK_AHEAD)
+
+
+async def test_hole_10_a_wrong_clock_pins_no_id() -> None:
+    """A version that is dated years ahead counts from its enqueuing: a later one replaces it, also where the
+    document was stored while such times were believed.
+    """
+    where = FakeStore()
+    assert await end_of(where, item_of(2, source_of(1), 0)) is Done.STORED
+    document = where.documents["p", "id-1"]
+    assert document["time"] == "2026-11-25T10:30:00.000000Z"
+    assert document["event"]["time"] == "2099-01-01T00:00:00Z"
+
+    for time in (document["time"], "2099-01-01T00:00:00.000000Z"):
+        where.put({**document, "time": time})
+        later = Item(
+            body=body_of(1, time="2026-11-25T10:40:00Z"),
+            source=source_of(2, enqueued_at="2026-11-25T10:40:00.500Z"),
+        )
+        assert await end_of(where, later) is Done.STORED
+    older = item_of(1, source_of(3), 0)
+    assert await end_of(where, older) is Done.SUPERSEDED

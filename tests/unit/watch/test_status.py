@@ -30,9 +30,10 @@ async def test_counts_add_up_over_batches() -> None:
     blobs = FakeBlobs()
     status = Status("score_events", blobs, interval=60, has_policy=True)
     status.scored(Summary(received=5, stored=3, queued=2, reasons=Counter({"store: a": 2, "decode: b": 1})))
-    status.scored(Summary(received=5, stored=4, superseded=1))
+    status.scored(Summary(received=5, stored=4, superseded=1, clock_ahead=3))
     report = await report_of(status, blobs)
     assert (report.received, report.stored, report.superseded, report.queued) == (10, 7, 1, 2)
+    assert report.clock_ahead == 3
     assert report.last_failure == "store: a"
     assert report.retry_policy is True
 

@@ -114,6 +114,7 @@ async def everything(meters: Meters) -> None:
     meters.telemetry.begin("score_events")
     await world.score(fresh(1), fresh(1), fresh(2), item_of(3, b"no json"), item_of(4, bomb=True))
     await world.score(*(item_of(number, b"no json") for number in range(10, 14)))
+    await world.score(fresh(20, time="2999-01-01T00:00:00Z"))
     await world.retry()
     hub, passed = Hub(**{"0": Range(1, 10)}), Passed(**{"0": 7})
     keeping = meters.telemetry.of("housekeeping")
@@ -395,3 +396,16 @@ async def test_a_part_that_cannot_be_read_leaves_the_others(
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "No metrics of the lag of the partitions"
     ]
+
+
+async def test_hole_10_times_that_are_not_believed_are_counted_once(meters: Meters) -> None:
+    """An event that is dated ahead is counted when it has ended, also where it was retried before."""
+    world = World(telemetry=meters.telemetry)
+    with world.store.refusing():
+        summary = await world.score(fresh(1, time="2999-01-01T00:00:00Z"), fresh(2))
+    assert summary.clock_ahead == 0
+    await world.retry()
+    summary = await world.score(fresh(1, time="2999-01-01T00:00:00Z"))
+    assert (summary.clock_ahead, summary.superseded + summary.stored) == (1, 1)
+    counted = meters.values("everscore.events.clock_ahead")
+    assert counted == {("retry_events",): 1, ("score_events",): 1}
