@@ -175,6 +175,7 @@ def build() -> Runtime:
             status=retry_status,
             limits=limits,
             patience=patience,
+            store_refuses=lambda: breaking.refuses,
         ),
         keeper=Housekeeping(
             poison=poison,

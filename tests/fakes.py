@@ -450,6 +450,7 @@ class World:
             status=Status("retry_events", self.blobs, interval=60, has_policy=False),
             limits=limits,
             patience=patience,
+            store_refuses=lambda: self.breaker is State.OPEN,
         )
         self.keeper = Housekeeping(
             poison=self.poison,

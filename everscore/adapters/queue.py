@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -47,7 +48,7 @@ class StorageQueue:
         async with request(f"queue {self.name}", self._timeout):
             # Never expires: the default of 7 days would lose an event in silence during a long outage.
             await self._client.send_message(
-                message, visibility_timeout=min(round(delay), MAX_DELAY), time_to_live=-1
+                message, visibility_timeout=min(math.ceil(delay), MAX_DELAY), time_to_live=-1
             )
 
     async def depth(self) -> int:

@@ -36,6 +36,22 @@ def delay(
     return max(bound * share, min(hint or 0.0, HINT_CAP))
 
 
+def while_out(age: timedelta, luck: float | None = None) -> float:
+    """Seconds until what was not even tried, since the store is out of reach, is looked at again.
+
+    They grow with the age, since an outage that has lasted long lasts on: a quarter of it, under the caps of
+    all waits. At least half of the bound is waited, since nothing is learned by looking sooner.
+
+    Args:
+        age: since the event entered the retry queue.
+        luck: the share of the other half, 0 to 1; drawn when None.
+    """
+    seconds = age.total_seconds()
+    bound = min(seconds, EARLY_CAP) if age < EARLY else min(seconds / 4, LATE_CAP)
+    share = random.random() if luck is None else luck  # noqa: S311 - spreads load, guards nothing
+    return max(bound, 2 * BASE) * (1.0 + share) / 2
+
+
 def hold(attempt: int) -> float:
     """Seconds to wait before asking the places again that took nothing; attempt is 0 for the first wait."""
     return min(HOLD_CAP, BASE * 2.0 ** min(attempt, 30))

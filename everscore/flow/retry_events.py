@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from everscore.clock import backoff, times
@@ -23,7 +23,7 @@ from everscore.flow.ending import NoPlaceAnswersError, age_of, count, foreign, i
 from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processing
 from everscore.ports import Blobs, RetryQueue
-from everscore.retry.claim_checks import ClaimChecks
+from everscore.retry.claim_checks import ClaimChecks, Redeemed
 from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError, decode_envelope
 from everscore.retry.names import letter_name
 from everscore.retry.placing import Delayed, Placing
@@ -54,6 +54,7 @@ class RetryEvents:
         status: Status,
         limits: Limits,
         patience: Patience,
+        store_refuses: Callable[[], bool] = lambda: False,
         recorder: Recorder | None = None,
     ) -> None:
         self._processing = processing
@@ -64,6 +65,7 @@ class RetryEvents:
         self._status = status
         self._limits = limits
         self._patience = patience
+        self._store_refuses = store_refuses
         self._suspects = Suspects(blobs)
         self._recorder = recorder or Recorder()
 
@@ -93,7 +95,7 @@ class RetryEvents:
             items = decode_envelope(message).items
         except NewerEnvelopeError as newer:
             logger.warning("A retry message is left for a newer release: %s", newer)
-            await self._send_back(message, budget)
+            await self._send_back(message, _NEWER_DELAY, budget)
             return Summary()
         except UnreadableEnvelopeError as unreadable:
             return await self._end(
@@ -101,9 +103,27 @@ class RetryEvents:
             )
         if dequeue_count >= SUSPECT_FROM_DEQUEUE and len(items) > 1:
             return await self._split(items, budget)
+        if self._store_refuses() and self._may_wait(items):
+            return await self._wait_unread(message, items, budget)
         if len(items) == 1 and (dequeue_count >= SUSPECT_FROM_DEQUEUE or items[0].crashes):
             return await self._try_suspect(items[0], budget)
         return await self._try(items, budget)
+
+    def _may_wait(self, items: Sequence[Item]) -> bool:
+        """Whether nothing is to be done for any of the items while the store is out of reach."""
+        now = times.now()
+        return all(not item.dead_letter and age_of(item, now) < self._patience.give_up for item in items)
+
+    async def _wait_unread(self, message: bytes, items: Sequence[Item], budget: Deadline) -> Summary:
+        """Send a message back as it is: whatever were made of its items could not be stored now."""
+        now = times.now()
+        # The youngest decides, so that no event waits longer than its own age says.
+        delay = backoff.while_out(min(age_of(item, now) for item in items))
+        await self._send_back(message, delay, budget)
+        summary = Summary(received=len(items))
+        for item in items:
+            summary.queue(item)
+        return summary
 
     async def _try_suspect(self, item: Item, budget: Deadline) -> Summary:
         """Try an item that may be the one that kills the worker; a dead letter once it is known to be."""
@@ -120,7 +140,8 @@ class RetryEvents:
             raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
 
     async def _try(self, items: list[Item], budget: Deadline) -> Summary:
-        whole, unread = await self._read_claim_checks(items, budget)
+        redeemed, unread = await self._read_claim_checks(items, budget)
+        whole = [one.item for one in redeemed]
         pending = [item for item in whole if item.dead_letter]
         processed = await self._processing.run([item for item in whole if not item.dead_letter], budget)
         events = processed.events
@@ -132,7 +153,7 @@ class RetryEvents:
         stamp = times.milliseconds_text(now)
         for event in failed:
             self._judge(event, now, stamp)
-        await self._place(failed, pending, budget)
+        await self._place(failed, pending, budget, redeemed)
         await self._remove_letters([*events, *unread], budget)
         count(summary, [*events, *unread], failed)
         for item in pending:
@@ -144,7 +165,7 @@ class RetryEvents:
 
     async def _read_claim_checks(
         self, items: Sequence[Item], budget: Deadline
-    ) -> tuple[list[Item], list[Event]]:
+    ) -> tuple[list[Redeemed], list[Event]]:
         """The items with their bodies, and events for those whose blob is gone or does not answer.
 
         Reading takes half of the time at most: many bodies that have to come from the hub are slow, and what
@@ -153,11 +174,11 @@ class RetryEvents:
         bound = budget.share(0.5)
         results = await asyncio.gather(*(self._read_in_time(item, bound) for item in items))
         return (
-            [result for result in results if isinstance(result, Item)],
+            [result for result in results if isinstance(result, Redeemed)],
             [result for result in results if isinstance(result, Event)],
         )
 
-    async def _read_in_time(self, item: Item, bound: Deadline) -> Item | Event:
+    async def _read_in_time(self, item: Item, bound: Deadline) -> Redeemed | Event:
         try:
             async with asyncio.timeout(bound.remaining):
                 return await self._read_claim_check(item)
@@ -165,9 +186,9 @@ class RetryEvents:
             detail = "the time for reading bodies was used up"
             return Event(item, failure=Transient(Stage.RETRY, "claim check not read", detail))
 
-    async def _read_claim_check(self, item: Item) -> Item | Event:
+    async def _read_claim_check(self, item: Item) -> Redeemed | Event:
         try:
-            return (await self._claim_checks.redeem(item)).item
+            return await self._claim_checks.redeem(item)
         except Failure as failure:
             return Event(item, failure=failure)
         except Exception as error:  # noqa: BLE001 - this one item's own: its neighbours go on
@@ -196,8 +217,16 @@ class RetryEvents:
             event.failure = Permanent(Stage.RETRY, "gave up", detail, field=failure.field)
             note(event, stamp)
 
-    async def _place(self, failed: Sequence[Event], pending: Sequence[Item], budget: Deadline) -> None:
+    async def _place(
+        self,
+        failed: Sequence[Event],
+        pending: Sequence[Item],
+        budget: Deadline,
+        redeemed: Sequence[Redeemed] = (),
+    ) -> None:
         """Dead letters and next tries; holds while no place answers.
+
+        What came from a claim check goes back as a pointer to the same blob.
 
         Raises:
             NoPlaceAnswersError: the time budget is used up.
@@ -205,6 +234,7 @@ class RetryEvents:
         letters = [event.item for event in failed if is_final(event)]
         letters += pending
         ids = {id(item) for item in letters}
+        kept = {id(one.item): one for one in redeemed if one.unread is not None}
         luck = random.random()  # noqa: S311 - spreads load, guards nothing
         now = times.now()
         delayed = [
@@ -229,7 +259,9 @@ class RetryEvents:
                     max(1, item.attempts), queued_at=queued_at(item, now), now=now, hint=None
                 )
                 delayed.append(Delayed(item, delay))
-            delayed = await self._placing.enqueue(delayed)
+            pointers = {name: one.put_back() for name, one in kept.items()}
+            # All or nothing: what is sent while a claim check is refused would be sent by each delivery.
+            delayed = await self._placing.enqueue(delayed, together=True, pointers=pointers)
             if not delayed:
                 return
             # By identity: an unread pending dead letter has the mark too, and no body to be written.
@@ -290,7 +322,7 @@ class RetryEvents:
             if not isinstance(found.failure, Permanent):
                 raise NoPlaceAnswersError(f"a claim check cannot be read; the message stays: {found.failure}")
             return found
-        return Event(found, failure=failure)
+        return Event(found.item, failure=failure)
 
     async def _end(self, events: list[Event], budget: Deadline) -> Summary:
         stamp = times.milliseconds_text(times.now())
@@ -302,11 +334,11 @@ class RetryEvents:
         count(summary, events, events)
         return summary
 
-    async def _send_back(self, message: bytes, budget: Deadline) -> None:
+    async def _send_back(self, message: bytes, delay: float, budget: Deadline) -> None:
         refusal: Failure | None = None
         async for _ in hold(budget):
             try:
-                await self._queue.send(message, _NEWER_DELAY)
+                await self._queue.send(message, delay)
             except Failure as failure:
                 refusal = failure
             else:

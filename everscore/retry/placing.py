@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from everscore.clock import times
@@ -70,7 +70,12 @@ class Placing:
         self._slots = asyncio.Semaphore(PARALLEL)
 
     async def enqueue(
-        self, delayed: Sequence[Delayed], *, alone: bool = False, together: bool = False
+        self,
+        delayed: Sequence[Delayed],
+        *,
+        alone: bool = False,
+        together: bool = False,
+        pointers: Mapping[int, Item] | None = None,
     ) -> list[Delayed]:
         """Send items to the retry queue, many to a message.
 
@@ -79,6 +84,7 @@ class Placing:
             alone: one message an item, so that a message's dequeue count is the item's own.
             together: nothing is sent where a claim check is refused, since all of them come again then: what
                 was sent would be in the queue once more each time.
+            pointers: by ``id`` of an item whose body lies in a blob already, what points there.
 
         Returns:
             What may not be in the queue.
@@ -87,7 +93,9 @@ class Placing:
         for one in delayed:
             groups[math.ceil(one.delay)].append(one.item)
         blobs, queue = _Asked(), _Asked()
-        filled = await asyncio.gather(*(self._fill(items, blobs, alone=alone) for items in groups.values()))
+        filled = await asyncio.gather(
+            *(self._fill(items, pointers or {}, blobs, alone=alone) for items in groups.values())
+        )
         if together and any(unplaced for _, unplaced in filled):
             return list(delayed)
         left = {id(item) for _, unplaced in filled for item in unplaced}
@@ -100,11 +108,11 @@ class Placing:
         return [one for one in delayed if id(one.item) in left]
 
     async def _fill(
-        self, items: list[Item], blobs: _Asked, *, alone: bool
+        self, items: list[Item], known: Mapping[int, Item], blobs: _Asked, *, alone: bool
     ) -> tuple[list[Packed], list[Item]]:
         """The messages of one delay, with claim checks for what is too large; and what no message holds."""
         messages: list[Packed] = []
-        pointers: dict[int, Item] = {}
+        pointers = dict(known)
         unplaced: list[Item] = []
         # First as they are; then by a pointer that says all but the body; then by one that says the least.
         for whole in (None, False, True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import timedelta
 
 import msgspec
@@ -16,6 +17,7 @@ from everscore.ports import HubEvent
 from everscore.retry.dead_letter import DeadLetter, encode_dead_letter
 from everscore.retry.packing import pack
 from everscore.retry.placing import Delayed
+from everscore.store.breaker import State
 from tests.fakes import LARGE, OUT, World, ago, body_of, item_of, source_of, stream_of
 
 BRAKED = Braked(at="2026-11-25T10:00:00.000Z", configuration="c")
@@ -164,6 +166,110 @@ async def test_the_servers_hint_is_kept() -> None:
     with world.store.refusing(Throttled(Stage.STORE, "throttled", retry_after=600)):
         await world.retry()
     assert world.queue.messages[0][1] >= 600
+
+
+async def test_hole_20_a_hint_is_rounded_up() -> None:
+    """A queue counts in whole seconds, and a service that asks for 1.4 of them is not asked after one."""
+    world = World()
+    queue(world, item_of(1))
+    with world.store.refusing(Throttled(Stage.STORE, "throttled", retry_after=20.4)):
+        await world.retry()
+    assert world.queue.messages[0][1] == 21
+
+
+@pytest.mark.parametrize(
+    ("age", "least", "most"), [(1, 1, 2), (60, 15, 30), (599, 15, 30), (1200, 150, 300), (86_400, 450, 900)]
+)
+async def test_hole_11_while_the_store_is_out_a_message_goes_back_unread(age, least, most) -> None:
+    """No event of it is decoded, scored or fetched from its blob, and the older it is the longer it waits."""
+    world = World()
+    with world.store.refusing():
+        await world.score(item_of(1, pad=LARGE), item_of(2))
+    world.queue.messages.clear()
+    pointer = Item(blob=next(iter(world.blobs.claim_checks)), source=source_of(1))
+    queue(world, pointer, item_of(2, b"{"), queued_at=ago(seconds=age), attempts=3)
+    [(message, _)] = world.queue.messages
+    world.breaker = State.OPEN
+    world.blobs.reads_refuse = RuntimeError("it was read")
+    calls = len(world.models.model.calls)
+    [summary] = await world.retry()
+    [(again, delay)] = world.queue.messages
+    assert again == message
+    assert least <= delay <= most
+    assert (summary.received, summary.queued) == (2, 2)
+    assert len(world.models.model.calls) == calls
+    assert not world.blobs.dead_letters
+
+
+async def test_hole_11_what_needs_no_store_does_not_wait_for_it() -> None:
+    """A pending dead letter is written, and an event past its give-up age has its last try, at any time."""
+    world = World()
+    queue(world, item_of(1), queued_at=ago(days=8))
+    pending = item_of(2, b"{")
+    pending.dead_letter = True
+    queue(world, pending)
+    world.breaker = State.OPEN
+    with world.store.refusing():
+        await world.retry()
+    assert world.sequence_numbers() == {"stored": [], "queued": [], "dead": [1, 2]}
+
+
+def test_hole_11_in_a_long_outage_an_event_is_looked_at_seldom() -> None:
+    """In six hours without a store a message is seen some 70 times, where each event was tried 91 times."""
+    for seed in range(20):
+        draw = random.Random(seed)
+        age, looks = timedelta(seconds=1), 0
+        while age < timedelta(hours=6):
+            age += timedelta(seconds=backoff.while_out(age, draw.random()))
+            looks += 1
+        assert looks < 80
+
+
+async def test_hole_11_a_claim_check_is_written_once() -> None:
+    """However often an event is tried, its body lies in the blob that it was put into at first."""
+    world = World()
+    written: list[str] = []
+    put = world.blobs.put_claim_check
+
+    async def watching(name, data):
+        written.append(name)
+        await put(name, data)
+
+    world.blobs.put_claim_check = watching  # type: ignore[method-assign]
+    with world.store.refusing():
+        await world.score(item_of(1, pad=LARGE), item_of(2))
+        for _ in range(5):
+            await world.retry()
+    assert len(written) == 1
+    [pointer] = [item for item in world.queue.items if item.is_pointer]
+    assert (pointer.blob, pointer.attempts, pointer.id) == (written[0], 6, "id-1")
+    assert pointer.scores
+    assert pointer.blob_size == len(world.blobs.claim_checks[written[0]])
+    await world.retry()
+    assert world.stored["id-1"]["event"]["pad"] == LARGE
+    assert world.stored["id-1"]["pipeline"]["attempts"] == 7
+    assert len(world.models.model.calls) == 1, "what was scored once was not scored again"
+
+
+async def test_hole_13_neighbours_of_a_refused_claim_check_are_sent_once() -> None:
+    """While blobs take nothing a message stays as it is: no delivery of it puts copies of the others into the queue."""
+    world = World(stream=stream_of(unwrap="array"))
+    whole = item_of(7, b"[" + body_of(0, pad=LARGE) + b"," + body_of(1) + b"]")
+    await world.score(whole, retry=_unread())
+    messages = list(world.queue.messages)
+
+    async def refuse(*_):
+        raise OUT
+
+    put, world.blobs.put_claim_check = world.blobs.put_claim_check, refuse  # type: ignore[method-assign]
+    with world.store.refusing():
+        for _ in range(3):
+            with pytest.raises(NoPlaceAnswersError):
+                await world.retry()
+            assert world.queue.messages == messages
+        world.blobs.put_claim_check = put  # type: ignore[method-assign]
+        await world.retry()
+    assert sorted(item.source.index for item in world.queue.items) == [0, 1]
 
 
 async def test_what_fails_together_stays_together() -> None:
