@@ -34,12 +34,23 @@ async def stuck_partitions(
     partitions: Sequence[Partition],
     ends: Mapping[str, HubEnd],
     positions: Mapping[str, Position],
+    *,
+    furthest: Mapping[str, int],
     threshold: float,
 ) -> dict[str, StuckPartition]:
     """Partitions that have stood still for at least ``threshold`` seconds, by id.
 
     A checkpoint also stands still where nothing comes in, so the time counts since the first event that waits
-    came in. The hub is asked for that event only where the checkpoint is old enough.
+    came in. The hub is asked for that event only where the checkpoint is old enough. Where everything was
+    passed once and the checkpoint went back, nothing waits.
+
+    Args:
+        settings: lead to the hub.
+        partitions: with their lag.
+        ends: the range of each.
+        positions: the checkpoints; a partition may have none.
+        furthest: the highest checkpoint that was ever seen of a partition.
+        threshold: in seconds.
 
     Raises:
         Failure: the hub cannot be read.
@@ -48,7 +59,9 @@ async def stuck_partitions(
     candidates = [
         one
         for one in partitions
-        if one.lag and (one.id not in positions or _seconds(positions[one.id].moved, now) >= threshold)
+        if one.lag
+        and ends[one.id].lag(max(_number(one.checkpoint), furthest.get(one.id, -1)))
+        and (one.id not in positions or _seconds(positions[one.id].moved, now) >= threshold)
     ]
     if not candidates:
         return {}
@@ -77,6 +90,10 @@ async def _first_waiting(
                     came = times.parse(event.source.enqueued_at)
                     return first, came if position is None else max(came, position.moved)
     return first, None
+
+
+def _number(checkpoint: int | None) -> int:
+    return -1 if checkpoint is None else checkpoint
 
 
 def _seconds(since: datetime, now: datetime) -> float:

@@ -185,7 +185,9 @@ def build() -> Runtime:
             patience=patience,
             recorder=keeping,
         ),
-        backlog=Backlog(hub=hub, checkpoints=checkpoints, retry=queue, poison=poison, recorder=keeping),
+        backlog=Backlog(
+            hub=hub, checkpoints=checkpoints, retry=queue, poison=poison, blobs=blobs, recorder=keeping
+        ),
         checkpoints=checkpoints,
         exporting=metrics,
         scoring_status=scoring_status,

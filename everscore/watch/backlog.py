@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Iterable
 
 from everscore.clock import times
 from everscore.ports import (
+    Blobs,
     Checkpoints,
     HubRanges,
     PartitionRange,
@@ -18,6 +19,7 @@ from everscore.ports import (
     RetryBacklog,
 )
 from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError, decode_envelope
+from everscore.watch.furthest import advance, read_marks, write_marks
 from everscore.watch.telemetry import Recorder
 
 logger = logging.getLogger(__name__)
@@ -33,12 +35,14 @@ class Backlog:
         checkpoints: Checkpoints,
         retry: RetryBacklog,
         poison: QueueDepth,
+        blobs: Blobs,
         recorder: Recorder,
     ) -> None:
         self._hub = hub
         self._checkpoints = checkpoints
         self._retry = retry
         self._poison = poison
+        self._blobs = blobs
         self._recorder = recorder
 
     async def measure(self, seconds: float) -> None:
@@ -54,12 +58,18 @@ class Backlog:
         )
 
     async def _partitions(self) -> None:
-        ranges, passed = await asyncio.gather(self._hub.partitions(), self._checkpoints.read())
+        ranges, passed, before = await asyncio.gather(
+            self._hub.partitions(), self._checkpoints.read(), read_marks(self._blobs)
+        )
+        marks = advance(before, ranges, passed)
         for partition, held in ranges.items():
             checkpoint = passed.get(partition)
-            waiting, share = lag(held, checkpoint)
             number = -1 if checkpoint is None else checkpoint
+            mark = marks.get(partition)
+            waiting, share = lag(held, max(number, mark.number if mark else -1))
             self._recorder.partition(partition, lag=waiting, share=share, checkpoint=number)
+        if marks != before:
+            await write_marks(self._blobs, marks)
 
     async def _retry_queue(self) -> None:
         depth, head = await asyncio.gather(self._retry.depth(), self._retry.peek())
@@ -69,11 +79,11 @@ class Backlog:
         self._recorder.poison_queue(await self._poison.depth())
 
 
-def lag(held: PartitionRange, checkpoint: int | None) -> tuple[int, float]:
-    """Events that a partition holds beyond its checkpoint, and their share of all that it holds."""
+def lag(held: PartitionRange, passed: int | None) -> tuple[int, float]:
+    """Events that a partition holds beyond the last one passed, and their share of all that it holds."""
     if held.is_empty:
         return 0, 0.0
-    waiting = events_beyond(checkpoint, held.first, held.last)
+    waiting = events_beyond(passed, held.first, held.last)
     return waiting, waiting / (held.last - held.first + 1)
 
 

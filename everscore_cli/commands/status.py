@@ -13,8 +13,11 @@ import typer
 from rich.table import Table
 
 from everscore.config.connections import LOOPBACK, parts_of
+from everscore.config.settings import Settings
+from everscore.watch.furthest import read_marks
 from everscore_cli import observe, project
 from everscore_cli.clients import hub, storage, store
+from everscore_cli.clients.destinations import destinations
 from everscore_cli.console import escape, out, print_json
 from everscore_cli.errors import CliError
 from everscore_cli.function_reports import Reports, read_reports, reports_json, reports_table, sentences
@@ -100,7 +103,12 @@ async def _gather(target: project.Target, stuck_after: float) -> _Seen:
             )
             passed = {id_: position.number for id_, position in positions.items()}
             found = observe.with_lag(ends, passed)
-            still = await stuck_partitions(settings, found, ends, positions, stuck_after)
+            # Where they are out of reach, so are the reports, and those say why.
+            marks = await _or_why(_furthest(settings))
+            furthest = {} if isinstance(marks, _Unknown) else marks
+            still = await stuck_partitions(
+                settings, found, ends, positions, furthest=furthest, threshold=stuck_after
+            )
             return _Hub(found, still)
 
     async def depth(name: str) -> int:
@@ -135,6 +143,11 @@ def _own_connections(target: project.Target) -> Mapping[str, str]:
     """The connections of a stack on ports of its own, which local.settings.json does not have; else none."""
     stack = target.stack
     return connection_settings(stack.ports) if stack is not None and stack.state.own_ports else {}
+
+
+async def _furthest(settings: Settings) -> dict[str, int]:
+    async with destinations(settings) as found:
+        return {partition: mark.number for partition, mark in (await read_marks(found.blobs)).items()}
 
 
 async def _or_why[T](work: Awaitable[T]) -> T | _Unknown:

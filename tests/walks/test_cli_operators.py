@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
 
+import msgspec
 from azure.eventhub import EventData, EventHubProducerClient
+from azure.storage.blob.aio import BlobServiceClient
 
+from everscore.adapters import checkpoints
+from everscore.watch.furthest import NAME, Mark
 from everscore_local.stack import HOST, Stack
 from tests.support.app import LIBRARY_SAYS, UNREADABLE, break_library
-from tests.support.cli import cli_in
+from tests.support.cli import Cli, cli_in
 
 SHORT = {
     "eventHubs": {
@@ -195,6 +200,31 @@ def test_hole_49_a_partition_that_stands_still_is_led_on(tmp_path):
         assert shown["item"]["reason"] == "skipped by an operator"
         cli.run("partition", "skip", stuck["id"], "--to", "0", "--yes", code=1)
         assert "is at" in cli.said
+        _checkpoint_goes_back(cli, stuck["id"])
+
+
+def _checkpoint_goes_back(cli: Cli, partition: str) -> None:
+    """Hole 50: as by the late end of a host that lost the partition: all was passed once, and nothing is stuck."""
+    storage = cli.json("up")["settings"]["STORAGE"]
+    names = {"namespace": "127.0.0.1", "hub": "events", "group": "everscore"}
+
+    async def move_back() -> None:
+        async with BlobServiceClient.from_connection_string(storage) as service:
+            await checkpoints.move(service, partition, 2, **names)
+
+    asyncio.run(move_back())
+    (sentence,) = cli.json("status", "--stuck-after", "0", code=1)["problems"]
+    assert "3 events wait, from sequence number 3 on" in sentence
+
+    async def remember() -> None:  # as housekeeping does where metrics are exported
+        async with BlobServiceClient.from_connection_string(storage) as service:
+            blob = service.get_blob_client("claim-checks", f"status/{NAME}.json")
+            await blob.upload_blob(msgspec.json.encode({partition: Mark(5, 0, 5)}), overwrite=True)
+
+    asyncio.run(remember())
+    status = cli.json("status", "--stuck-after", "0")
+    assert status["problems"] == []
+    assert status["lag"] == 3  # what the next owner would read once more
 
 
 def test_hole_49_an_event_that_cannot_be_received_is_led_past(tmp_path):

@@ -20,7 +20,7 @@ from everscore.retry.packing import pack
 from everscore.store.breaker import State
 from everscore.watch.backlog import Backlog, lag, oldest_age
 from everscore.watch.telemetry import LATENCY_BOUNDS, Recorder, Telemetry, read_table
-from tests.fakes import OUT, World, ago, item_of, source_of
+from tests.fakes import OUT, FakeBlobs, World, ago, item_of, source_of
 
 TABLE = {entry["name"]: entry for entry in read_table()}
 KINDS = {"counter": Sum, "histogram": Histogram, "gauge": Gauge}
@@ -118,9 +118,15 @@ async def everything(meters: Meters) -> None:
     await world.retry()
     hub, passed = Hub(**{"0": Range(1, 10)}), Passed(**{"0": 7})
     keeping = meters.telemetry.of("housekeeping")
-    await Backlog(hub=hub, checkpoints=passed, retry=Waiting(2), poison=Waiting(1), recorder=keeping).measure(
-        5
+    backlog = Backlog(
+        hub=hub,
+        checkpoints=passed,
+        retry=Waiting(2),
+        poison=Waiting(1),
+        blobs=FakeBlobs(),
+        recorder=keeping,
     )
+    await backlog.measure(5)
 
 
 async def test_the_instruments_are_those_of_the_table(meters: Meters) -> None:
@@ -386,7 +392,14 @@ async def test_a_part_that_cannot_be_read_leaves_the_others(
 
         hub.partitions = never  # type: ignore[method-assign]
     keeping = meters.telemetry.of("housekeeping")
-    backlog = Backlog(hub=hub, checkpoints=Passed(), retry=Waiting(4), poison=Waiting(2), recorder=keeping)
+    backlog = Backlog(
+        hub=hub,
+        checkpoints=Passed(),
+        retry=Waiting(4),
+        poison=Waiting(2),
+        blobs=FakeBlobs(),
+        recorder=keeping,
+    )
     await backlog.measure(0.05)
     assert set(meters.metrics()) == {
         "everscore.retry.depth",
@@ -409,3 +422,25 @@ async def test_hole_10_times_that_are_not_believed_are_counted_once(meters: Mete
     assert (summary.clock_ahead, summary.superseded + summary.stored) == (1, 1)
     counted = meters.values("everscore.events.clock_ahead")
     assert counted == {("retry_events",): 1, ("score_events",): 1}
+
+
+async def test_hole_50_the_lag_copes_with_a_checkpoint_that_goes_back(meters: Meters) -> None:
+    """Hole 50: what was passed once does not wait; the checkpoint is shown as it is, by whichever instance looks."""
+    blobs, hub = FakeBlobs(), Hub(**{"0": Range(1, 10)})
+    for number, waiting in ((9, 1), (3, 1), (10, 0), (3, 0)):
+        keeping = meters.telemetry.of("housekeeping")
+        backlog = Backlog(
+            hub=hub,
+            checkpoints=Passed(**{"0": number}),
+            retry=Waiting(0),
+            poison=Waiting(0),
+            blobs=blobs,
+            recorder=keeping,
+        )
+        await backlog.measure(5)
+        found = meters.metrics()
+        values = {
+            name: found[f"everscore.partition.{name}"].data.data_points[0].value
+            for name in ("lag", "checkpoint")
+        }
+        assert values == {"lag": waiting, "checkpoint": number}
