@@ -22,6 +22,7 @@ of that call. No message holds a secret or a payload.
 from __future__ import annotations
 
 from enum import StrEnum
+from math import inf
 from typing import ClassVar
 
 
@@ -66,7 +67,7 @@ class Failure(EverscoreError):  # noqa: N818 - a failure is what it is; the subc
         reason: a short, stable phrase for grouping, such as ``empty body``.
         detail: one sentence for a person: what was found and what to do.
         field: the JSON Pointer, input or header concerned, or None.
-        retry_after: seconds that the service asked to wait, or None.
+        retry_after: seconds that the service asked to wait, finite and not negative, or None.
     """
 
     failure_class: ClassVar[FailureClass]
@@ -85,7 +86,8 @@ class Failure(EverscoreError):  # noqa: N818 - a failure is what it is; the subc
         self.reason = reason
         self.detail = detail
         self.field = field
-        self.retry_after = retry_after
+        # A number out of a header may be anything; what is no wait is no hint.
+        self.retry_after = retry_after if retry_after is not None and 0 <= retry_after < inf else None
 
     def __str__(self) -> str:
         where = f" [{self.field}]" if self.field else ""

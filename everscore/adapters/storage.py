@@ -81,4 +81,4 @@ def failure_of(service: str, error: AzureError) -> Failure:
 def _retry_after(error: HttpResponseError) -> float | None:
     headers = getattr(error.response, "headers", None) or {}
     text = headers.get("Retry-After")
-    return float(text) if text and text.isdigit() else None
+    return float(text) if text and text.isdecimal() else None

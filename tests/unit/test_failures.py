@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from everscore import failures
-from everscore.failures import EverscoreError, Failure, FailureClass, Permanent, Retryable, Stage
+from everscore.failures import EverscoreError, Failure, FailureClass, Permanent, Retryable, Stage, Throttled
 
 KINDS = [
     kind
@@ -45,3 +45,10 @@ def test_the_drawing_names_every_class() -> None:
     for _, kind in inspect.getmembers(failures, inspect.isclass):
         if issubclass(kind, EverscoreError):
             assert kind.__name__ in drawing
+
+
+@pytest.mark.parametrize("hint", [float("nan"), float("inf"), -1.0])
+def test_what_is_no_wait_is_no_hint(hint) -> None:
+    """A hint that a service or a proxy got wrong is none: nobody waits for ever, or in circles, because of it."""
+    assert Throttled(Stage.STORE, "throttled", retry_after=hint).retry_after is None
+    assert Throttled(Stage.STORE, "throttled", retry_after=0.25).retry_after == 0.25
