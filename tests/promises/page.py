@@ -82,6 +82,7 @@ MECHANISMS = (
         (
             f"{_P2}::test_a_late_retry_never_replaces_what_is_newer",
             f"{_P2}::test_a_newer_version_replaces_an_older_one",
+            f"{_P2}::test_hole_01_a_dead_letter_that_is_newer_than_the_document_is_kept",
             f"{_UNIT}/store/test_writer.py::test_whatever_the_store_holds_and_answers",
             f"{_UNIT}/store/test_writer.py::test_two_writers_of_one_id_end_with_the_newer_document",
         ),
