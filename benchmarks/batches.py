@@ -29,10 +29,11 @@ from everscore.clock import times
 from everscore.clock.deadline import Deadline
 from everscore.config.connections import Connection, parts_of
 from everscore.decode.decoder import Decoder
+from everscore.decode.memory import Memory
 from everscore.event.item import Item, Source
 from everscore.event.scores import Scores
 from everscore.event.stream import load_stream
-from everscore.flow.processing import Processing
+from everscore.flow.processing import Processed, Processing
 from everscore.score.loading import ModelSource
 from everscore.store import documents
 from everscore.store.writer import Writer
@@ -78,23 +79,29 @@ async def one_by_one(connection: str, decoder: Decoder, models: ModelSource, cou
 async def in_batches(processing: Processing, size: int, count: int, skip: int) -> float:
     """The pipeline, batch by batch. Seconds of CPU per event."""
     flights = items(count, skip)
+
+    async def settle(processed: Processed) -> None:
+        assert all(event.done for event in processed.events)
+
     begin = time.process_time()
     for start in range(0, count, size):
-        processed = await processing.run(flights[start : start + size], Deadline.after(60))
-        assert all(event.done for event in processed.events)
+        await processing.run(flights[start : start + size], Deadline.after(60), settle)
     return (time.process_time() - begin) / count
 
 
 async def measure(connection: str, count: int) -> list[tuple[str, float]]:
     """CPU per event of the baseline and of each batch size."""
-    decoder = Decoder(load_stream(Path("stream.json")), decompressed_limit=1 << 24)
+    decoder = Decoder(load_stream(Path("stream.json")))
     models = ModelSource(Path("models/flights"), threads=1)
     async with Credentials() as credentials:
         store = CosmosStore(
             Connection("COSMOS", connection), "everscore", "events", timeout=10, credentials=credentials
         )
         processing = Processing(
-            decoder=decoder, models=models, writer=Writer(store, parallel=16, patience=30)
+            decoder=decoder,
+            memory=Memory(1 << 30),
+            models=models,
+            writer=Writer(store, parallel=16, patience=30),
         )
         try:
             await in_batches(processing, 64, 64, 0)  # the cold start is measured elsewhere

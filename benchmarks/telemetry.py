@@ -22,6 +22,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from everscore.clock import times
 from everscore.decode.decoder import Decoder
+from everscore.decode.memory import Memory
 from everscore.event.item import Item, Source
 from everscore.event.stream import load_stream
 from everscore.flow.limits import Limits
@@ -66,9 +67,13 @@ def batches(events: list[bytes]) -> list[list[Item]]:
 def pipeline(telemetry: Telemetry, models: ModelSource) -> ScoreEvents:
     recorder = telemetry.of("score_events", breaker=lambda: State.CLOSED)
     nothing = Everything()
-    decoder = Decoder(load_stream(ROOT / "stream.json"), decompressed_limit=1 << 24)
+    decoder = Decoder(load_stream(ROOT / "stream.json"))
     processing = Processing(
-        decoder=decoder, models=models, writer=Writer(nothing, parallel=16, patience=60), recorder=recorder
+        decoder=decoder,
+        memory=Memory(1 << 30),
+        models=models,
+        writer=Writer(nothing, parallel=16, patience=60),
+        recorder=recorder,
     )
     return ScoreEvents(
         processing=processing,

@@ -9,6 +9,7 @@ from typing import Any
 
 from everscore.clock import times
 from everscore.config.settings import Settings
+from everscore.decode.bodies import BodyLimits
 from everscore.decode.decoder import Decoder
 from everscore.event.event import Event
 from everscore.event.item import Item, Source
@@ -17,7 +18,7 @@ from everscore_cli.app_checks import check_app, check_decoder
 from everscore_cli.properties import PropertiesOf
 from everscore_cli.sources import Line
 
-_LIMIT = "decompressed_limit_mib"
+_LIMITS = ("decompressed_limit_mib", "body_limit_records")
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class DryRun:
 
         Args:
             app: its folder.
-            variables: the settings as texts, of which only decoder and decompressed limit matter here.
+            variables: the settings as texts, of which only the decoder and the limits of a body matter here.
             properties_of: gives the application properties of a payload.
 
         Raises:
@@ -55,9 +56,8 @@ class DryRun:
         """
         stream, self._model = check_app(app)
         hook = check_decoder(app, variables)
-        given = variables.get(_LIMIT.upper(), "")
-        mib = int(given) if given.isdecimal() else Settings.model_fields[_LIMIT].default
-        self._decoder = Decoder(stream, decompressed_limit=mib << 20, hook=hook)
+        mib, records = (_number(variables, name) for name in _LIMITS)
+        self._decoder = Decoder(stream, limits=BodyLimits(mib << 20, records), hook=hook)
         self._properties_of = properties_of
         self._now = times.milliseconds_text(times.now())
         self.has_id = stream.manifest.id is not None
@@ -127,3 +127,8 @@ class DryRun:
                 for each in self.refused
             ],
         }
+
+
+def _number(variables: Mapping[str, str], name: str) -> int:
+    given = variables.get(name.upper(), "")
+    return int(given) if given.isdecimal() else int(Settings.model_fields[name].default)

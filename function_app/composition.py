@@ -13,7 +13,9 @@ from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.config.settings import Settings, load_settings
+from everscore.decode.bodies import BodyLimits
 from everscore.decode.decoder import Decoder
+from everscore.decode.memory import Memory
 from everscore.decode.own_decoder import load_hook
 from everscore.event.stream import load_stream
 from everscore.flow.housekeeping import Housekeeping
@@ -106,9 +108,11 @@ def build() -> Runtime:
     )
     decoder = Decoder(
         stream,
-        decompressed_limit=settings.decompressed_limit_mib * 1024 * 1024,
+        limits=BodyLimits.of(settings),
         hook=hook,
     )
+    # One for both functions: they run in one process where both have work.
+    memory = Memory(settings.batch_memory_mib * 1024 * 1024)
     models = ModelSource(ROOT / "models" / stream.model, threads=settings.model_threads)
     writer = Writer(
         breaking,
@@ -123,7 +127,7 @@ def build() -> Runtime:
     }
     keeping = metrics.telemetry.of("housekeeping")
     processings = {
-        function: Processing(decoder=decoder, models=models, writer=writer, recorder=recorder)
+        function: Processing(decoder=decoder, memory=memory, models=models, writer=writer, recorder=recorder)
         for function, recorder in recorders.items()
     }
     placing = Placing(queue, blobs)

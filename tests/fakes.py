@@ -18,7 +18,9 @@ from typing import Any
 from everscore.clock import times
 from everscore.clock.deadline import Deadline
 from everscore.clock.holding import LAST_TRY
+from everscore.decode.bodies import BodyLimits
 from everscore.decode.decoder import Decoder
+from everscore.decode.memory import Memory
 from everscore.decode.own_decoder import Hook
 from everscore.event.event import Event
 from everscore.event.item import Item, Source
@@ -367,7 +369,7 @@ SCORES = Scores("1", "0" * 64, None, 0.5, {})
 def event_of(number: int, *, source: Source | None = None, scores: Scores = SCORES, **fields: Any) -> Event:
     """An event that is decoded and scored."""
     item = Item(body=body_of(number, **fields), source=source or source_of(number))
-    [event] = Decoder(stream_of(), decompressed_limit=1000).decode([item])
+    [event] = Decoder(stream_of()).decode([item])
     assert event.failure is None
     event.item.scores = {"toy": scores}
     return event
@@ -399,6 +401,8 @@ class World:
         brake: timedelta = timedelta(hours=24),
         telemetry: Telemetry | None = None,
         linger: float = 0.0,
+        memory: int = 1 << 30,
+        records: int = 5_000,
     ) -> None:
         self.breaker = State.CLOSED  # what the pipeline is told; there is none before this store
         telemetry = telemetry or Telemetry(None)
@@ -414,11 +418,14 @@ class World:
         self.models = FakeModels()
         self.status = Status("score_events", self.blobs, interval=60, has_policy=True)
         self.placing = Placing(self.queue, self.blobs)
-        decoder = Decoder(stream or stream_of(), decompressed_limit=1_000_000, hook=hook)
+        self.memory = Memory(memory)
+        limits_of_body = BodyLimits(unpacked=1_000_000, records=records)
+        decoder = Decoder(stream or stream_of(), limits=limits_of_body, hook=hook)
         writer = Writer(self.store, parallel=4, patience=batch_deadline)
         processings = {
             name: Processing(
                 decoder=decoder,
+                memory=self.memory,
                 models=self.models,  # type: ignore[arg-type]
                 writer=writer,
                 recorder=recorder,

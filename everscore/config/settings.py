@@ -108,6 +108,8 @@ class Settings(BaseModel):
     brake_minimum_events: int = Field(20, ge=1, le=100_000)
     model_threads: int = Field(1, ge=1, le=64)
     decompressed_limit_mib: int = Field(16, ge=1, le=256)
+    body_limit_records: int = Field(5_000, ge=1, le=1_000_000)
+    batch_memory_mib: int = Field(24, ge=4, le=4_096)
     status_interval_seconds: Seconds = 60.0
     decoder: str | None = None
     fast_event_dates: bool = True

@@ -1,186 +1,204 @@
-"""From the bytes of an event to a payload with an identity, each event on its own."""
+"""From a batch of bodies to events, each with its identity or its failure, as many at a time as fit."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
-
-from everscore.decode import records as unwrapping
-from everscore.decode.json_text import GZIP_MAGIC, decompress, parse_json
+from everscore.decode.bodies import Bodies, BodyLimits, failed
+from everscore.decode.memory import PER_EVENT, Share, parsed_size
 from everscore.decode.own_decoder import Hook, call_hook
-from everscore.event import storable
+from everscore.decode.packing import NoRoomError
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.event.stream import Stream
-from everscore.failures import Failure, Permanent, Stage, unexpected
+from everscore.failures import Failure
+
+# Bytes that an own decoder is taken to make of one byte: Avro and the like are dense.
+_OWN_GROWTH = 20
 
 
 class Decoder:
-    """Turns items into events by the rules of a stream.
+    """Turns items into events by the rules of a stream. Several threads may use one.
 
     Args:
         stream: how a body is unwrapped, and where identity and time stand.
-        decompressed_limit: bytes that a compressed body may grow to.
-        hook: an own decoder for bodies that are no JSON; called once a batch.
+        limits: what one body may become.
+        hook: an own decoder for bodies that are no JSON; called once a slice, by several threads at a time.
     """
 
-    def __init__(self, stream: Stream, *, decompressed_limit: int, hook: Hook | None = None) -> None:
-        self._stream = stream
-        self._limit = decompressed_limit
+    def __init__(self, stream: Stream, *, limits: BodyLimits | None = None, hook: Hook | None = None) -> None:
+        self._bodies = Bodies(stream, limits or BodyLimits())
         self._hook = hook
+        # One thread for all batches: Python reads one body at a time anyway, and the allocator of the C
+        # library keeps for each thread what that once had in use (measured: 60 MB more with four). The own
+        # decoder, which may wait for something, has threads that no other batch waits for.
+        self._thread = ThreadPoolExecutor(1, "decode") if hook is None else None
 
     def decode(self, items: Sequence[Item]) -> list[Event]:
-        """Decode and validate; an event that fails comes back with its failure, never as an exception.
+        """Decode and validate all at once; see `Reading.next`."""
+        return self.read(items).next(Share())
 
-        A body that holds several records gives one event for each.
+    async def decode_slice(self, reading: Reading, share: Share) -> list[Event]:
+        """`Reading.next` off the event loop, which all invocations share."""
+        if self._thread is None:
+            return await asyncio.to_thread(reading.next, share)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, reading.next, share)
+
+    def read(self, items: Sequence[Item]) -> Reading:
+        """Begin to decode a batch, slice by slice."""
+        return Reading(self._bodies, self._hook, items)
+
+
+class Reading:
+    """A batch that is decoded slice by slice. Between two slices it keeps nothing but its place."""
+
+    def __init__(self, bodies: Bodies, hook: Hook | None, items: Sequence[Item]) -> None:
+        self._bodies = bodies
+        self._hook = hook
+        self._items = items
+        self._at = 0
+        self._record = 0
+        self._lacked = 0
+
+    @property
+    def left(self) -> Sequence[Item]:
+        """The items that are not read to their end."""
+        return self._items[self._at :]
+
+    @property
+    def need(self) -> int:
+        """Bytes that the next slice needs to begin with, as far as that is known."""
+        if self._lacked or self._at == len(self._items):
+            return self._lacked
+        item = self._items[self._at]
+        if self._hook is not None and not item.unwrapped:
+            return _decoded_size(item)
+        return parsed_size(item.body) + PER_EVENT
+
+    def next(self, share: Share) -> list[Event]:
+        """Decode and validate as many events as the share allows.
+
+        A body that holds several records gives one event for each. What fails comes back with its failure,
+        never as an exception.
+
+        Returns:
+            The events; none where not even the first fits, and ``need`` says what it takes.
         """
-        if self._hook is None:
-            return [event for item in items for event in self._decode_one(item)]
-        decoded = iter(self._decode_with_hook(self._hook, [item for item in items if not item.unwrapped]))
         events: list[Event] = []
-        for item in items:
-            events.extend(self._decode_one(item) if item.unwrapped else next(decoded))
+        decoded = self._call_hook(self._hook, share) if self._hook is not None else {}
+        while self._at < len(self._items):
+            item = self._items[self._at]
+            if self._hook is None or item.unwrapped:
+                finished = self._take(item, share, events)
+            else:
+                finished = self._at in decoded and self._take_decoded(item, decoded[self._at], share, events)
+            if not finished:
+                break
+            self._at += 1
+            self._record = 0
+        if events:
+            self._lacked = 0
         return events
 
-    def _decode_one(self, item: Item) -> Iterator[Event]:
+    def _may(self, size: int, share: Share, *, first: bool) -> bool:
+        if share.take(size, first=first):
+            return True
+        if first:
+            self._lacked = max(self._lacked, share.used + size)
+        return False
+
+    def _take(self, item: Item, share: Share, events: list[Event]) -> bool:
+        """Decode one body, or what is left of its records; returns whether it was finished."""
+        held = 0
+
+        def room(size: int) -> bool:
+            nonlocal held
+            if not share.take(size, first=not events):
+                return False
+            held += size
+            return True
+
         try:
-            _refuse_empty(item.body)
-            if item.unwrapped or self._stream.unwrap == "object":
-                payload, text_numbers = self._parse(item.body)
-                yield self._identify(item, payload, text_numbers)
-                return
-            records = self._split(item.body)
+            text = self._bodies.text(item, room)
+        except NoRoomError:
+            share.give_back(held)
+            if not events:
+                self._lacked = max(self._lacked, share.used + self._bodies.most(item))
+            return False
+        except Exception as error:  # noqa: BLE001 - this one body's own: its neighbours go on
+            share.give_back(held)
+            events.append(failed(item, error))
+            return True
+        if held:  # until the text was whole it took more than itself
+            share.give_back(held - len(text))
+            held = len(text)
+        try:
+            if self._bodies.holds_one(item):
+                return self._take_one(item, text, share, events)
+            return self._take_records(item, text, share, events)
+        finally:
+            share.give_back(held)
+
+    def _take_one(self, item: Item, text: bytes, share: Share, events: list[Event]) -> bool:
+        if not self._may(parsed_size(text) + PER_EVENT, share, first=not events):
+            return False
+        events.append(self._bodies.event(item, text))
+        return True
+
+    def _take_records(self, item: Item, text: bytes, share: Share, events: list[Event]) -> bool:
+        try:
+            records = self._bodies.split(text)
+        except Exception as error:  # noqa: BLE001 - this one body's own: its neighbours go on
+            events.append(failed(item, error))
+            return True
+        for index in range(self._record, len(records)):
+            record = bytes(records[index])
+            if not self._may(parsed_size(record) + PER_EVENT, share, first=not events):
+                return False
+            events.append(self._bodies.record(item, record, index))
+            self._record = index + 1
+        return True
+
+    def _call_hook(self, hook: Hook, share: Share) -> dict[int, object]:
+        """What the own decoder makes of as many bodies as the share allows, by one call."""
+        admitted: list[int] = []
+        for index in range(self._at, len(self._items)):
+            item = self._items[index]
+            if item.unwrapped:
+                continue  # its body is JSON, and is taken by itself
+            if not self._may(_decoded_size(item), share, first=not admitted):
+                break
+            admitted.append(index)
+        results = call_hook(hook, [self._items[index].body for index in admitted]) if admitted else []
+        return dict(zip(admitted, results, strict=True))
+
+    def _take_decoded(self, item: Item, decoded: object, share: Share, events: list[Event]) -> bool:
+        """Finish what the own decoder made of one body; returns whether nothing of it is left."""
+        if isinstance(decoded, Failure):
+            events.append(failed(item, decoded))
+            return True
+        if self._bodies.holds_one(item):
+            events.append(self._bodies.decoded(item, decoded))
+            return True
+        try:
+            records = self._bodies.unwrap_decoded(item, decoded)
         except Failure as failure:
-            yield Event(item, failure=failure)
-            return
-        except Exception as error:  # noqa: BLE001 - this one event's own: its neighbours go on
-            yield Event(item, failure=unexpected(Stage.DECODE, error))
-            return
-        for record in _record_items(item, records):
-            yield from self._decode_one(record)
-
-    def _parse(self, body: bytes) -> tuple[object, list[str]]:
-        if body.startswith(GZIP_MAGIC):
-            body = decompress(body, self._limit)
-        return parse_json(body)
-
-    def _split(self, body: bytes) -> list[bytes]:
-        if body.startswith(GZIP_MAGIC):
-            body = decompress(body, self._limit)
-        try:
-            records = unwrapping.split(body, wrapped=self._stream.unwrap == "records")
-        except unwrapping.NotWrappedError as error:
-            parse_json(body)  # a clearer failure, where it is no JSON at all
-            raise Permanent(Stage.DECODE, "not wrapped as declared", str(error)) from error
-        if not records:
-            raise Permanent(Stage.DECODE, "no records", "the list of records is empty")
-        return records
-
-    def _identify(self, item: Item, payload: object, text_numbers: list[str]) -> Event:
-        if not isinstance(payload, dict):
-            raise Permanent(
-                Stage.DECODE, "not an object", f"a JSON object is needed, found {type(payload).__name__}"
-            )
-        event = Event(
-            item, payload, fingerprint=hashlib.sha256(item.body).hexdigest(), text_numbers=text_numbers
-        )
-        try:
-            found = self._stream.identify(payload, item.source, item.properties, item.body, text_numbers)
-        except Failure as failure:
-            # Identity that was found once is kept, so that a new rule never doubles a document.
-            if item.id is None or item.pk is None or item.time is None:
-                event.failure = failure
-            return event
-        event.key, event.clock_ahead = found.key, found.clock_ahead
-        if item.id is None or item.pk is None or item.time is None:
-            item.id, item.pk, item.time = found.id, found.pk, found.time
-        return event
-
-    def _decode_with_hook(self, hook: Hook, items: Sequence[Item]) -> Iterator[list[Event]]:
-        """Bodies by the own decoder, one call a batch; a raise is narrowed down to the guilty body."""
-        results = call_hook(hook, [item.body for item in items]) if items else []
-        for item, result in zip(items, results, strict=True):
-            if isinstance(result, Failure):
-                yield [Event(item, failure=result)]
-            elif self._stream.unwrap == "object":
-                yield [self._finish(item, result)]
-            else:
-                yield list(self._unwrap_decoded(item, result))
-
-    def _finish(self, item: Item, decoded: object) -> Event:
-        try:
-            payload, text_numbers = storable.clean(decoded)
-            return self._identify(item, payload, text_numbers)
-        except Failure as failure:
-            return Event(item, failure=failure)
-        except Exception as error:  # noqa: BLE001 - this one event's own: its neighbours go on
-            return Event(item, failure=unexpected(Stage.DECODE, error))
-
-    def _unwrap_decoded(self, item: Item, decoded: object) -> Iterator[Event]:
-        records = decoded
-        if self._stream.unwrap == "records" and isinstance(decoded, dict):
-            records = decoded.get("records")
-        if not isinstance(records, list) or not records:
-            failure = Permanent(Stage.DECODE, "no records", "the decoder gave no list of records")
-            yield Event(item, failure=failure)
-            return
-        if item.record_index is None:
-            for index, record in enumerate(records):
-                yield self._finish_record(item, record, index)
-        elif item.record_index < len(records):
-            yield self._finish_record(item, records[item.record_index], item.record_index)
-        else:
-            failure = Permanent(
-                Stage.DECODE,
-                "no such record",
-                f"the decoder gave {len(records)}, wanted is [{item.record_index}]",
-            )
-            yield Event(item, failure=failure)
-
-    def _finish_record(self, item: Item, record: object, index: int) -> Event:
-        # A record out of a decoded body has no bytes of its own: its JSON is its body from here on. While it
-        # has none, it is the whole body and its place in there.
-        try:
-            payload, text_numbers = storable.clean(record)
-        except Failure as failure:
-            return Event(_record_of(item, index), failure=failure)
-        except Exception as error:  # noqa: BLE001 - this one record's own: its neighbours go on
-            return Event(_record_of(item, index), failure=unexpected(Stage.DECODE, error))
-        whole = _at_index(item, json.dumps(payload, separators=(",", ":")).encode(), index)
-        try:
-            return self._identify(whole, payload, text_numbers)
-        except Failure as failure:
-            return Event(whole, failure=failure)
-        except Exception as error:  # noqa: BLE001 - this one event's own: its neighbours go on
-            return Event(whole, failure=unexpected(Stage.DECODE, error))
+            events.append(failed(item, failure))
+            return True
+        if item.record_index is not None:
+            events.append(self._bodies.decoded_record(item, records[item.record_index], item.record_index))
+            return True
+        for index in range(self._record, len(records)):
+            event = self._bodies.decoded_record(item, records[index], index)
+            # Its values are here already; the JSON that is its body from now on, and its document, are not.
+            if not self._may(4 * len(event.item.body) + PER_EVENT, share, first=not events):
+                return False
+            events.append(event)
+            self._record = index + 1
+        return True
 
 
-def _record_items(item: Item, records: list[bytes]) -> list[Item]:
-    return [_at_index(item, record, index) for index, record in enumerate(records)]
-
-
-def _at_index(item: Item, body: bytes, index: int) -> Item:
-    copy = msgspec.structs.replace(item)
-    copy.body = body
-    copy.id = copy.pk = copy.time = copy.scores = (
-        None  # of the whole body, if at all; each record has its own
-    )
-    # One record alone answers for the dead letter that the body was redriven from: the one of that name.
-    copy.letter = item.letter if index == item.source.index else None
-    copy.unwrapped, copy.record_index = True, None
-    copy.source = msgspec.structs.replace(item.source, index=index)
-    return copy
-
-
-def _record_of(item: Item, index: int) -> Item:
-    copy = _at_index(item, item.body, index)
-    copy.unwrapped, copy.record_index = False, index
-    return copy
-
-
-def _refuse_empty(body: bytes) -> None:
-    if not body:
-        raise Permanent(Stage.DECODE, "empty body", "the event carries no data")
+def _decoded_size(item: Item) -> int:
+    return _OWN_GROWTH * len(item.body) + PER_EVENT

@@ -1,48 +1,44 @@
-"""From the bytes of a body to JSON values: gzip, UTF-8, JSON, and what JSON allows but a store does not."""
+"""From a JSON text in UTF-8 to its values, and what JSON allows but a document does not."""
 
 from __future__ import annotations
 
 import json
-import zlib
 
 import msgspec
 
 from everscore.event import storable
 from everscore.failures import Permanent, Stage
 
-GZIP_MAGIC = b"\x1f\x8b"
 # Below this many brackets a payload cannot nest too deep, and need not be walked.
 _SAFE_BRACKETS = storable.DEPTH_LIMIT
 # Every digit as 0: a search for 16 of them then costs a tenth of what a regular expression does.
 _DIGITS = bytes(ord("0") if chr(byte) in "0123456789" else byte for byte in range(256))
 _LONG_NUMBER = b"0" * 16
-# Bytes of a gzip member that zlib gets at first; then twice as many each time.
-_FIRST_PIECE = 512
+# A text up to this size is parsed for the sentence that says what is wrong with it.
+_EXPLAINED_BYTES = 256 * 1024
 _any = msgspec.json.Decoder()
+_raw = msgspec.json.Decoder(msgspec.Raw)
 
 
-def parse_json(body: bytes) -> tuple[object, list[str]]:
+def parse_json(text: bytes) -> tuple[object, bool]:
     """Parse one JSON text.
 
     Returns:
-        The payload and the JSON Pointers of integers that became texts.
+        The payload, and whether it may hold integers that a double cannot.
 
     Raises:
         Permanent: it is not UTF-8, not JSON, holds a number that is not finite, or nests too deep.
     """
     try:
-        payload = _any.decode(body)
+        payload = _any.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         # The slow parser gives positions and fields, and takes what the fast one does not: lone surrogates
         # written as \\ud800, which JSON allows, and a byte order mark.
-        payload = _parse_slowly(body)
-        return storable.clean(payload)
-    brackets = body.count(b"{") + body.count(b"[")
+        return storable.clean(_parse_slowly(text))
+    brackets = text.count(b"{") + text.count(b"[")
     if brackets > _SAFE_BRACKETS and storable.depth_of(payload) > storable.DEPTH_LIMIT:
         raise storable.too_deep()
-    if _LONG_NUMBER in body.translate(_DIGITS):
-        return storable.clean(payload)
-    return payload, []
+    return payload, _LONG_NUMBER in text.translate(_DIGITS)
 
 
 def _parse_slowly(body: bytes) -> object:
@@ -63,35 +59,18 @@ def _parse_slowly(body: bytes) -> object:
         raise Permanent(Stage.DECODE, "number too long", str(error)[:200]) from error
 
 
-def decompress(body: bytes, limit: int) -> bytes:
-    """Unpack gzip, all members, up to a limit, so that a small body cannot fill the memory.
-
-    What is behind a member comes back from zlib as a copy, so that each gets its bytes piece by piece: tens
-    of thousands of empty members would otherwise copy a body of one megabyte as often.
+def check_json(text: bytes) -> None:
+    """Say what is wrong with a text that could not be taken apart, if it is no JSON at all.
 
     Raises:
-        Permanent: it is corrupt or truncated, or larger than the limit.
+        Permanent: it is not UTF-8, not JSON, or nests too deep.
     """
-    out = bytearray()
-    at = 0
-    while at < len(body):
-        unpacker = zlib.decompressobj(wbits=31)
-        size = _FIRST_PIECE
-        while not unpacker.eof:
-            if at >= len(body):
-                raise Permanent(Stage.DECODE, "gzip truncated", "the compressed data ends too early")
-            piece = body[at : at + size]
-            try:
-                out += unpacker.decompress(piece, limit + 1 - len(out))
-            except zlib.error as error:
-                raise Permanent(Stage.DECODE, "gzip corrupt", str(error)) from error
-            if len(out) > limit:
-                raise Permanent(
-                    Stage.DECODE,
-                    "decompressed too large",
-                    f"it grows over {limit} bytes (DECOMPRESSED_LIMIT_MIB sets the limit)",
-                )
-            at += len(piece)
-            size *= 2
-        at -= len(unpacker.unused_data)
-    return bytes(out)
+    if len(text) <= _EXPLAINED_BYTES:
+        parse_json(text)
+        return
+    try:
+        _raw.decode(text)  # reads it without making its values, which could be many times its size
+    except RecursionError as error:
+        raise storable.too_deep() from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise Permanent(Stage.DECODE, "not JSON", str(error)[:200]) from error

@@ -23,10 +23,10 @@ class Event:
 
     Attributes:
         item: its bytes, its source and what is known of it so far.
-        payload: the parsed record, storable.
+        payload: the parsed record, in JSON's types, with the values that were sent.
         key: the fields that its identity was made of.
         fingerprint: SHA-256 of the record's bytes.
-        text_numbers: where integers became texts.
+        long_integers: the payload may hold integers that the store can only keep as texts.
         clock_ahead: its time is not believed, and stands at the one of its enqueuing.
         failure: what stopped it, if anything has.
         done: how it ended, once it is in the store.
@@ -36,7 +36,7 @@ class Event:
     payload: Any = None
     key: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
-    text_numbers: list[str] = field(default_factory=list)
+    long_integers: bool = False
     clock_ahead: bool = False
     failure: Failure | None = None
     done: Done | None = None

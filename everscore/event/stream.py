@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -152,7 +152,6 @@ class Stream:
         source: Source,
         properties: Mapping[str, Any] | None,
         body: bytes,
-        text_numbers: Sequence[str] = (),
     ) -> Identity:
         """Find the identity and the time of one event.
 
@@ -161,8 +160,6 @@ class Stream:
             source: where it came from.
             properties: the application properties of its event.
             body: the record's exact bytes.
-            text_numbers: JSON Pointers of the integers that are texts in the payload; for an identity they
-                are numbers still.
 
         Raises:
             Permanent: a field is missing, null, empty or of the wrong kind; it is named.
@@ -170,8 +167,8 @@ class Stream:
         key: dict[str, Any] = {}
         # One field is often both, and reading a time is much of the work of an identity.
         time = self._time(payload, source) if self._time_is_day else None
-        pk = self._pk(payload, key, text_numbers, time)
-        doc_id = self._id(payload, source, properties, body, key=key, text_numbers=text_numbers)
+        pk = self._pk(payload, key, time)
+        doc_id = self._id(payload, source, properties, body, key=key)
         time = time or self._time(payload, source)
         believed = self._believed(time, source)
         return Identity(pk, doc_id, key, believed, clock_ahead=believed != time)
@@ -192,7 +189,6 @@ class Stream:
         body: bytes,
         *,
         key: dict[str, Any],
-        text_numbers: Sequence[str],
     ) -> str:
         rule = self.manifest.id
         if rule is None:
@@ -200,10 +196,11 @@ class Stream:
         if self._id_getter is not None:
             value = _key_value(self._id_getter(payload), str(rule), "id")
             key["id"] = value
-            return identity.encode_id(_as_sent(value, str(rule), text_numbers), self._schema)
+            return identity.encode_id(value, self._schema)
         name = rule.property if isinstance(rule, PropertyId) else str(rule)
         value = _key_value((properties or {}).get(name, Absent.MISSING), f"property {name}", "id")
-        key["id"], _ = storable.clean(value)
+        # As a document holds it: unlike a payload, a property may be a long integer that nobody looks for.
+        key["id"], _ = storable.spell_long_integers(storable.clean(value)[0])
         return identity.encode_id(value, self._schema)
 
     @cached_property
@@ -212,14 +209,9 @@ class Stream:
         pointers = rule if isinstance(rule, list) else [rule.of, rule.day]
         return [(pointer, compile_pointer(pointer)) for pointer in pointers]
 
-    def _pk(self, payload: object, key: dict[str, Any], text_numbers: Sequence[str], time: str | None) -> str:
+    def _pk(self, payload: object, key: dict[str, Any], time: str | None) -> str:
         values = [_key_value(get(payload), pointer, "partition key") for pointer, get in self._pk_getters]
         key["pk"] = values
-        if text_numbers:
-            values = [
-                _as_sent(value, pointer, text_numbers)
-                for value, (pointer, _) in zip(values, self._pk_getters, strict=True)
-            ]
         rule = self.manifest.partition_key
         if isinstance(rule, Buckets):
             day = time[:10] if time else _read_time(values[1], rule.day, times.utc_day)
@@ -274,11 +266,6 @@ def _key_value(value: object, field: str, what: str) -> str | int | float:
         f"found {found}; a text or a number is needed",
         field=field,
     )
-
-
-def _as_sent(value: str | float, pointer: str, text_numbers: Sequence[str]) -> str | float:
-    """The number again, where a large integer became a text: its identity is not that of the text."""
-    return int(value) if pointer in text_numbers else value
 
 
 def _kind(value: object) -> str:

@@ -21,7 +21,7 @@ from everscore.event.item import Item
 from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected, unexpected
 from everscore.flow.ending import NoPlaceAnswersError, age_of, count, foreign, is_final, note, queued_at
 from everscore.flow.limits import Limits, Patience
-from everscore.flow.processing import Processing
+from everscore.flow.processing import Processed, Processing
 from everscore.ports import Blobs, RetryQueue
 from everscore.retry.claim_checks import ClaimChecks, Redeemed
 from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError, decode_envelope
@@ -143,25 +143,44 @@ class RetryEvents:
         redeemed, unread = await self._read_claim_checks(items, budget)
         whole = [one.item for one in redeemed]
         pending = [item for item in whole if item.dead_letter]
-        processed = await self._processing.run([item for item in whole if not item.dead_letter], budget)
-        events = processed.events
-        summary = Summary(
-            received=len(events) + len(unread) + len(pending), request_units=processed.request_units
-        )
-        failed = [event for event in events if not event.done] + unread
+        summary = Summary()
+
+        async def settle(processed: Processed) -> None:
+            summary.request_units += processed.request_units
+            # What was not tried goes with the last of what was: what fails together stays together.
+            others = (unread, pending) if processed.last else ([], [])
+            await self._settle([*processed.events, *others[0]], others[1], redeemed, summary, budget)
+
+        ready = [item for item in whole if not item.dead_letter]
+        if ready:
+            await self._processing.run(ready, budget, settle)
+        else:
+            await self._settle(unread, pending, redeemed, summary, budget)
+        return summary
+
+    async def _settle(
+        self,
+        events: Sequence[Event],
+        pending: Sequence[Item],
+        redeemed: Sequence[Redeemed],
+        summary: Summary,
+        budget: Deadline,
+    ) -> None:
+        """Account for what was tried, and for dead letters that no blob has taken yet."""
+        failed = [event for event in events if not event.done]
         now = times.now()
         stamp = times.milliseconds_text(now)
         for event in failed:
             self._judge(event, now, stamp)
         await self._place(failed, pending, budget, redeemed)
-        await self._remove_letters([*events, *unread], budget)
-        count(summary, [*events, *unread], failed)
+        await self._remove_letters(events, budget)
+        summary.received += len(events) + len(pending)
+        count(summary, events, failed)
         for item in pending:
             if item.dead_letter:
                 summary.queue(item)
             else:
                 summary.bury(item)
-        return summary
 
     async def _read_claim_checks(
         self, items: Sequence[Item], budget: Deadline

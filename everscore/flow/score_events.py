@@ -23,7 +23,7 @@ from everscore.event.item import Braked, Item
 from everscore.failures import Permanent, Stage, Unexpected
 from everscore.flow.ending import NoPlaceAnswersError, count, is_final, note
 from everscore.flow.limits import Limits
-from everscore.flow.processing import Processing
+from everscore.flow.processing import Processed, Processing
 from everscore.retry.placing import Delayed, Placing
 from everscore.watch.status import Status
 from everscore.watch.summary import Summary
@@ -94,11 +94,15 @@ class ScoreEvents:
             self._status.policy_missing()
         if retry.count + 1 >= _UNREAD_FROM_TRY and not _was_held(retry.previous):
             return await self._pass_on_unread(items, retry, budget)
-        processed = await self._processing.run(items, budget)
-        events = processed.events
-        summary = Summary(received=len(events), request_units=processed.request_units)
-        self._brake(events)
-        await self._settle(events, summary, retry, budget)
+        summary = Summary()
+
+        async def settle(processed: Processed) -> None:
+            summary.received += len(processed.events)
+            summary.request_units += processed.request_units
+            self._brake(processed.events)
+            await self._settle(processed.events, summary, retry, budget)
+
+        await self._processing.run(items, budget, settle)
         return summary
 
     def _brake(self, events: Sequence[Event]) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import msgspec
 
+from everscore.event import storable
 from everscore.event.event import Event
 from everscore.event.item import Item, Source, Step
 from everscore.event.order import Version, supersedes
@@ -23,8 +24,8 @@ _OF_THE_ID = ("outcome",)
 _OF_THE_CONTENT = ("scores", "shadow", "earlierScores")
 # What must be read of a document before it is replaced.
 READ = ("id", "_etag", "time", "source", "fingerprint", *_OF_THE_ID, *_OF_THE_CONTENT)
-# Source: learn.microsoft.com/azure/cosmos-db/concepts-limits, "Per-item limits" (UTF-8 length of the JSON).
-ITEM_LIMIT = 2 * 1024 * 1024
+# UTF-8 length of the JSON.
+ITEM_LIMIT = storable.SIZE_LIMIT
 # The service adds its own properties to an item; this much is left for them.
 _ROOM = 2_048
 # The documented 2 MB of a transactional batch and the SDK's own README (1.2 MB) disagree: stay below both.
@@ -48,19 +49,23 @@ def build(event: Event, scores: dict[str, Scores], stored_at: str) -> Document:
     pipeline: Document = {"storedAt": stored_at, "attempts": item.attempts + 1}
     if item.traceparent:
         pipeline["traceparent"] = item.traceparent
-    if event.text_numbers:
-        pipeline["textNumbers"] = event.text_numbers
     if item.stage:
         pipeline["history"] = _history(item)
     if item.first_failed_at:
         pipeline["firstFailedAt"] = item.first_failed_at
+    key, payload = event.key, event.payload
+    if event.long_integers:
+        key, _ = storable.spell_long_integers(key)
+        payload, text_numbers = storable.spell_long_integers(payload)
+        if text_numbers:
+            pipeline["textNumbers"] = text_numbers
     return {
         "schema": SCHEMA,
         "id": item.id,
         "pk": item.pk,
-        "key": event.key,
+        "key": key,
         "time": item.time,
-        "event": event.payload,
+        "event": payload,
         "scores": {model: _scores(score) for model, score in scores.items()},
         "fingerprint": event.fingerprint,
         "source": source_document(item.source),

@@ -21,6 +21,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from everscore.adapters.blobs import Letter, StorageBlobs
+from everscore.decode.bodies import BodyLimits
 from everscore.decode.decoder import Decoder
 from everscore.event.item import Item
 from everscore.event.order import Version
@@ -258,7 +259,7 @@ async def _settled(target: project.Target, found: Destinations, letters: list[Le
     clock_ahead = timedelta(hours=settings.clock_ahead_hours)
     decoder = Decoder(
         load_stream(target.app / "stream.json", clock_ahead),
-        decompressed_limit=settings.decompressed_limit_mib * 1024 * 1024,
+        limits=BodyLimits.of(settings),
     )
     chosen: list[Letter] = []
     async with (

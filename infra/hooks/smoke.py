@@ -24,6 +24,7 @@ from azure_cli import az, fail, variable
 
 from everscore.clock import times
 from everscore.config.settings import Settings, load_settings
+from everscore.decode.bodies import BodyLimits
 from everscore.decode.decoder import Decoder
 from everscore.decode.own_decoder import load_hook
 from everscore.event.item import Item
@@ -88,7 +89,7 @@ def expected(stream: Stream, settings: Settings, events: list[Outgoing]) -> list
     """The documents that the events become."""
     decoder = Decoder(
         stream,
-        decompressed_limit=settings.decompressed_limit_mib * 1024 * 1024,
+        limits=BodyLimits.of(settings),
         hook=load_hook(settings.decoder) if settings.decoder else None,
     )
     found = decoder.decode([Item(body=event.body) for event in events])

@@ -50,7 +50,7 @@ class Oracle:
 
     def __init__(self, app: Path, model: Path | None = None) -> None:
         stream = load_stream(app / "stream.json")
-        self._decoder = Decoder(stream, decompressed_limit=16 * MIB)
+        self._decoder = Decoder(stream)
         self._model: Model = load_model(model or app / "models" / stream.model)
 
     def of(self, bodies: Sequence[tuple[bytes, Source, dict[str, Any]]]) -> list[list[Expected]]:

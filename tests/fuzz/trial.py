@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from everscore.clock import times
-from everscore.decode.json_text import GZIP_MAGIC
+from everscore.decode.packing import GZIP_MAGIC
 from everscore.event.item import Item
 from everscore.event.stream import Stream, StreamManifest
 from everscore.failures import FailureClass

@@ -169,7 +169,7 @@ def test_the_pages_decoder(app: Path, monkeypatch: pytest.MonkeyPatch, type_in: 
     ((setting, module),) = re.findall(r"set to `((\w+):\w+)`", EVENTS)
     (app / f"{module}.py").write_text(source)
     monkeypatch.syspath_prepend(str(app))
-    decoder = Decoder(load_stream(app / "stream.json"), decompressed_limit=1, hook=load_hook(setting))
+    decoder = Decoder(load_stream(app / "stream.json"), hook=load_hook(setting))
     bodies = (b"P-7,2026-03-01T06:00:00Z,N,61.5,0.2", b"P-7,2026-03-01T06:00:00Z,N,hot,0.2", b"P-7")
     good, *bad = decoder.decode([Item(body=body) for body in bodies])
     assert good.failure is None

@@ -53,7 +53,7 @@ def _id(text: str) -> Make:
 # By row: how a body is made, and the reasons that its dead letter may give; "" where it must be stored.
 CASES: dict[str, list[tuple[Make, str]]] = {
     "not UTF-8": [
-        (_raw(b"\xff\xfe\x00"), "not UTF-8"),
+        (_raw(b"\xff\xfe\x00"), "not UTF-16"),
         (lambda flight: _plain(flight).replace(b"-", b"\xe9", 1), "not UTF-8"),
     ],
     "empty": [(_raw(b""), "empty body"), (_raw(b"   "), "not JSON")],
@@ -66,7 +66,7 @@ CASES: dict[str, list[tuple[Make, str]]] = {
         (_with(remark="x" * 700_000), ""),
         (
             lambda flight: gzip.compress(_plain({**flight, "remark": "x" * 2_500_000}), mtime=0),
-            "document too large",
+            "decompressed too large",
         ),
         (_bomb, "decompressed too large"),
     ],

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from everscore.decode.records import NotWrappedError, split
+from everscore.decode import records as unwrapping
+from everscore.decode.records import NotWrappedError, TooManyRecordsError
+
+
+def split(body: bytes, *, wrapped: bool, limit: int = 1_000) -> list[bytes]:
+    """The records as bytes."""
+    return [bytes(record) for record in unwrapping.split(body, wrapped=wrapped, limit=limit)]
+
 
 # What JSON parsers differ on: NaN, lone surrogates, brackets and commas inside of texts.
 TEXTS = st.text(st.characters() | st.sampled_from('[]{},:"\\ \ud800'), max_size=8)
@@ -76,3 +84,82 @@ def test_of_records_that_stand_twice_the_last_count(between) -> None:
     """As for every other member that a JSON text holds twice, and by both ways of reading alike."""
     body = b'{"records":[{"n":1}],"x":' + between + b',"records":[{"n":2},{"n":3}]}'
     assert split(body, wrapped=True) == [b'{"n":2}', b'{"n":3}']
+
+
+# Each is refused by one JSON parser or by all, alone or with others; brackets and quotes are closed in each.
+BAD = [
+    b'{"n":' + b"1" * 5_000 + b',"x":NaN}',
+    b'{"n":' + b"1" * 5_000 + b',"x":"\\ud800"}',
+    b"\xef\xbb\xbf" + b'{"n":' + b"1" * 5_000 + b"}",
+    b"[" * 900 + b"]" * 900,
+    b"{'n': 'it, is', 'm': [1, 2]}",
+    b'{"n":"\xff\xfe"}',
+    b'{"n":"\x00\n"}',
+    b"nothing",
+    b"{} {}",
+    b'{"n" "m"}',
+    b"{,}",
+]
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_hole_44_a_bad_record_leaves_its_neighbours_whole(bad, mark, wrapped) -> None:
+    """Whatever is wrong inside of a record, it and its neighbours are cut at the commas between them."""
+    records = [b'{"n":[1,{"m":"],[{"}]}', bad, bad, b'{"n":"\\\\"}']
+    body = b"[ " + b" ,\n".join(records) + b" ]"
+    if wrapped:
+        body = b'{"x":[1,"]"], "records" : ' + body + b', "y":{"records":[1]}}'
+    assert split(mark + body, wrapped=wrapped) == records
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"n":1}, {"n":"a}]',  # a text without an end
+        b'[{"n":1}, {"n":[1}]',  # a bracket without its other half
+        b'[{"n":1}, NaN',  # the end is missing
+        b'[{"n":1}, NaN,]',  # an empty record, which no dead letter could hold
+        b"[,NaN]",
+        b'[{"n":1}, NaN] more',
+        b'[{"n":1}, NaN}',
+        b"[NaN]]",
+    ],
+)
+def test_hole_44_what_cannot_be_cut_is_refused_as_a_whole(body) -> None:
+    """Where brackets or quotes do not match, nobody can say where a record ends."""
+    with pytest.raises(NotWrappedError):
+        split(body, wrapped=False)
+    with pytest.raises(NotWrappedError):
+        split(b'{"records":' + body + b"}", wrapped=True)
+
+
+@pytest.mark.parametrize("separator", [b",", b",NaN,"], ids=["read fast", "read slowly"])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_hole_05_no_more_records_than_the_limit_are_made(separator, wrapped) -> None:
+    """As many as the limit allows come back; one more refuses the body."""
+    body = b"[" + separator.join([b"{}"] * 50) + b"]"
+    count = 50 if separator == b"," else 99
+    if wrapped:
+        body = b'{"records":' + body + b"}"
+    assert len(split(body, wrapped=wrapped, limit=count)) == count
+    with pytest.raises(TooManyRecordsError):
+        split(body, wrapped=wrapped, limit=count - 1)
+
+
+def test_hole_05_records_beyond_number_are_not_made_to_be_counted() -> None:
+    """Where commas are many no object is made for each record before the limit stops it."""
+    body = b"[" + b"0," * 3_000_000 + b"0]"
+    tracemalloc.start()
+    with pytest.raises(TooManyRecordsError):
+        split(body, wrapped=False, limit=1_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_many_commas_inside_of_records_do_not_count() -> None:
+    """Commas of the records' own fields are no reason to refuse a body."""
+    record = b"[" + b"0," * 40_000 + b"0]"
+    assert split(b"[" + record + b"," + record + b"]", wrapped=False, limit=2) == [record, record]

@@ -172,13 +172,17 @@ def test_without_a_time_the_enqueued_time_counts() -> None:
     assert identify(payload, time=None).time < known.time
 
 
-def test_a_large_integer_in_a_key_is_a_number_still() -> None:
-    """That the payload holds it as a text, lest digits be lost, is no reason to take it for the text's event."""
-    payload = {"id": "9007199254740993", "pk": "9007199254740993", "time": "2026-11-25T10:00:00Z"}
-    found = stream_of().identify(payload, Source(), None, b"", ["/id", "/pk"])
-    assert (found.id, found.pk) == ("~n9007199254740993", "~n9007199254740993")
-    as_text = stream_of().identify(payload, Source(), None, b"")
-    assert (as_text.id, as_text.pk) == ("9007199254740993", "9007199254740993")
+@pytest.mark.parametrize("number", [2**53 + 1, 2**64 + 1, -(10**30)])
+def test_hole_07_identity_and_time_read_the_number_that_was_sent(number) -> None:
+    """A long integer is a number to id, key and time: its identity is not that of the same digits in a text."""
+    payload = {"id": number, "pk": number, "time": "2026-11-25T10:00:00Z"}
+    found = stream_of().identify(payload, Source(), None, b"")
+    assert (found.id, found.pk) == (f"~n{number}", f"~n{number}")
+    as_text = stream_of().identify(payload | {"id": str(number), "pk": str(number)}, Source(), None, b"")
+    assert (as_text.id, as_text.pk) == (str(number), str(number))
+    epoch = stream_of(time={"pointer": "/id", "unit": "ms"})
+    with pytest.raises(Permanent, match="time not readable"):
+        epoch.identify(payload, Source(), None, b"")
 
 
 def test_hole_10_without_a_time_of_enqueuing_the_present_counts() -> None:

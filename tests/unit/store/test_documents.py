@@ -19,7 +19,7 @@ SCORES = {"toy": Scores("2", "abc", "late", 0.75, {"late": 0.75, "on time": 0.25
 
 def document_of(item: Item) -> documents.Document:
     """The document of an item."""
-    [event] = Decoder(stream_of(), decompressed_limit=1000).decode([item])
+    [event] = Decoder(stream_of()).decode([item])
     assert event.failure is None
     return documents.build(event, SCORES, "2026-11-25T11:00:00.000Z")
 

@@ -63,7 +63,7 @@ class Container:
 
 async def end_of(where: FakeStore, item: Item) -> Done | None:
     """How an item ends that goes through decoding and storing."""
-    [event] = Decoder(stream_of(), decompressed_limit=1000).decode([item])
+    [event] = Decoder(stream_of()).decode([item])
     event.item.scores = event.item.scores or SCORES
     await Writer(where, parallel=1, patience=60).store([event], Deadline.after(60))
     assert event.failure is None
@@ -83,7 +83,7 @@ def test_hole_01_all_that_compare_versions_agree(stored, other) -> None:
         where = FakeStore()
         assert await end_of(where, stored) is Done.STORED
         fresh, replay = copy.copy(other), HubEvent(body=other.body, properties={}, source=other.source)
-        [decoded] = Decoder(stream_of(), decompressed_limit=1000).decode([other])
+        [decoded] = Decoder(stream_of()).decode([other])
         newer = supersedes(Version(other.time, other.source), Version(stored.time, stored.source))
         expected = Done.STORED if newer else Done.SUPERSEDED
 
@@ -103,7 +103,7 @@ async def test_hole_01_a_foreign_document_settles_nothing() -> None:
     where = FakeStore()
     where.put({"pk": "p", "id": "id-1", "time": "2027-01-01T00:00:00.000000Z"})
     item = item_of(0, source_of(1), 0)
-    [event] = Decoder(stream_of(), decompressed_limit=1000).decode([item])
+    [event] = Decoder(stream_of()).decode([item])
     assert not await is_settled(Container(where), event.item, CLOCK_AHEAD)
     where.put({"pk": "p", "id": "id-1", "time": "2027", "fingerprint": "f", "source": {"partition": 7}})
     assert not await is_settled(Container(where), event.item, CLOCK_AHEAD)
