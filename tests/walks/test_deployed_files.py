@@ -40,7 +40,10 @@ def is_deployed(path: str) -> bool:
         return True
     if path.startswith(("everscore/", "function_app/")):
         return True
-    return re.fullmatch(r"models/[^/]+/(manifest\.json|model\.onnx|features\.py)", path) is not None
+    return (
+        re.fullmatch(r"models/[^/]+/(manifest\.json|model\.onnx|golden\.jsonl|features\.py)", path)
+        is not None
+    )
 
 
 @pytest.mark.parametrize("reader", [as_azd_reads_it, as_core_tools_reads_it])
