@@ -98,7 +98,8 @@ class Settings(BaseModel):
     cosmos_timeout_seconds: Seconds = 10.0
     storage_timeout_seconds: Seconds = 10.0
     time_budget_seconds: Seconds = 540.0
-    cosmos_parallel_batches: int = Field(16, ge=1, le=256)
+    # The client has 100 connections; a request more would wait for one unseen, and count as a slow store.
+    cosmos_parallel_batches: int = Field(16, ge=1, le=100)
     breaker_failures: int = Field(5, ge=1, le=1_000)
     breaker_pause_seconds: Seconds = 5.0
     linger_seconds: float = Field(1.0, ge=0, le=60, allow_inf_nan=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+
+import aiohttp
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -356,3 +359,11 @@ def test_every_setting_has_one_name() -> None:
 def test_hole_26_what_counts_as_this_machine(address: str, local: bool) -> None:
     """Hole 26: by name or by any number of the loopback network, and nothing that only looks like one."""
     assert on_loopback(address) is local
+
+
+def test_requests_at_once_have_a_connection_each() -> None:
+    """No more are allowed than the client has connections: one that waited for its own would look like a slow store."""
+    most = inspect.signature(aiohttp.TCPConnector).parameters["limit"].default
+    assert load_settings(GOOD | {"COSMOS_PARALLEL_BATCHES": str(most)}).cosmos_parallel_batches == most
+    with pytest.raises(SettingError, match="COSMOS_PARALLEL_BATCHES"):
+        load_settings(GOOD | {"COSMOS_PARALLEL_BATCHES": str(most + 1)})
