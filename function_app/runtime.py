@@ -89,7 +89,10 @@ async def retry_events(message: func.QueueMessage) -> None:
     runtime.exporting.telemetry.begin("retry_events")
     try:
         summary = await runtime.retrying.retry_events(
-            message.get_body(), dequeue_count=message.dequeue_count or 1, message_id=message.id or ""
+            message.get_body(),
+            dequeue_count=message.dequeue_count or 1,
+            message_id=message.id or "",
+            inserted_at=trigger_data.inserted_at(message),
         )
     finally:
         await runtime.retry_status.write()  # above all when no place took the events

@@ -60,6 +60,12 @@ def retry_state_of(context: func.Context) -> RetryState:
     )
 
 
+def inserted_at(message: func.QueueMessage) -> str | None:
+    """When a message was put into its queue, ISO-8601 in UTC; None where the host does not say."""
+    moment = message.insertion_time
+    return times.milliseconds_text(moment) if moment else None
+
+
 def _aligned(value: object, length: int) -> list[dict[str, Any]]:
     """A list of objects, one an event; empty objects where the host gave none that fit."""
     if not isinstance(value, list) or len(value) != length:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from everscore.clock import times
 from everscore.event.event import Done, Event
 from everscore.event.item import Item, Source
-from everscore.failures import EverscoreError, Permanent, Stage
+from everscore.failures import EverscoreError, Failure, Permanent
 from everscore.watch.summary import Summary
 
 
@@ -55,11 +55,18 @@ def count(summary: Summary, events: Sequence[Event], failed: Sequence[Event]) ->
     )
 
 
-def foreign(data: bytes, message_id: str, reason: str, detail: str) -> Event:
-    """An event for a message that is none of ours: its bytes, and the message in place of a source."""
-    digest = hashlib.sha256(data).hexdigest()[:16]
-    source = Source(hub="retry-queue", partition=message_id or digest, sequence_number=0)
-    return Event(Item(body=data, source=source), failure=Permanent(Stage.RETRY, reason, detail))
+def foreign(data: bytes, message_id: str, inserted_at: str | None, failure: Failure) -> Event:
+    """An event for a message that this release cannot read: its bytes, the message in place of a source.
+
+    Args:
+        data: the message.
+        message_id: the queue's name for it; empty where unknown.
+        inserted_at: when it was put into the queue: its name as a dead letter and its age go by that.
+        failure: why it is none of ours.
+    """
+    name = message_id or hashlib.sha256(data).hexdigest()[:16]
+    source = Source(hub="retry-queue", partition=name, sequence_number=0, enqueued_at=inserted_at)
+    return Event(Item(kind="message", body=data, source=source, queued_at=inserted_at), failure=failure)
 
 
 def queued_at(item: Item, otherwise: datetime) -> datetime:

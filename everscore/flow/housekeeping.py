@@ -111,7 +111,8 @@ class Housekeeping:
             await self._queue.send(data, 60.0)
             return
         except (binascii.Error, UnreadableEnvelopeError) as error:
-            await self._bury(foreign(raw, message.id, "poison message unreadable", str(error)), summary)
+            unreadable = Permanent(Stage.RETRY, "poison message unreadable", str(error))
+            await self._bury(foreign(raw, message.id, message.inserted_at or None, unreadable), summary)
             return
         now = times.now()
         onward: list[Delayed] = []
@@ -120,9 +121,12 @@ class Housekeeping:
         for item in items:
             item.crashes += 1
             age = age_of(item, now)
-            if item.crashes >= CRASH_LIMIT or age >= self._patience.give_up:
+            # Too old, it has one last try first: a try that ends by itself leaves no crash behind, so that
+            # one that is here again had it, and did not come through.
+            if item.crashes >= CRASH_LIMIT or (age >= self._patience.give_up and item.crashes > 1):
+                reason = "crashes the worker" if item.crashes >= CRASH_LIMIT else "gave up"
                 detail = f"in the poison queue {item.crashes} times, {age // timedelta(hours=1)} hours old"
-                spent = await self._redeemed(item, detail, budget)
+                spent = await self._redeemed(item, reason, detail, budget)
                 if spent is not None:
                     await self._bury(spent, summary)
                     continue
@@ -140,7 +144,7 @@ class Housekeeping:
             summary.received += 1
             summary.queue(one.item)
 
-    async def _redeemed(self, item: Item, detail: str, budget: Deadline) -> Event | None:
+    async def _redeemed(self, item: Item, reason: str, detail: str, budget: Deadline) -> Event | None:
         """The item with its body, for a dead letter; where that is gone everywhere, the letter says so.
 
         None where it cannot be read now: one body out of reach must not keep its neighbours here until they
@@ -160,7 +164,7 @@ class Housekeeping:
                 error,
             )
             return None
-        return Event(whole, failure=Permanent(Stage.RETRY, "crashes the worker", detail))
+        return Event(whole, failure=Permanent(Stage.RETRY, reason, detail))
 
     async def _bury(self, event: Event, summary: Summary) -> None:
         note(event, times.milliseconds_text(times.now()))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from everscore.clock import backoff, times
@@ -37,7 +37,8 @@ logger = logging.getLogger(__name__)
 # Dequeue counts climb by crashes alone, since an invocation holds before it raises: crashes of any event.
 SUSPECT_FROM_DEQUEUE = 3
 UNEXPECTED_LIMIT = 3
-_NEWER_DELAY = 60.0
+# Why a message waits that a newer release has written.
+_NEWER = "newer schema"
 
 
 class RetryEvents:
@@ -69,13 +70,16 @@ class RetryEvents:
         self._suspects = Suspects(blobs)
         self._recorder = recorder or Recorder()
 
-    async def retry_events(self, message: bytes, *, dequeue_count: int, message_id: str) -> Summary:
+    async def retry_events(
+        self, message: bytes, *, dequeue_count: int, message_id: str, inserted_at: str | None = None
+    ) -> Summary:
         """Take a message to its end; returning means that it may be deleted.
 
         Args:
             message: its bytes, base64 undone.
             dequeue_count: times that it was received, this one included.
             message_id: the queue's name for it.
+            inserted_at: when it was put into the queue, ISO-8601 in UTC; None where that is not known.
 
         Raises:
             NoPlaceAnswersError: no place took what failed, within the time budget; the message stays.
@@ -83,24 +87,26 @@ class RetryEvents:
         began = time.perf_counter()
         budget = Deadline.after(self._limits.time_budget)
         with within(budget):
-            summary = await self._account_for(message, dequeue_count, message_id, budget)
+            try:
+                items = decode_envelope(message).items
+            except UnreadableEnvelopeError as error:
+                failure = Permanent(Stage.RETRY, "retry message unreadable", str(error))
+                summary = await self._end([foreign(message, message_id, inserted_at, failure)], budget)
+            except NewerEnvelopeError as error:
+                # From now on in an envelope of this release, which knows its age.
+                newer = Transient(Stage.RETRY, _NEWER, str(error))
+                wrapped = foreign(message, message_id, inserted_at, newer)
+                summary = Summary()
+                await self._settle([wrapped], [], [], summary, budget)
+            else:
+                summary = await self._account_for(message, items, dequeue_count, budget)
         self._status.scored(summary)
         self._recorder.batch(summary, time.perf_counter() - began)
         return summary
 
     async def _account_for(
-        self, message: bytes, dequeue_count: int, message_id: str, budget: Deadline
+        self, message: bytes, items: list[Item], dequeue_count: int, budget: Deadline
     ) -> Summary:
-        try:
-            items = decode_envelope(message).items
-        except NewerEnvelopeError as newer:
-            logger.warning("A retry message is left for a newer release: %s", newer)
-            await self._send_back(message, _NEWER_DELAY, budget)
-            return Summary()
-        except UnreadableEnvelopeError as unreadable:
-            return await self._end(
-                [foreign(message, message_id, "retry message unreadable", str(unreadable))], budget
-            )
         if dequeue_count >= SUSPECT_FROM_DEQUEUE and len(items) > 1:
             return await self._split(items, budget)
         if self._store_refuses() and self._may_wait(items):
@@ -143,7 +149,13 @@ class RetryEvents:
         redeemed, unread = await self._read_claim_checks(items, budget)
         whole = [one.item for one in redeemed]
         pending = [item for item in whole if item.dead_letter]
-        summary = Summary()
+        closed, opened = await self._open_messages(
+            [item for item in whole if item.kind == "message" and not item.dead_letter], budget
+        )
+        unread += closed
+        summary = Summary(received=len(opened))
+        for item in opened:
+            summary.queue(item)
 
         async def settle(processed: Processed) -> None:
             summary.request_units += processed.request_units
@@ -151,12 +163,34 @@ class RetryEvents:
             others = (unread, pending) if processed.last else ([], [])
             await self._settle([*processed.events, *others[0]], others[1], redeemed, summary, budget)
 
-        ready = [item for item in whole if not item.dead_letter]
+        ready = [item for item in whole if not item.dead_letter and item.kind != "message"]
         if ready:
             await self._processing.run(ready, budget, settle)
         else:
             await self._settle(unread, pending, redeemed, summary, budget)
         return summary
+
+    async def _open_messages(self, items: Sequence[Item], budget: Deadline) -> tuple[list[Event], list[Item]]:
+        """Messages that an earlier release could not read: what this one reads goes into the queue as it is.
+
+        Returns:
+            Those that it cannot read either, and those that are in the queue.
+        """
+        closed: list[Event] = []
+        opened: list[Item] = []
+        for item in items:
+            try:
+                decode_envelope(item.body)
+            except NewerEnvelopeError as error:
+                closed.append(Event(item, failure=Transient(Stage.RETRY, _NEWER, str(error))))
+            except UnreadableEnvelopeError as error:
+                failure = Permanent(Stage.RETRY, "retry message unreadable", str(error))
+                closed.append(Event(item, failure=failure))
+            else:
+                await self._send_back(item.body, 0.0, budget)
+                await self._remove_letters({item.letter} if item.letter else set(), budget)
+                opened.append(item)
+        return closed, opened
 
     async def _settle(
         self,
@@ -173,7 +207,7 @@ class RetryEvents:
         for event in failed:
             self._judge(event, now, stamp)
         await self._place(failed, pending, budget, redeemed)
-        await self._remove_letters(events, budget)
+        await self._remove_letters(_settled_letters(events), budget)
         summary.received += len(events) + len(pending)
         count(summary, events, failed)
         for item in pending:
@@ -290,16 +324,13 @@ class RetryEvents:
         count_left = len(letters) + len(delayed)
         raise NoPlaceAnswersError(f"no place takes {count_left} events of a retry message; it stays")
 
-    async def _remove_letters(self, events: Sequence[Event], budget: Deadline) -> None:
-        """Remove the dead letters that ended events were redriven from, but for those just written anew.
+    async def _remove_letters(self, names: Collection[str], budget: Deadline) -> None:
+        """Remove the dead letters that events were redriven from which have a new end.
 
         Raises:
             NoPlaceAnswersError: they could not be removed within the time budget; the message stays, and its
                 next try finds the events stored.
         """
-        ended = [event for event in events if event.done or (is_final(event) and not event.item.dead_letter)]
-        written = {letter_name(event.item) for event in ended if not event.done}
-        names = {event.item.letter for event in ended if event.item.letter} - written
         for name in sorted(names):
             refusal: Failure | None = None
             async for _ in hold(budget):
@@ -363,3 +394,10 @@ class RetryEvents:
             else:
                 return
         raise NoPlaceAnswersError(f"the retry queue does not take a message back: {refusal}") from refusal
+
+
+def _settled_letters(events: Sequence[Event]) -> set[str]:
+    """The dead letters whose events have a new end, but for those just written anew."""
+    ended = [event for event in events if event.done or (is_final(event) and not event.item.dead_letter)]
+    written = {letter_name(event.item) for event in ended if not event.done}
+    return {event.item.letter for event in ended if event.item.letter} - written

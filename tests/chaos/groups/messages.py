@@ -11,7 +11,7 @@ from typing import Any
 
 from azure.storage.queue.aio import QueueClient
 
-from everscore.retry.envelope import SCHEMA
+from everscore.retry.envelope import SCHEMA, decode_envelope
 from tests.chaos.groups.places import STORE_OUT, large
 from tests.chaos.run import Run
 from tests.chaos.traffic import event
@@ -68,9 +68,8 @@ async def _taken_back(run: Run, count: int) -> None:
     deadline = time.monotonic() + 90
     while len(found) < count and time.monotonic() < deadline:
         async for message in _queue(run).receive_messages(visibility_timeout=30):
-            content = json.loads(base64.b64decode(message.content))
-            if content.get("schema") == 99 and content.get("what"):
-                found.append(content)
+            held = decode_envelope(base64.b64decode(message.content)).items
+            found += [json.loads(item.body) for item in held if item.kind == "message"]
             await _queue(run).delete_message(message)
         await asyncio.sleep(0.5)
     run.acted(row, len(found))

@@ -57,19 +57,36 @@ async def test_at_the_third_crash_an_item_is_dead_lettered(crashes, dead) -> Non
 
 
 @pytest.mark.parametrize(
-    ("queued_at", "dead"),
+    ("queued_at", "old"),
     [(ago(days=6.9), False), (ago(days=7.1), True), ("garbled", False), (None, False)],
     ids=["younger", "older", "garbled", "unknown"],  # not the times themselves: each xdist worker has its own
 )
-async def test_past_the_give_up_age_an_item_is_dead_lettered(queued_at, dead) -> None:
-    """Age counts here too; an unreadable or missing time is young, and stops nothing."""
+async def test_hole_19_past_the_give_up_age_an_item_has_one_last_try(queued_at, old) -> None:
+    """It goes back once, whatever its age; here again without having come through, it is given up, no crash."""
     world = World()
     item = item_of(1)
     item.queued_at = queued_at
     poison(world, item)
     await world.keep()
-    assert bool(world.blobs.dead_letters) is dead
+    assert not world.blobs.dead_letters
     assert len(world.poison.deleted) == 1
+    [again] = world.queue.items
+    world.queue.messages.clear()
+    poison(world, again)
+    await world.keep()
+    assert [letter.item.reason for letter in world.blobs.letters] == ["gave up"] * old
+    assert len(world.queue.items) == (not old)
+
+
+async def test_hole_19_the_last_try_of_an_old_event_stores_it() -> None:
+    """An event that is only old, and stored by its last try, is no dead letter."""
+    world = World()
+    item = item_of(1)
+    item.queued_at = ago(days=30)
+    poison(world, item)
+    await world.keep()
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": []}
 
 
 async def test_a_claim_check_comes_back_for_its_dead_letter() -> None:

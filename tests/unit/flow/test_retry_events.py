@@ -18,6 +18,7 @@ from everscore.retry.dead_letter import DeadLetter, encode_dead_letter
 from everscore.retry.packing import pack
 from everscore.retry.placing import Delayed
 from everscore.store.breaker import State
+from everscore_cli.redriving import From, redriven
 from tests.fakes import LARGE, OUT, World, ago, body_of, item_of, source_of, stream_of
 
 BRAKED = Braked(at="2026-11-25T10:00:00.000Z", configuration="c")
@@ -302,17 +303,90 @@ async def test_an_unreadable_message_is_dead_lettered_byte_for_byte() -> None:
     assert not world.queue.messages
 
 
-async def test_a_newer_envelope_is_put_back_as_it_is() -> None:
-    """A message of a newer release is sent again unchanged, never dead-lettered."""
+NEWER = b'{"items":[{"wonder":1}],"schema":2024}'
+
+
+def newer(world: World, text: bytes = NEWER) -> None:
+    """Put a message that this release cannot read into the world's retry queue."""
+    world.queue.messages.append((text, 0.0))
+
+
+async def test_hole_14_a_newer_envelope_waits_whole_and_is_seen() -> None:
+    """A message of a newer release waits, byte for byte, with its age and its reason, whatever is tried meanwhile."""
     world = World()
-    message = b'{"items":[{"wonder":1}],"schema":3}'
-    world.queue.messages.append((message, 0.0))
-    await world.retry(dequeue_count=9)
-    assert world.queue.messages == [(message, 60.0)]
+    newer(world)
+    for tries in range(4):
+        [summary] = await world.retry(dequeue_count=9 if tries == 0 else 1)
+        assert (summary.received, summary.queued) == (1, 1)
+        assert summary.reasons == {"retry: newer schema": 1}
+        [item] = world.queue.items
+        assert (item.kind, item.body, item.attempts) == ("message", NEWER, tries + 1)
+        assert summary.oldest_queued_at == item.queued_at
+        assert ago(minutes=1) < (item.queued_at or "") <= ago()
     assert not world.blobs.dead_letters
     with world.queue.refusing(), pytest.raises(NoPlaceAnswersError):
         await world.retry()
-    assert world.queue.messages == [(message, 60.0)]
+    assert [item.body for item in world.queue.items] == [NEWER]
+
+
+async def test_hole_14_a_newer_envelope_is_given_up_by_age_and_comes_back() -> None:
+    """Past the give-up age it is a dead letter byte for byte; redriven under a release that reads it, it is itself."""
+    world = World(give_up=timedelta(0))
+    newer(world)
+    await world.retry()
+    [letter] = world.blobs.letters
+    assert (letter.item.kind, letter.item.body, letter.item.reason) == ("message", NEWER, "gave up")
+    assert "2024" in (letter.item.exception or "")
+    assert not world.queue.messages
+    # As another release would have written it: this one reads what it holds.
+    [name] = world.blobs.dead_letters
+    [packed], _ = pack([item_of(1), item_of(2)])
+    letter.item.body = packed.message
+    back = World()
+    back.blobs.dead_letters[name] = encode_dead_letter(letter)
+    queue(back, redriven(letter, name, From.FAILED), item_of(3))
+    await back.retry()
+    assert [message for message, _ in back.queue.messages] == [packed.message]
+    assert not back.blobs.dead_letters
+    await back.retry()
+    assert back.sequence_numbers() == {"stored": [1, 2, 3], "queued": [], "dead": []}
+
+
+async def test_hole_14_what_is_no_message_stays_a_dead_letter() -> None:
+    """A message that nobody can read, redriven, is a dead letter again, under its name and byte for byte."""
+    world = World()
+    world.queue.messages.append((b"words", 0.0))
+    await world.retry()
+    [name], [letter] = world.blobs.dead_letters, world.blobs.letters
+    queue(world, redriven(letter, name, From.FAILED))
+    await world.retry()
+    assert list(world.blobs.dead_letters) == [name]
+    assert world.blobs.letters[0].item.body == b"words"
+
+
+async def test_hole_14_a_large_newer_envelope_waits_in_a_blob() -> None:
+    """One that no message of ours can hold has a claim check, and comes back from there."""
+    world = World()
+    text = b'{"schema":3,"items":"' + LARGE.encode() + b'"}'
+    newer(world, text)
+    for _ in range(2):
+        await world.retry()
+    [item] = world.queued
+    assert (item.kind, item.body) == ("message", text)
+
+
+async def test_hole_19_an_unreadable_message_has_one_letter_whenever_it_is_tried() -> None:
+    """Its name follows from when it was put into the queue, so that a second delivery an hour later overwrites."""
+    world = World()
+    for _ in range(2):
+        await world.retrying.retry_events(
+            b"words", dequeue_count=1, message_id="m7", inserted_at="2026-11-25T10:59:59.000Z"
+        )
+        await world.retrying.retry_events(b"of unknown time", dequeue_count=1, message_id="m8")
+    names = sorted(world.blobs.dead_letters)
+    assert names[0] == "2026/11/25/10/5959-retry-queue-m7-0-0.json"
+    assert names[1].startswith("unknown/retry-queue-")
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize(("dequeue_count", "messages"), [(2, 0), (3, 3), (7, 3)])

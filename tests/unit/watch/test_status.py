@@ -130,7 +130,7 @@ async def test_a_held_retry_message_is_reported(monkeypatch) -> None:
         "retry_status": status,
     }
     monkeypatch.setattr(runtime, "get", lambda: SimpleNamespace(**parts))
-    message = SimpleNamespace(get_body=lambda: b"", dequeue_count=1, id="m")
+    message = SimpleNamespace(get_body=lambda: b"", dequeue_count=1, id="m", insertion_time=None)
     with pytest.raises(NoPlaceAnswersError):
         await runtime.retry_events(message)
     report = await read_status(blobs, "retry_events")
