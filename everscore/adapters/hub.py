@@ -18,6 +18,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
+from everscore.adapters.amqp_values import as_json, install
 from everscore.adapters.bounds import bounded
 from everscore.adapters.classification import quote
 from everscore.adapters.credentials import Credentials, is_without_token
@@ -70,6 +71,7 @@ class HubReader:
     """
 
     def __init__(self, connection: Connection, hub: str, *, credentials: Credentials) -> None:
+        install()
         self.hub = hub
         self._ids: list[str] = []
         self._ids_until = 0.0
@@ -231,7 +233,7 @@ class HubReader:
         enqueued = event.enqueued_time
         return HubEvent(
             body=_body(event),
-            properties=_texts(event.properties),
+            properties=as_json(event.properties or {}),
             source=Source(
                 namespace=self.namespace,
                 hub=self.hub,
@@ -293,18 +295,3 @@ def _body(event: EventData) -> bytes:
     if event.body_type is AmqpMessageBodyType.DATA:
         return b"".join(cast("Iterable[bytes]", event.body))
     return event.body_as_str().encode()
-
-
-def _texts(properties: Mapping[Any, Any] | None) -> dict[str, Any]:
-    """Application properties as JSON can hold them: names and binary values as text."""
-    return {_text(name): _plain(value) for name, value in (properties or {}).items()}
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, bytes):
-        return _text(value)
-    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)

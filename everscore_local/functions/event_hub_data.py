@@ -6,15 +6,14 @@ serialises a DateTime of unspecified kind. Building the JSON by hand is five tim
 dictionaries; only texts go through json.
 """
 
-import base64
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from .amqp_values import as_json
 from .executor import Trigger
 
 _quote = json.dumps
@@ -159,7 +158,7 @@ def _system(event: ReceivedEvent, enqueued: str) -> str:
     annotated = f',"x-opt-partition-key":{key}' if event.partition_key is not None else ""
     extra = ""
     if event.system_properties:
-        extra = "," + _quote(_plain(event.system_properties))[1:-1]
+        extra = "," + _quote(as_json(event.system_properties))[1:-1]
     return (
         f'{{"x-opt-sequence-number":{event.sequence_number},"x-opt-offset":{offset},'
         f'"x-opt-enqueued-time":"{enqueued}+00:00"{annotated}{extra},'
@@ -169,7 +168,7 @@ def _system(event: ReceivedEvent, enqueued: str) -> str:
 
 
 def _properties(event: ReceivedEvent) -> str:
-    return _quote(_plain(event.properties)) if event.properties else "{}"
+    return _quote(as_json(event.properties)) if event.properties else "{}"
 
 
 def _context(source: PartitionIdentity, *, checkpoints: bool) -> str:
@@ -182,25 +181,3 @@ def _context(source: PartitionIdentity, *, checkpoints: bool) -> str:
             "IsCheckpointingAfterInvocation": checkpoints,
         }
     )
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of AMQP as JSON can hold it; binary as base64, as .NET serialises byte[]."""
-    match value:
-        case dict():
-            return {str(_plain(key)): _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case bytes():
-            # The SDK decodes symbols, strings and binaries alike to bytes; texts are by far the likelier.
-            try:
-                return value.decode("utf-8")
-            except UnicodeDecodeError:
-                return base64.b64encode(value).decode("ascii")
-        case float() if not math.isfinite(value):
-            # As Json.NET writes them, in quotation marks.
-            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-        case bool() | int() | float() | str() | None:
-            return value
-        case _:
-            return str(value)

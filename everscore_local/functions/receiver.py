@@ -23,6 +23,7 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import ConnectionLostError
 
 from .amqp_event import event_of
+from .amqp_values import install
 from .credit import Credit
 from .event_hub_data import PartitionIdentity, ReceivedEvent
 from .outage import OutageLog, reason
@@ -75,6 +76,7 @@ class PartitionReceiver:
         credit: int | None,
         prefetch_bytes: int | None,
     ) -> None:
+        install()
         self._client = client
         self._source = source
         self._position: Position = position

@@ -11,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
+from everscore_local.functions.amqp_values import Text
 from everscore_local.functions.app_settings import AppSettings
 from everscore_local.functions.credit import Credit
 from everscore_local.functions.durations import parse_timespan
@@ -38,7 +39,9 @@ def event(
     body: bytes | None, number: int = 7, key: str | None = "k", milliseconds: int = 1_787_394_672_345
 ) -> ReceivedEvent:
     """Return an event as the receiver makes it."""
-    return ReceivedEvent(body, number, str(number * 100), milliseconds, key, {b"a": 1, b"b": b"two"}, {})
+    return ReceivedEvent(
+        body, number, str(number * 100), milliseconds, key, {b"a": 1, b"b": Text(b"two")}, {}
+    )
 
 
 def test_exponential_delays_are_the_real_hosts():
