@@ -208,14 +208,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     parser.add_argument("--kind", choices=KINDS, help="one kind of batch alone")
-    parser.add_argument("--budget", type=int, metavar="MIB", help="one budget alone")
+    parser.add_argument("--budget", type=int, metavar="MIB", help="one budget alone; 0: the app's default")
     parser.add_argument("--bodies", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bodies:
         print(json.dumps(asyncio.run(measure(options.kind, options.budget, options.bodies))))
         return
     kinds = [options.kind] if options.kind else list(KINDS)
-    rows = run(kinds, [options.budget] if options.budget else [NO_BUDGET, BUDGET])
+    budgets = [NO_BUDGET, BUDGET] if options.budget is None else [options.budget or BUDGET]
+    rows = run(kinds, budgets)
     if options.json:
         print(json.dumps(rows))
         return
