@@ -21,6 +21,8 @@ from azure.eventhub._pyamqp import _decode as _sdk
 _DESCRIBED, _FLOAT, _CHAR, _TIMESTAMP = 0x00, 0x72, 0x73, 0x83
 _TEXTS_SHORT, _TEXTS_LONG = (0xA1, 0xA3), (0xB1, 0xB3)
 _TIMESPAN, _URI, _OFFSET = (f"com.microsoft:{name}" for name in ("timespan", "uri", "datetime-offset"))
+# Under this name the SDK's module keeps what `install` has made its values of.
+_KINDS = "_kinds_of_values"
 # .NET counts in 100 ns since the year 1.
 _TICKS_TO_1970 = 621_355_968_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,9 +57,11 @@ def install() -> None:
     Raises:
         RuntimeError: the SDK is not the one that is known here.
     """
-    table: list[Any] = _sdk._DECODE_BY_CONSTRUCTOR
-    if table[_FLOAT] is _single:
+    if (kinds := getattr(_sdk, _KINDS, None)) is not None:
+        # In one process the app and the host that runs it share the SDK: the first one's kinds are both's.
+        globals().update(kinds)
         return
+    table: list[Any] = _sdk._DECODE_BY_CONSTRUCTOR
     known = {
         _DESCRIBED: _sdk._decode_described,
         _FLOAT: _sdk._decode_float,
@@ -76,6 +80,7 @@ def install() -> None:
     ):
         for constructor in constructors:
             table[constructor] = _text_decoder(decode)
+    setattr(_sdk, _KINDS, {kind.__name__: kind for kind in (Text, Timestamp, Single, Described)})
 
 
 def _text_decoder(decode: _Decoder) -> _Decoder:
