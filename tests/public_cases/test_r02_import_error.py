@@ -46,7 +46,7 @@ async def test_without_a_model_events_wait_for_it(tmp_path: Path, services: Serv
     assert {item["stage"] for item in items(messages)} == {"score"}
     assert {item["body"] for item in items(messages)} == set(bodies(1, 2))
     assert documents(services) == dead_letters(services) == []
-    for name in ("manifest.json", "model.onnx"):
+    for name in ("manifest.json", "model.onnx", "golden.jsonl"):
         shutil.copy(ROOT / "models" / "flights" / name, app / "models" / "flights")
     async with worker(app, settings) as running:
         for message in messages:

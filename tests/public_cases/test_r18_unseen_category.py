@@ -8,6 +8,7 @@ itself stands in the dead letter's bytes); what is no text in a text column is r
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from everscore.event.scores import Scores
-from everscore.failures import Permanent
+from everscore.failures import Permanent, Unexpected
 from everscore.score.loading import load_model
 from everscore.score.model import Model
 from everscore_models import Default, Input, InputType, Trained, read_frame
@@ -86,10 +87,22 @@ def test_the_field_is_the_one_that_holds_the_unknown_value(tmp_path: Path) -> No
     ]
 
 
-def test_without_anything_to_compare_with_no_field_is_guessed(tmp_path: Path) -> None:
-    """The very first event of a process is refused without a field, rather than with a wrong one."""
+def test_the_very_first_event_is_compared_with_the_golden_rows(tmp_path: Path) -> None:
+    """The first event of a process is refused with its field, since the model's golden rows have passed."""
     (bad,) = model(tmp_path / "m").score([thing(shape="oval")])
     assert isinstance(bad, Permanent)
+    assert bad.field == "/shape"
+
+
+def test_without_anything_to_compare_with_nothing_is_guessed(tmp_path: Path) -> None:
+    """Where a model has no golden rows, its first event, if refused, may be good: it is tried again."""
+    model(tmp_path / "m")
+    path = tmp_path / "m" / "manifest.json"
+    path.write_text(
+        json.dumps({name: each for name, each in json.loads(path.read_text()).items() if name != "golden"})
+    )
+    (bad,) = load_model(tmp_path / "m").score([thing(shape="oval")])
+    assert isinstance(bad, Unexpected)
     assert bad.field is None
 
 
