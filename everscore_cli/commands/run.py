@@ -107,10 +107,10 @@ def _run(app: Path, state: Path, plan: Plan, rate: float) -> Outcome:
 
 def _next() -> None:
     program = "everscore" if shutil.which("everscore") else _relative(Path(sys.argv[0]))
-    out.print("\nThe same stack, to stay and on the usual ports:")
+    out.print("\nTo keep such a stack running, on the usual ports:")
     for command, why in (
         ("up", "start it"),
-        ("send --count 5000 --rate 200", "send flights, a file of yours (FILE) or what comes in (-)"),
+        ("send --count 5000 --rate 200", "send flights, your own file (FILE) or standard input (-)"),
         ("query", "see the latest scores; also: status, logs -f, down"),
     ):
         out.print(f"  [bold]{escape(f'{program} {command}'):<50}[/] {why}", highlight=False, soft_wrap=True)

@@ -82,7 +82,7 @@ def send(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:
-    """Send events to Event Hubs: those of the example, the lines of a file, or what comes in.
+    """Send events to Event Hubs: those of the example, the lines of a file, or standard input.
 
     With --dry-run exits 1 if some of them would not be stored.
     """
