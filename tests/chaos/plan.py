@@ -16,6 +16,7 @@ from typing import Any
 from tests.chaos import report
 from tests.chaos.bench import HostGoneError, bench
 from tests.chaos.groups import (
+    bodies,
     guilty,
     malformed,
     messages,
@@ -54,6 +55,7 @@ GROUPS: dict[str, Group] = {
     "g12": messages.messages,
     "g13": guilty.guilty,
     "g14": stealing.stealing,
+    "bodies": bodies.bodies,
     "mixed": mixed.mixed,
     "outage": outage.outage,
     "short": short.short,
