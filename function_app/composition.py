@@ -130,7 +130,9 @@ def build() -> Runtime:
         function: Processing(decoder=decoder, memory=memory, models=models, writer=writer, recorder=recorder)
         for function, recorder in recorders.items()
     }
-    placing = Placing(queue, blobs)
+    # Bodies in claim checks have a budget of their own: who waits for one holds nothing of the other.
+    claimed = Memory(memory.total)
+    placing = Placing(queue, blobs, claimed_limit=claimed.total // 4)
     hub = HubOnDemand(settings, credentials)
     checkpoints = HostCheckpoints(
         settings.webjobs_connection,
@@ -176,6 +178,7 @@ def build() -> Runtime:
             queue=queue,
             blobs=blobs,
             claim_checks=claim_checks,
+            memory=claimed,
             status=retry_status,
             limits=limits,
             patience=patience,

@@ -403,6 +403,7 @@ class World:
         linger: float = 0.0,
         memory: int = 1 << 30,
         records: int = 5_000,
+        claimed: int = 24 * 1024 * 1024,
     ) -> None:
         self.breaker = State.CLOSED  # what the pipeline is told; there is none before this store
         telemetry = telemetry or Telemetry(None)
@@ -417,7 +418,8 @@ class World:
         self.poison = FakePoison()
         self.models = FakeModels()
         self.status = Status("score_events", self.blobs, interval=60, has_policy=True)
-        self.placing = Placing(self.queue, self.blobs)
+        self.claimed = Memory(claimed)
+        self.placing = Placing(self.queue, self.blobs, claimed_limit=claimed // 4)
         self.memory = Memory(memory)
         limits_of_body = BodyLimits(unpacked=1_000_000, records=records)
         decoder = Decoder(stream or stream_of(), limits=limits_of_body, hook=hook)
@@ -454,6 +456,7 @@ class World:
             queue=self.queue,
             blobs=self.blobs,
             claim_checks=claim_checks,
+            memory=self.claimed,
             status=Status("retry_events", self.blobs, interval=60, has_policy=False),
             limits=limits,
             patience=patience,

@@ -7,6 +7,7 @@ only after the invocation has returned. The next try is sent before that; identi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -16,6 +17,7 @@ from datetime import datetime
 from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline, within
 from everscore.clock.holding import hold
+from everscore.decode.memory import Memory, Share
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected, unexpected
@@ -26,6 +28,7 @@ from everscore.ports import Blobs, RetryQueue
 from everscore.retry.claim_checks import ClaimChecks, Redeemed
 from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError, decode_envelope
 from everscore.retry.names import letter_name
+from everscore.retry.packing import claimed_size
 from everscore.retry.placing import Delayed, Placing
 from everscore.retry.suspects import NotTriedError, Suspects
 from everscore.watch.status import Status
@@ -52,6 +55,7 @@ class RetryEvents:
         queue: RetryQueue,
         blobs: Blobs,
         claim_checks: ClaimChecks,
+        memory: Memory,
         status: Status,
         limits: Limits,
         patience: Patience,
@@ -63,6 +67,7 @@ class RetryEvents:
         self._queue = queue
         self._blobs = blobs
         self._claim_checks = claim_checks
+        self._memory = memory
         self._status = status
         self._limits = limits
         self._patience = patience
@@ -109,6 +114,9 @@ class RetryEvents:
     ) -> Summary:
         if dequeue_count >= SUSPECT_FROM_DEQUEUE and len(items) > 1:
             return await self._split(items, budget)
+        claimed = sum(map(claimed_size, items))
+        if len(items) > 1 and claimed > (self._placing.claimed_limit or claimed):
+            return await self._spread(items, budget)
         if self._store_refuses() and self._may_wait(items):
             return await self._wait_unread(message, items, budget)
         if len(items) == 1 and (dequeue_count >= SUSPECT_FROM_DEQUEUE or items[0].crashes):
@@ -146,7 +154,20 @@ class RetryEvents:
             raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
 
     async def _try(self, items: list[Item], budget: Deadline) -> Summary:
-        redeemed, unread = await self._read_claim_checks(items, budget)
+        """Try items; the bodies that lie in claim checks are in memory within the budget for those."""
+        claimed = sum(map(claimed_size, items))
+        share: Share | None = None
+        with contextlib.suppress(TimeoutError):  # without a share none of them is read
+            async with asyncio.timeout(budget.share(0.5).remaining if claimed else None):
+                share = await self._memory.share(claimed)
+        try:
+            return await self._try_read(items, budget, may_read=share is not None)
+        finally:
+            if share is not None:
+                share.close()
+
+    async def _try_read(self, items: list[Item], budget: Deadline, *, may_read: bool) -> Summary:
+        redeemed, unread = await self._read_claim_checks(items, budget, may_read=may_read)
         whole = [one.item for one in redeemed]
         pending = [item for item in whole if item.dead_letter]
         closed, opened = await self._open_messages(
@@ -217,14 +238,14 @@ class RetryEvents:
                 summary.bury(item)
 
     async def _read_claim_checks(
-        self, items: Sequence[Item], budget: Deadline
+        self, items: Sequence[Item], budget: Deadline, *, may_read: bool
     ) -> tuple[list[Redeemed], list[Event]]:
         """The items with their bodies, and events for those whose blob is gone or does not answer.
 
         Reading takes half of the time at most: many bodies that have to come from the hub are slow, and what
         is not read by then waits for the next try, while the others are stored.
         """
-        bound = budget.share(0.5)
+        bound = budget.share(0.5) if may_read else Deadline.after(0)
         results = await asyncio.gather(*(self._read_in_time(item, bound) for item in items))
         return (
             [result for result in results if isinstance(result, Redeemed)],
@@ -232,6 +253,8 @@ class RetryEvents:
         )
 
     async def _read_in_time(self, item: Item, bound: Deadline) -> Redeemed | Event:
+        if not item.is_pointer:
+            return Redeemed(item)
         try:
             async with asyncio.timeout(bound.remaining):
                 return await self._read_claim_check(item)
@@ -352,6 +375,20 @@ class RetryEvents:
         waiting = [Delayed(item, 1.0) for item in items]
         async for _ in hold(budget):
             waiting = await self._placing.enqueue(waiting, alone=True)
+            if not waiting:
+                break
+        else:
+            raise NoPlaceAnswersError(f"no place takes {len(waiting)} events of a retry message; it stays")
+        summary = Summary(received=len(items))
+        for item in items:
+            summary.queue(item)
+        return summary
+
+    async def _spread(self, items: list[Item], budget: Deadline) -> Summary:
+        """Messages, unread, of which each points at no more than may be read for one."""
+        waiting = [Delayed(item, 1.0) for item in items]
+        async for _ in hold(budget):
+            waiting = await self._placing.enqueue(waiting, together=True)
             if not waiting:
                 break
         else:

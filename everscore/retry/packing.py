@@ -19,6 +19,16 @@ _FILLED = 43 * 1024
 _ROOM = UNPACKED_LIMIT - 8
 
 
+# Of a claim check whose pointer does not say: what an event of 1 MiB, the largest that most hubs take, is in
+# base64, its properties included.
+_UNKNOWN_SIZE = 3 * 512 * 1024
+
+
+def claimed_size(item: Item) -> int:
+    """Bytes of the blob that must be read before an item can be tried."""
+    return (item.blob_size or _UNKNOWN_SIZE) if item.is_pointer else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
     """One message and the items that it holds."""
@@ -56,7 +66,7 @@ def _bounded(
     """Ranges that stay below the limits of what a message may become where it is read."""
     start = size = claimed = 0
     for index, (item, text) in enumerate(zip(written, encoded, strict=True)):
-        behind = item.blob_size or 0
+        behind = claimed_size(item)
         is_over = size + len(text) > _ROOM or (claimed_limit is not None and claimed + behind > claimed_limit)
         if is_over and index > start:
             yield start, index

@@ -61,12 +61,18 @@ class _Asked:
 
 
 class Placing:
-    """Puts items where they are safe. What no place took comes back, with nothing raised."""
+    """Puts items where they are safe. What no place took comes back, with nothing raised.
+
+    Args:
+        queue: where items wait for another try.
+        blobs: where dead letters and claim checks lie.
+        claimed_limit: bytes in claim checks that one message may point at, unless it is of one item.
+    """
 
     def __init__(self, queue: RetryQueue, blobs: Blobs, *, claimed_limit: int | None = None) -> None:
         self._queue = queue
         self._blobs = blobs
-        self._claimed_limit = claimed_limit
+        self.claimed_limit = claimed_limit
         self._slots = asyncio.Semaphore(PARALLEL)
 
     async def enqueue(
@@ -131,9 +137,9 @@ class Placing:
 
     async def _pack(self, items: list[Item], pointers: dict[int, Item]) -> tuple[list[Packed], list[Item]]:
         if sum(len(item.body) for item in items) < _SMALL:
-            return pack(items, pointers, claimed_limit=self._claimed_limit)
+            return pack(items, pointers, claimed_limit=self.claimed_limit)
         # What takes tens of milliseconds must not stall the loop that all invocations share.
-        return await asyncio.to_thread(pack, items, pointers, claimed_limit=self._claimed_limit)
+        return await asyncio.to_thread(pack, items, pointers, claimed_limit=self.claimed_limit)
 
     async def _check_in(self, item: Item, blobs: _Asked, *, whole: bool) -> Item | None:
         """Put an item's body, or all of it, into a blob; what points at it, or None where blobs refuse."""

@@ -15,6 +15,7 @@ from everscore.failures import Configuration, Permanent, Stage, Throttled, Trans
 from everscore.flow.ending import NoPlaceAnswersError
 from everscore.ports import HubEvent
 from everscore.retry.dead_letter import DeadLetter, encode_dead_letter
+from everscore.retry.envelope import decode_envelope
 from everscore.retry.packing import pack
 from everscore.retry.placing import Delayed
 from everscore.store.breaker import State
@@ -250,6 +251,72 @@ async def test_hole_11_a_claim_check_is_written_once() -> None:
     assert world.stored["id-1"]["event"]["pad"] == LARGE
     assert world.stored["id-1"]["pipeline"]["attempts"] == 7
     assert len(world.models.model.calls) == 1, "what was scored once was not scored again"
+
+
+async def test_hole_12_bodies_behind_claim_checks_are_read_within_their_budget() -> None:
+    """However many messages point at large bodies, only so many of those are in memory at a time; all are stored."""
+    world = World(budget=60, claimed=4 * 100_000)
+    with world.store.refusing():
+        await world.score(*(item_of(number, pad=LARGE) for number in range(12)))
+    assert len(world.queue.messages) == 12, "each of 80,000 bytes: one message points at 100,000 at most"
+    held = most = 0
+    read, write = world.blobs.get_claim_check, world.store.write
+
+    async def reading(name):
+        nonlocal held, most
+        found = await read(name)
+        held += 1
+        most = max(most, held)
+        return found
+
+    async def writing(pk, writes):
+        nonlocal held
+        await asyncio.sleep(0.01)
+        held -= len(writes)
+        return await write(pk, writes)
+
+    world.blobs.get_claim_check, world.store.write = reading, writing  # type: ignore[method-assign]
+    messages, world.queue.messages = world.queue.messages, []
+    await asyncio.gather(
+        *(world.retrying.retry_events(message, dequeue_count=1, message_id="m") for message, _ in messages)
+    )
+    assert len(world.stored) == 12
+    assert 1 < most <= 4
+
+
+@pytest.mark.parametrize("sized", [True, False])
+async def test_hole_12_a_message_that_points_at_too_much_is_spread_unread(sized: bool) -> None:
+    """Pointers that an earlier release packed into one message go on in messages that each may be read at once."""
+    world = World(claimed=16 * 1024 * 1024)
+    pointers = [
+        Item(blob=f"items/{number}.json", blob_size=1_200_000 if sized else None, source=source_of(number))
+        for number in range(9)
+    ]
+    world.blobs.reads_refuse = RuntimeError("it was read")
+    [packed], _ = pack([*pointers, item_of(9)])
+    world.queue.messages = [(packed.message, 0.0)]
+    [summary] = await world.retry()
+    assert (summary.received, summary.queued) == (10, 10)
+    counts = [len(decode_envelope(message).items) for message, _ in world.queue.messages]
+    assert counts == ([3, 3, 4] if sized else [2, 2, 2, 2, 2])
+    assert [item.attempts for item in world.queue.items] == [0] * 10
+
+
+async def test_hole_12_what_gets_no_memory_in_time_waits_and_its_neighbours_are_stored() -> None:
+    """While others hold all of the budget a pointer goes back unread, and what is in the message itself is stored."""
+    world = World(time_budget=0.5)
+    with world.store.refusing():
+        await world.score(item_of(1, pad=LARGE))
+    [pointer] = world.queue.items
+    world.queue.messages.clear()
+    queue(world, pointer, item_of(2))
+    share = await world.claimed.share(world.claimed.total)
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [2], "queued": [1], "dead": []}
+    assert world.queue.items[0].reason == "claim check not read"
+    share.close()
+    await world.retry()
+    assert world.sequence_numbers()["stored"] == [1, 2]
 
 
 async def test_hole_13_neighbours_of_a_refused_claim_check_are_sent_once() -> None:
