@@ -39,7 +39,11 @@ _FRESH = Item()
 
 
 class ClaimCheck(msgspec.Struct):
-    """A claim-check blob of schema 2."""
+    """A claim-check blob of schema 2.
+
+    Attributes:
+        item: its body, properties and source; or all of it, where its pointer says the least.
+    """
 
     item: Item
     schema: int = SCHEMA
