@@ -113,7 +113,7 @@ def lint(_: Sequence[str]) -> int:
 
 
 def tidy(_: Sequence[str]) -> int:
-    """Formats the code and mends what ruff can mend."""
+    """Formats the code and fixes what ruff can fix."""
     return call(python("-m", "ruff", "check", "--fix")) or call(python("-m", "ruff", "format"))
 
 

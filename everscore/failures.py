@@ -122,7 +122,7 @@ class PartitionTransient(Transient):
 
 
 class Configuration(Retryable):
-    """A role, a database or a container is missing; retried, since an operator can mend it."""
+    """A role, a database or a container is missing; retried, since an operator can fix it."""
 
     failure_class = FailureClass.CONFIGURATION
 

@@ -345,7 +345,7 @@ class RetryEvents:
             delayed = [one for one in delayed if id(one.item) not in ids]
         self._status.no_place("the retry queue")
         count_left = len(letters) + len(delayed)
-        raise NoPlaceAnswersError(f"no place takes {count_left} events of a retry message; it stays")
+        raise NoPlaceAnswersError(f"no destination takes {count_left} events of a retry message; it stays")
 
     async def _remove_letters(self, names: Collection[str], budget: Deadline) -> None:
         """Remove the dead letters that events were redriven from which have a new end.
@@ -378,7 +378,9 @@ class RetryEvents:
             if not waiting:
                 break
         else:
-            raise NoPlaceAnswersError(f"no place takes {len(waiting)} events of a retry message; it stays")
+            raise NoPlaceAnswersError(
+                f"no destination takes {len(waiting)} events of a retry message; it stays"
+            )
         summary = Summary(received=len(items))
         for item in items:
             summary.queue(item)
@@ -392,7 +394,9 @@ class RetryEvents:
             if not waiting:
                 break
         else:
-            raise NoPlaceAnswersError(f"no place takes {len(waiting)} events of a retry message; it stays")
+            raise NoPlaceAnswersError(
+                f"no destination takes {len(waiting)} events of a retry message; it stays"
+            )
         summary = Summary(received=len(items))
         for item in items:
             summary.queue(item)

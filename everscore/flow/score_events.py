@@ -76,8 +76,8 @@ class ScoreEvents:
         """Take a batch from the hub to its ends.
 
         Raises:
-            NoPlaceAnswersError: no place takes some of the events; the host's retry policy brings the batch
-                again, with its checkpoint unmoved.
+            NoPlaceAnswersError: no destination takes some of the events; the host's retry policy
+                brings the batch again, with its checkpoint unmoved.
         """
         began = time.perf_counter()
         budget = Deadline.after(self._limits.time_budget)
@@ -154,8 +154,8 @@ class ScoreEvents:
             if retry.endless:
                 raise self._no_place(waiting, retry)
             logger.critical(
-                "No place takes %d events and no endless retry policy is in force: holding the batch for "
-                "at most %.0f more seconds.",
+                "No destination takes %d events and no endless retry policy is in force: holding the batch "
+                "for at most %.0f more seconds.",
                 len(waiting),
                 budget.remaining,
             )
@@ -175,7 +175,7 @@ class ScoreEvents:
         )
         self._status.no_place(where)
         kept = "the hub keeps them and the batch comes again" if retry.endless else "THEY MAY BE LOST"
-        error = NoPlaceAnswersError(f"no place takes {len(waiting)} {what} of {where}; {kept}")
+        error = NoPlaceAnswersError(f"no destination takes {len(waiting)} {what} of {where}; {kept}")
         logger.critical("%s", error)
         return error
 

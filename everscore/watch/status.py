@@ -37,7 +37,7 @@ class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
         last_failure: the most frequent reason of the last batch in which something failed.
         last_failure_at: when.
         braked_at, brake_reason: when and why the brake was last on.
-        no_place_at, no_place: when and for which events no place answered.
+        no_place_at, no_place: when and for which events no destination answered.
     """
 
     function: str
@@ -95,7 +95,7 @@ def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
         found.append(Configuration(Stage.VALIDATE, "brake", detail))
     if report.no_place_at and report.no_place_at > since:
         detail = f"at {report.no_place_at} for {report.no_place}; the batch was held"
-        found.append(Configuration(Stage.RETRY, "no place answered", detail))
+        found.append(Configuration(Stage.RETRY, "no destination answered", detail))
     return found
 
 
@@ -141,7 +141,7 @@ class Status:
         if self._report.retry_policy:
             logger.critical(
                 "score_events runs without its endless retry policy (max_retry_count -1): a batch that no "
-                "place takes is held as long as possible, and then lost. Restore the policy."
+                "destination takes is held as long as possible, and then lost. Restore the policy."
             )
         self._report.retry_policy = False
 

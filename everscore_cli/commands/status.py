@@ -76,7 +76,7 @@ def status(
     On a stack with ports of its own (up --free-ports) also the connection strings that lead to it.
 
     Exits 1 if a part is not well (the app, say, since its model does not load), if a checkpoint does not move
-    while events wait, or if within an hour the brake was on or no place took a batch.
+    while events wait, or if within an hour the brake was on or no destination took a batch.
     """
     target = project.target()
     if target.stack is None and target.settings.eventhub_host() in LOOPBACK and not _answers(target):

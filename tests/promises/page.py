@@ -69,7 +69,7 @@ MECHANISMS = (
     ),
     Mechanism(
         1,
-        "Where no place answers, the batch is handed back to the host, which brings it again.",
+        "Where no destination answers, the batch is handed back to the host, which brings it again.",
         (
             f"{_P1}::test_store_queue_and_blobs_down_at_once",
             f"{_UNIT}/flow/test_score_events.py::test_without_a_policy_a_batch_is_held_until_a_place_answers",

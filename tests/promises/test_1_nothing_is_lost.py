@@ -88,7 +88,7 @@ def test_the_store_down_for_a_while(stack: LocalStack) -> None:
 
 
 def test_store_queue_and_blobs_down_at_once(stack: LocalStack) -> None:
-    """While no place takes an event the batch is held by the retry policy, its checkpoint unmoved, then stored."""
+    """While no destination takes an event the batch is held by the retry policy, its checkpoint unmoved, then stored."""
     sent = flights_of(3, 120)
     before = stack.document_count()
     checkpoints = stack.checkpoints()
@@ -111,4 +111,4 @@ def test_store_queue_and_blobs_down_at_once(stack: LocalStack) -> None:
     account_for(stack, sent)
     status, report = stack.details()
     assert status == 503
-    assert "no place answered" in report["checks"]["score_events"]["detail"]
+    assert "no destination answered" in report["checks"]["score_events"]["detail"]

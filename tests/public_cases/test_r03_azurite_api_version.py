@@ -46,7 +46,7 @@ async def test_the_refusal_is_one_line_and_no_fault_of_the_event(tmp_path: Path,
     finally:
         await runner.cleanup()
     assert result.error is not None
-    assert "NoPlaceAnswersError: no place takes 1 events" in result.error
+    assert "NoPlaceAnswersError: no destination takes 1 events" in result.error
     assert len(documents(services)) == 1
     for check in ("queue", "blobs"):
         detail = report["checks"][check]["detail"]

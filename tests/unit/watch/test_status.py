@@ -145,11 +145,11 @@ async def test_a_held_retry_message_is_reported(monkeypatch) -> None:
         ({"retry_policy": True, "last_failure": "store: a", "last_failure_at": "59"}, []),
         ({"retry_policy": False}, ["retry policy missing"]),
         ({"braked_at": "59", "brake_reason": "decode: a"}, ["brake"]),
-        ({"no_place_at": "59", "no_place": "partition 1"}, ["no place answered"]),
+        ({"no_place_at": "59", "no_place": "partition 1"}, ["no destination answered"]),
         ({"braked_at": "61", "no_place_at": "61"}, []),
         (
             {"retry_policy": False, "braked_at": "1", "no_place_at": "1"},
-            ["retry policy missing", "brake", "no place answered"],
+            ["retry policy missing", "brake", "no destination answered"],
         ),
     ],
 )
