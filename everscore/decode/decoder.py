@@ -164,13 +164,20 @@ class Reading:
     def _call_hook(self, hook: Hook, share: Share) -> dict[int, object]:
         """What the own decoder makes of as many bodies as the share allows, by one call."""
         admitted: list[int] = []
+        reserved = 0
         for index in range(self._at, len(self._items)):
             item = self._items[index]
             if item.unwrapped:
                 continue  # its body is JSON, and is taken by itself
-            if not self._may(_decoded_size(item), share, first=not admitted):
+            size = _decoded_size(item)
+            # Records take memory once more, for their JSON and documents: without it a slice would decode all
+            # bodies that fit, and have room for one record of the first.
+            spare = 0 if self._bodies.holds_one(item) else size
+            if not self._may(size + spare, share, first=not admitted):
                 break
+            reserved += spare
             admitted.append(index)
+        share.give_back(reserved)
         results = call_hook(hook, [self._items[index].body for index in admitted]) if admitted else []
         return dict(zip(admitted, results, strict=True))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 
-from everscore.failures import Failure, Permanent, SettingError, Stage, unexpected
+from everscore.failures import Failure, Permanent, Retryable, SettingError, Stage, unexpected
 
 type Hook = Callable[[list[bytes]], Sequence[object]]
 
@@ -32,6 +32,8 @@ def load_hook(setting: str) -> Hook:
 def call_hook(hook: Hook, bodies: list[bytes]) -> list[object]:
     """Decode bodies by one call; where that raises it is halved down to the guilty body.
 
+    A Retryable that it raises, such as Transient, is the failure of all of them.
+
     Returns:
         For each body its object, or its Failure.
     """
@@ -39,9 +41,11 @@ def call_hook(hook: Hook, bodies: list[bytes]) -> list[object]:
         results = list(hook(bodies))
         if len(results) != len(bodies):
             raise ValueError(f"the decoder gave {len(results)} results for {len(bodies)} bodies")  # noqa: TRY301
+    except Retryable as failure:  # what the decoder needs is away: no body is guilty
+        return [failure] * len(bodies)
     except Exception as error:  # noqa: BLE001 - foreign code: bisected to the guilty body
         if len(bodies) == 1:
-            return [unexpected(Stage.DECODE, error)]
+            return [error if isinstance(error, Failure) else unexpected(Stage.DECODE, error)]
         half = len(bodies) // 2
         return call_hook(hook, bodies[:half]) + call_hook(hook, bodies[half:])
     return [_as_failure(result) if isinstance(result, Exception) else result for result in results]

@@ -45,8 +45,11 @@ class _Cleaning:
         self.long_integers = False
 
     def clean(self, value: object, at: str, depth: int) -> object:
-        if value is None or isinstance(value, (str, bool)):
+        if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, str):
+            # NumPy's own texts and those of an enumeration are no plain ones, and a model takes no others.
+            return value if type(value) is str else str.__str__(value)
         if isinstance(value, int):
             return self._integer(value, at)
         if isinstance(value, float):

@@ -8,7 +8,9 @@ import hashlib
 import json
 import sys
 import types
+from enum import Enum
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,12 +18,17 @@ from hypothesis import strategies as st
 from everscore.decode.bodies import BodyLimits
 from everscore.decode.decoder import Decoder
 from everscore.decode.json_text import parse_json
+from everscore.decode.memory import Memory
 from everscore.decode.own_decoder import load_hook
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.event.scores import Scores
-from everscore.failures import Failure, Permanent, SettingError, Stage, Unexpected
+from everscore.failures import Failure, Permanent, SettingError, Stage, Transient, Unexpected
 from tests.fakes import body_of, item_of, payload_of, source_of, stream_of
+
+
+class Colour(str, Enum):  # noqa: UP042 - str() of this kind is the member's name, not its value
+    RED = "p"
 
 
 def decode(*bodies: bytes, hook=None, limit: int = 100_000, **stream) -> list[Event]:
@@ -374,3 +381,61 @@ def test_records_inherit_no_identity_from_the_item_that_brings_them() -> None:
     )
     events = Decoder(stream_of(unwrap="array"), limits=BodyLimits(unpacked=1_000)).decode([item])
     assert [(event.item.id, event.item.scores) for event in events] == [("id-1", None), ("id-2", None)]
+
+
+def test_an_outage_that_an_own_decoder_raises_is_no_bodys_fault() -> None:
+    """A Transient that the decoder raises is asked for once, and stays what it is for every body."""
+    calls: list[int] = []
+
+    def away(bodies: list[bytes]) -> list[object]:
+        calls.append(len(bodies))
+        raise Transient(Stage.DECODE, "registry away")
+
+    events = decode(b"a", b"b", b"c", hook=away)
+    assert [type(event.failure) for event in events] == [Transient] * 3
+    assert calls == [3]
+
+
+def test_a_permanent_failure_that_an_own_decoder_raises_is_the_guilty_bodys() -> None:
+    """A Permanent that the decoder raises is narrowed down to its body, and keeps its reason."""
+
+    def strict(bodies: list[bytes]) -> list[object]:
+        if b"bad" in bodies:
+            raise Permanent(Stage.DECODE, "no such schema")
+        return [payload_of(number) for number, _ in enumerate(bodies)]
+
+    good, bad, other = decode(b"a", b"bad", b"c", hook=strict)
+    assert good.failure is None
+    assert other.failure is None
+    assert isinstance(bad.failure, Permanent)
+    assert bad.failure.reason == "no such schema"
+
+
+async def test_records_of_an_own_decoder_are_not_taken_one_by_one() -> None:
+    """Where memory takes only some of the bodies, a slice has room for the records of what it decoded."""
+    memory = Memory(4 * 1024 * 1024)
+    decoded = 0
+
+    def ten_each(bodies: list[bytes]) -> list[object]:
+        nonlocal decoded
+        decoded += len(bodies)
+        return [[payload_of(number) for number in range(10)] for _ in bodies]
+
+    items = [item_of(number, b"z" * 2_000) for number in range(200)]
+    reading = Decoder(stream_of(unwrap="array"), hook=ten_each).read(items)
+    events = 0
+    while reading.left:
+        share = await memory.share(reading.need)
+        events += len(reading.next(share))
+        share.close()
+    assert events == 2_000
+    assert decoded < 5 * len(items)
+
+
+@pytest.mark.parametrize("text", [np.str_("p"), Colour.RED])
+def test_texts_of_other_types_become_plain_ones(text) -> None:
+    """A decoder's text of a class of its own is a plain one for the model, which takes no other."""
+    [event] = decode(b"a", hook=lambda bodies: [{**payload_of(1), "colour": text} for _ in bodies])
+    assert event.failure is None
+    assert type(event.payload["colour"]) is str
+    assert event.payload["colour"] == "p"
