@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from everscore.clock import times
+from everscore.clock import deadline, times
 from everscore.clock.deadline import Deadline
 from everscore.clock.holding import LAST_TRY
 from everscore.decode.bodies import BodyLimits
@@ -52,12 +52,14 @@ LARGE = base64.b64encode(random.Random(1).randbytes(45_000)).decode()
 
 
 class Refusing:
-    """Something that can be told to refuse."""
+    """Something that can be told to refuse; once the time of the step that asks is used up, it always does."""
 
     def __init__(self) -> None:
         self.refuses: Exception | None = None
 
     def check(self) -> None:
+        if deadline.cut(1.0) <= 0.0:
+            raise Transient(Stage.STORE, "no time left")
         if self.refuses is not None:
             # Raised again and again it would hold the frames of every raise.
             raise self.refuses.with_traceback(None)

@@ -148,10 +148,10 @@ class Housekeeping:
         """The item with its body, for a dead letter; where that is gone everywhere, the letter says so.
 
         None where it cannot be read now: one body out of reach must not keep its neighbours here until they
-        expire, so that the item goes back like them.
+        expire, so that the item goes back like them. The other half of the time is for that.
         """
         try:
-            async with asyncio.timeout(budget.remaining):
+            async with asyncio.timeout(budget.share(0.5).remaining):
                 whole = (await self._claim_checks.redeem(item)).item
         except Permanent as failure:
             return Event(item, failure=failure)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from everscore.clock.deadline import Deadline
+from everscore.clock.holding import LAST_TRY
 from everscore.decode.decoder import Decoder, Reading
 from everscore.decode.memory import Memory, Share
 from everscore.event.event import Event
@@ -71,17 +72,19 @@ class Processing:
 
         Args:
             items: of the batch.
-            budget: of the invocation; storing takes half of what is left of it at most, and what no slice has
-                begun with by its end fails, and may be tried later.
+            budget: of the invocation; storing takes half of what is left of it at most. What no slice has
+                begun with while there is still time to put it elsewhere fails, and may be tried later.
             settle: accounts for the events of a slice; the next slice begins when it has returned.
         """
         reading = self._decoder.read(items)
+        # Requests end with the budget: what is left at its very end could not be put anywhere.
+        begin_until = budget.earlier(min(LAST_TRY, budget.remaining / 2))
         tried = False
         while reading.left:
-            if tried and budget.passed:
+            if tried and begin_until.passed:
                 return await self._leave(reading, settle)
             try:
-                async with asyncio.timeout(max(budget.remaining, _LEAST_WAIT)):
+                async with asyncio.timeout(max(begin_until.remaining, _LEAST_WAIT)):
                     share = await self._memory.share(reading.need)
             except TimeoutError:
                 return await self._leave(reading, settle)
