@@ -73,7 +73,7 @@ BODIES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(BODIES, st.integers(1, 2_000_000), st.sampled_from(["object", "array"]), st.booleans())
 def test_hole_06_whatever_the_memory_the_ends_are_the_same(bodies, memory, unwrap, own) -> None:
     """A batch that is read in slices leaves the very documents and dead letters that it leaves read at once."""
