@@ -49,6 +49,11 @@ class Bodies:
         """Whether an item's body is one event."""
         return item.unwrapped or self._stream.unwrap == "object"
 
+    def is_plain(self, item: Item) -> bool:
+        """Whether an item's body is one event, neither compressed nor in another encoding."""
+        body = item.body
+        return self.holds_one(item) and bool(body) and (item.unwrapped or body[0] not in packing.SPECIAL)
+
     def most(self, item: Item) -> int:
         """Bytes that an item's body may take until it is a text in UTF-8, at most."""
         if item.unwrapped or not packing.is_packed(item.body):

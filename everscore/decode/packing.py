@@ -19,6 +19,8 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+# First bytes of what is not simply a text in UTF-8. No JSON begins with one.
+SPECIAL = frozenset({GZIP_MAGIC[0], *(mark[0] for mark in _MARKS)})
 _MARKED = frozenset({mark[:2] for mark in _MARKS})
 # Bytes of a gzip member that zlib gets at first; then twice as many each time.
 _FIRST_PIECE = 512

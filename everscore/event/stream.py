@@ -246,7 +246,7 @@ class Stream:
 
 def _key_value(value: object, field: str, what: str) -> str | int | float:
     # bool is an int to Python, and no name of anything
-    if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
         return value
     if value is Absent.MISSING:
         raise Permanent(
@@ -299,7 +299,7 @@ def _read_time(value: object, field: str, read: Callable[[str], str] = times.nor
 
 
 def _read_number(value: object, field: str, *, unit: timedelta) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             return times.microseconds_text(_EPOCH + value * unit)
         except (OverflowError, ValueError) as error:
