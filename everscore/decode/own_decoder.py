@@ -43,7 +43,7 @@ def call_hook(hook: Hook, bodies: list[bytes]) -> list[object]:
             raise ValueError(f"the decoder gave {len(results)} results for {len(bodies)} bodies")  # noqa: TRY301
     except Retryable as failure:  # what the decoder needs is away: no body is guilty
         return [failure] * len(bodies)
-    except Exception as error:  # noqa: BLE001 - foreign code: bisected to the guilty body
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code: bisected to the guilty body
         if len(bodies) == 1:
             return [error if isinstance(error, Failure) else unexpected(Stage.DECODE, error)]
         half = len(bodies) // 2

@@ -27,6 +27,9 @@ class Version(NamedTuple):
     source: Source
 
 
+# Python reads no number of more than 4,300 digits.
+_DIGITS = 18
+
 type Order = tuple[str, str, tuple[int, int | str], int, int]
 
 
@@ -58,7 +61,9 @@ def order(version: Version, clock_ahead: timedelta = CLOCK_AHEAD) -> Order:
     """
     source = version.source
     partition = source.partition or ""
-    place = (0, int(partition)) if partition.isascii() and partition.isdigit() else (1, partition)
+    # As a number where it is one; no hub has a partition of so many digits that a number would be refused.
+    is_number = partition.isascii() and partition.isdigit() and len(partition) <= _DIGITS
+    place = (0, int(partition)) if is_number else (1, partition)
     number = -1 if source.sequence_number is None else source.sequence_number
     time = believed_time(version.time, source, clock_ahead)
     return (time or "", source.enqueued_at or "", place, number, source.index)

@@ -100,7 +100,7 @@ class FeatureCode:
         try:
             # The very bytes that were hashed, not those that may stand in the file by now.
             exec(compile(self._source, str(self._path), "exec"), module.__dict__)  # noqa: S102 - the user's own code
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Configuration(
                 Stage.SCORE,
                 "features.py cannot be loaded",

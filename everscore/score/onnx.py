@@ -193,6 +193,8 @@ def bisect[T](call: Callable[[Array], T], count: int) -> Iterator[tuple[Array, T
 def _attempt[A, T](call: Callable[[A], T], argument: A) -> T | Exception:
     try:
         return call(argument)
+    except SystemExit as error:  # own code that ends the program would end the worker, with all its events
+        return RuntimeError(f"sys.exit({error.code!r}) was called")
     except Exception as error:  # noqa: BLE001 - onnxruntime and features.py raise anything; the caller names the row
         return error
 

@@ -411,6 +411,20 @@ def test_a_permanent_failure_that_an_own_decoder_raises_is_the_guilty_bodys() ->
     assert bad.failure.reason == "no such schema"
 
 
+def test_an_own_decoder_that_ends_the_program_does_so_for_the_guilty_body_alone() -> None:
+    """sys.exit() in own code would end the worker with all its events: it is what nobody foresaw of one body."""
+
+    def leaving(bodies: list[bytes]) -> list[object]:
+        if b"bad" in bodies:
+            sys.exit(3)
+        return [payload_of(number) for number, _ in enumerate(bodies)]
+
+    good, bad = decode(b"a", b"bad", hook=leaving)
+    assert good.failure is None
+    assert isinstance(bad.failure, Unexpected)
+    assert bad.failure.reason == "unexpected SystemExit"
+
+
 async def test_records_of_an_own_decoder_are_not_taken_one_by_one() -> None:
     """Where memory takes only some of the bodies, a slice has room for the records of what it decoded."""
     memory = Memory(4 * 1024 * 1024)

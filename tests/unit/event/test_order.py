@@ -101,3 +101,9 @@ def test_hole_10_times_ahead_of_their_enqueuing_are_not_believed(time, enqueued,
     source = Source(enqueued_at=enqueued)
     assert believed_time(time, source, timedelta(hours=24)) == believed
     assert believed_time(believed, source, timedelta(hours=24)) == believed
+
+
+def test_a_partition_of_any_length_has_its_order() -> None:
+    """A partition of more digits than Python reads as a number, as a hand-made message may have it, is a text."""
+    usual, odd = (Version("t", Source(partition=partition)) for partition in ("7", "7" * 5_000))
+    assert order(usual) < order(odd)

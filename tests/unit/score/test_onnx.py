@@ -655,3 +655,18 @@ def test_hole_45_each_refused_event_keeps_its_reason_beside_own_features(tmp_pat
         "input missing",
         "wrong type of input",
     ]
+
+
+def test_features_that_end_the_program_do_so_for_the_guilty_event_alone(tmp_path: Path) -> None:
+    """sys.exit() in features.py would end the worker with all its events: it is what nobody foresaw of one row."""
+    code = (
+        "import sys\n\n\ndef features(columns):\n"
+        "    if (columns['a'] == 2).any():\n        sys.exit(3)\n    return {'x': columns['a']}\n"
+    )
+    (tmp_path / "features.py").write_text(code)
+    features = {"file": "features.py", "sha256": hashlib.sha256(code.encode()).hexdigest(), "columns": ["x"]}
+    inputs = [{"name": "a", "pointer": "/a", "type": "number"}]
+    model = load_model(write(tmp_path, echo(FLOAT), inputs=inputs, features=features))
+    first, second = model.score([{"a": 1}, {"a": 2}])
+    assert isinstance(first, Scores)
+    assert isinstance(second, Unexpected)
