@@ -25,7 +25,7 @@ from everscore.decode.decoder import Decoder
 from everscore.decode.memory import Memory
 from everscore.event.item import Item, Source
 from everscore.event.stream import load_stream
-from everscore.flow.limits import Limits
+from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processing
 from everscore.flow.score_events import RetryState, ScoreEvents
 from everscore.retry.placing import Placing
@@ -34,6 +34,7 @@ from everscore.store.breaker import State
 from everscore.store.writer import Writer
 from everscore.watch.status import Status
 from everscore.watch.telemetry import Telemetry
+from everscore.watch.verdicts import Judge
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 256
@@ -46,6 +47,12 @@ class Everything:
     async def write(self, pk, writes):
         del pk
         return 5.0 * len(writes)
+
+    async def get_verdict(self, configuration):
+        del configuration
+
+    async def put_verdict(self, configuration, data, etag):
+        del configuration, data, etag
 
 
 def bodies(count: int) -> list[bytes]:
@@ -79,7 +86,9 @@ def pipeline(telemetry: Telemetry, models: ModelSource) -> ScoreEvents:
         processing=processing,
         placing=Placing(nothing, nothing),
         status=Status("score_events", nothing, interval=1e9, has_policy=True),
-        limits=Limits(time_budget=60, brake_minimum=20),
+        limits=Limits(time_budget=60),
+        judge=Judge(nothing, "benchmark", interval=1e9),
+        patience=Patience(timedelta(days=7), timedelta(days=1), timedelta(minutes=10)),
         recorder=recorder,
     )
 

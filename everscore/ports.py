@@ -184,6 +184,35 @@ class Blobs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """What a blob holds, and its ETag."""
+
+    data: bytes
+    etag: str
+
+
+class VerdictBlobs(Protocol):
+    """Verdicts on configurations, one blob each."""
+
+    async def get_verdict(self, configuration: str) -> StoredBlob | None:
+        """Read a configuration's verdict; None when there is none.
+
+        Raises:
+            Failure: it could not be read.
+        """
+        ...
+
+    async def put_verdict(self, configuration: str, data: bytes, etag: str | None) -> None:
+        """Write a verdict over the one with that ETag; None: where there is none yet.
+
+        Raises:
+            Conflict: another was written meanwhile.
+            Failure: it may not be there.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedMessage:
     """A message seen in a queue without being taken: its text as it lies there, and when it was sent."""
 

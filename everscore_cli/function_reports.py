@@ -1,4 +1,4 @@
-"""What the app's functions say of themselves: last failure, brake, and batches held for lack of a place."""
+"""What the app's functions say of themselves: last failure, and batches held for lack of a place."""
 
 from __future__ import annotations
 
@@ -76,7 +76,6 @@ def reports_table(reports: Reports) -> Table:
         table.add_row(function, "report", _moment(report.at))
         for what, at, which in (
             ("last failure", report.last_failure_at, report.last_failure),
-            ("brake last on", report.braked_at, report.brake_reason),
             ("batch last held", report.no_place_at, report.no_place),
         ):
             if at:

@@ -12,12 +12,14 @@ from everscore.adapters.checkpoints import HostCheckpoints
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
+from everscore.config.configuration_hash import configuration_hash
 from everscore.config.settings import Settings, load_settings
 from everscore.decode.bodies import BodyLimits
 from everscore.decode.decoder import Decoder
 from everscore.decode.memory import Memory
 from everscore.decode.own_decoder import load_hook
 from everscore.event.stream import load_stream
+from everscore.flow.brake import Brake
 from everscore.flow.housekeeping import Housekeeping
 from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processing
@@ -28,8 +30,10 @@ from everscore.retry.placing import Placing
 from everscore.score.loading import ModelSource
 from everscore.store.breaker import BreakingStore, State
 from everscore.store.writer import Writer
+from everscore.watch.alarm import Alarm
 from everscore.watch.backlog import Backlog
 from everscore.watch.status import Status
+from everscore.watch.verdicts import Judge, Verdicts
 from function_app import event_dates, exporting, versions
 from function_app.exporting import Exporting
 from function_app.hub_on_demand import HubOnDemand
@@ -58,6 +62,8 @@ class Runtime:
     exporting: Exporting
     scoring_status: Status
     retry_status: Status
+    verdicts: Verdicts
+    alarm: Alarm
     fast_dates: bool
 
     async def close(self) -> None:
@@ -106,6 +112,10 @@ def build() -> Runtime:
         timeout=timeout,
         credentials=credentials,
     )
+    model_folder = ROOT / "models" / stream.model
+    configuration = configuration_hash(
+        [ROOT / "stream.json", model_folder / "manifest.json"], settings.decoder
+    )
     decoder = Decoder(
         stream,
         limits=BodyLimits.of(settings),
@@ -113,7 +123,7 @@ def build() -> Runtime:
     )
     # One for both functions: they run in one process where both have work.
     memory = Memory(settings.batch_memory_mib * 1024 * 1024)
-    models = ModelSource(ROOT / "models" / stream.model, threads=settings.model_threads)
+    models = ModelSource(model_folder, threads=settings.model_threads)
     writer = Writer(
         breaking,
         parallel=settings.cosmos_parallel_batches,
@@ -145,15 +155,20 @@ def build() -> Runtime:
     claim_checks = ClaimChecks(blobs, hub)
     limits = Limits(
         time_budget=settings.time_budget_seconds,
-        brake_minimum=settings.brake_minimum_events,
         linger=settings.linger_seconds,
     )
     patience = Patience(
-        give_up=timedelta(days=settings.retry_give_up_days), brake=timedelta(hours=settings.brake_hours)
+        give_up=timedelta(days=settings.retry_give_up_days),
+        brake=timedelta(hours=settings.brake_hours),
+        unexpected=timedelta(minutes=settings.unexpected_minutes),
     )
     interval = settings.status_interval_seconds
-    scoring_status = Status("score_events", blobs, interval=interval, has_policy=True)
-    retry_status = Status("retry_events", blobs, interval=interval, has_policy=False)
+    verdicts = Verdicts(blobs, configuration)
+    brake = Brake(verdicts, patience)
+    scoring_status, retry_status = (
+        Status(name, blobs, interval=interval, has_policy=has_policy, configuration=configuration)
+        for name, has_policy in (("score_events", True), ("retry_events", False))
+    )
     return Runtime(
         settings=settings,
         credentials=credentials,
@@ -167,7 +182,9 @@ def build() -> Runtime:
             processing=processings["score_events"],
             placing=placing,
             status=scoring_status,
+            judge=Judge(blobs, configuration, interval=interval),
             limits=limits,
+            patience=patience,
             recorder=recorders["score_events"],
             store_is_out=lambda: breaking.state is not State.CLOSED,
         ),
@@ -180,6 +197,7 @@ def build() -> Runtime:
             claim_checks=claim_checks,
             memory=claimed,
             status=retry_status,
+            brake=brake,
             limits=limits,
             patience=patience,
             store_refuses=lambda: breaking.refuses,
@@ -190,6 +208,7 @@ def build() -> Runtime:
             placing=placing,
             claim_checks=claim_checks,
             patience=patience,
+            brake=brake,
             recorder=keeping,
         ),
         backlog=Backlog(
@@ -199,5 +218,7 @@ def build() -> Runtime:
         exporting=metrics,
         scoring_status=scoring_status,
         retry_status=retry_status,
+        verdicts=verdicts,
+        alarm=Alarm(keeping),
         fast_dates=settings.fast_event_dates and event_dates.install(),
     )

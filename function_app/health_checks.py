@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 
 from everscore.clock import times
+from everscore.failures import Configuration, Stage
 from everscore.watch.health import Report, examine
+from everscore.watch.judging import alarms, sentence_of
 from everscore.watch.status import problems_of, read_status
+from everscore.watch.verdicts import read_verdict
 from function_app.composition import ROOT, Runtime
 from function_app.host_file import check_checkpoint_frequency, check_time_budget
 
@@ -35,6 +38,12 @@ async def check_all(runtime: Runtime) -> Report:
         loaded = await runtime.models.get()
         return f"{loaded.name} {loaded.version}, SHA-256 {loaded.sha256}"
 
+    async def configuration() -> str:
+        verdict = await read_verdict(runtime.blobs, runtime.verdicts.configuration)
+        if alarms(verdict, times.now()):
+            raise Configuration(Stage.VALIDATE, "brake", sentence_of(verdict))
+        return sentence_of(verdict)
+
     async def scoring() -> str:
         return await _reported(runtime, "score_events")
 
@@ -48,6 +57,7 @@ async def check_all(runtime: Runtime) -> Report:
             "queue": queue,
             "blobs": blobs,
             "model": model,
+            "configuration": configuration,
             "score_events": scoring,
             "retry_events": retrying,
         }

@@ -107,6 +107,10 @@ async def housekeeping() -> None:
     try:
         await runtime.keeper.empty_poison_queue(Deadline.after(_POISON_SECONDS))
     finally:
+        # What waits may be alone, with no event after it, and the alert is to last for as long as it does.
+        verdict = await runtime.verdicts.get()
+        if verdict is not None:
+            runtime.alarm.look_at(verdict)
         if (
             runtime.exporting.telemetry.enabled
         ):  # after the emptying: what lies there now did not come through

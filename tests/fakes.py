@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from everscore.clock import deadline, times
 from everscore.clock.deadline import Deadline
 from everscore.clock.holding import LAST_TRY
@@ -27,12 +29,13 @@ from everscore.event.item import Item, Source
 from everscore.event.scores import Scores
 from everscore.event.stream import Stream, StreamManifest
 from everscore.failures import Conflict, Failure, Permanent, Stage, Transient
+from everscore.flow.brake import Brake
 from everscore.flow.housekeeping import Housekeeping
 from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processing
 from everscore.flow.retry_events import RetryEvents
 from everscore.flow.score_events import RetryState, ScoreEvents
-from everscore.ports import Document, HubEvent, PoisonMessage, Write, WriteRefusedError
+from everscore.ports import Document, HubEvent, PoisonMessage, StoredBlob, Write, WriteRefusedError
 from everscore.retry.claim_checks import ClaimChecks, decode_item, restore
 from everscore.retry.dead_letter import DeadLetter, decode_dead_letter
 from everscore.retry.envelope import decode_envelope
@@ -40,9 +43,12 @@ from everscore.retry.placing import Placing
 from everscore.store.breaker import State
 from everscore.store.documents import READ
 from everscore.store.writer import Writer
+from everscore.watch.judging import WINDOW_BODIES, Verdict, Worker
+from everscore.watch.judging import State as JudgedState
 from everscore.watch.status import Status
 from everscore.watch.summary import Summary
 from everscore.watch.telemetry import Telemetry
+from everscore.watch.verdicts import Judge, Verdicts, decode_verdict
 
 ENDLESS = RetryState(endless=True)
 NO_POLICY = RetryState(endless=False)
@@ -168,6 +174,8 @@ class FakeBlobs(Refusing):
 
     Attributes:
         reads_refuse, letters_refuse: as ``refuses``, for reading claim checks or for dead letters alone.
+        verdicts_refuse: the same for verdicts, which heed nothing else.
+        verdicts: with the numbers of their ETags.
     """
 
     def __init__(self) -> None:
@@ -178,6 +186,24 @@ class FakeBlobs(Refusing):
         self.status: dict[str, bytes] = {}
         self.reads_refuse: Exception | None = None
         self.letters_refuse: Exception | None = None
+        self.verdicts_refuse: Exception | None = None
+        self.verdicts: dict[str, tuple[bytes, int]] = {}
+
+    async def get_verdict(self, configuration: str) -> StoredBlob | None:
+        await asyncio.sleep(0)
+        if self.verdicts_refuse:
+            raise self.verdicts_refuse.with_traceback(None)
+        found = self.verdicts.get(configuration)
+        return found and StoredBlob(found[0], str(found[1]))
+
+    async def put_verdict(self, configuration: str, data: bytes, etag: str | None) -> None:
+        await asyncio.sleep(0)
+        if self.verdicts_refuse:
+            raise self.verdicts_refuse.with_traceback(None)
+        _, number = self.verdicts.get(configuration, (b"", 0))
+        if etag != (str(number) if number else None):
+            raise Conflict(Stage.RETRY, "changed meanwhile")
+        self.verdicts[configuration] = (data, number + 1)
 
     async def put_dead_letter(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
         await asyncio.sleep(0)
@@ -395,12 +421,15 @@ class World:
         *,
         stream: Stream | None = None,
         hook: Hook | None = None,
-        brake_minimum: int = 20,
+        configuration: str = "c",
+        proven: bool = True,
+        beside: World | None = None,
         budget: float = 0.0,
         time_budget: float | None = None,
         batch_deadline: float = 5.0,
         give_up: timedelta = timedelta(days=7),
         brake: timedelta = timedelta(hours=24),
+        unexpected: timedelta = timedelta(0),
         telemetry: Telemetry | None = None,
         linger: float = 0.0,
         memory: int = 1 << 30,
@@ -413,11 +442,15 @@ class World:
             name: telemetry.of(name, breaker=lambda: self.breaker)
             for name in ("score_events", "retry_events")
         }
-        self.store = FakeStore()
-        self.queue = FakeQueue()
-        self.blobs = FakeBlobs()
-        self.hub = FakeHub()
-        self.poison = FakePoison()
+        self.store = beside.store if beside else FakeStore()
+        self.queue = beside.queue if beside else FakeQueue()
+        self.blobs = beside.blobs if beside else FakeBlobs()
+        self.hub = beside.hub if beside else FakeHub()
+        self.poison = beside.poison if beside else FakePoison()
+        self.configuration = configuration
+        if proven:
+            self.blobs.verdicts.setdefault(configuration, (msgspec.json.encode(proven_by(configuration)), 1))
+        self.judge = Judge(self.blobs, configuration, interval=60, fresh=0)
         self.models = FakeModels()
         self.status = Status("score_events", self.blobs, interval=60, has_policy=True)
         self.claimed = Memory(claimed)
@@ -438,16 +471,18 @@ class World:
         }
         limits = Limits(
             time_budget=budget + LAST_TRY if time_budget is None else time_budget,
-            brake_minimum=brake_minimum,
             linger=linger,
         )
-        patience = Patience(give_up=give_up, brake=brake)
+        patience = Patience(give_up=give_up, brake=brake, unexpected=unexpected)
+        self.brake = Brake(Verdicts(self.blobs, configuration, fresh=0), patience)
         claim_checks = ClaimChecks(self.blobs, self.hub)
         self.pipeline = ScoreEvents(
             processing=processings["score_events"],
             placing=self.placing,
             status=self.status,
+            judge=self.judge,
             limits=limits,
+            patience=patience,
             recorder=recorders["score_events"],
             store_is_out=lambda: self.breaker is not State.CLOSED,
         )
@@ -460,6 +495,7 @@ class World:
             claim_checks=claim_checks,
             memory=self.claimed,
             status=Status("retry_events", self.blobs, interval=60, has_policy=False),
+            brake=self.brake,
             limits=limits,
             patience=patience,
             store_refuses=lambda: self.breaker is State.OPEN,
@@ -470,6 +506,7 @@ class World:
             placing=self.placing,
             claim_checks=claim_checks,
             patience=patience,
+            brake=self.brake,
             recorder=telemetry.of("housekeeping"),
         )
 
@@ -501,6 +538,11 @@ class World:
         return await self.keeper.empty_poison_queue(Deadline.after(seconds))
 
     @property
+    def verdict(self) -> Verdict:
+        """What was last written on this world's configuration."""
+        return decode_verdict(self.blobs.verdicts[self.configuration][0])
+
+    @property
     def stored(self) -> dict[str, Document]:
         """Documents by id."""
         return {doc_id: document for (_, doc_id), document in self.store.documents.items()}
@@ -520,6 +562,20 @@ class World:
             "queued": sorted(item.source.sequence_number or 0 for item in self.queue.items),
             "dead": sorted(letter.item.source.sequence_number or 0 for letter in self.blobs.letters),
         }
+
+
+def proven_by(configuration: str) -> Verdict:
+    """A verdict of well, from another worker's 200 bodies."""
+    at = times.milliseconds_text(times.now())
+    other = Worker(at=at, bodies=WINDOW_BODIES, scored=True)
+    return Verdict(
+        configuration=configuration,
+        state=JudgedState.WELL,
+        since=at,
+        at=at,
+        proven=True,
+        workers={"other": other},
+    )
 
 
 def assert_adds_up(summary: Summary) -> None:

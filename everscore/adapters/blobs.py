@@ -1,4 +1,4 @@
-"""Dead letters, claim checks and status on Azure Storage blobs."""
+"""Dead letters, claim checks, status and verdicts on Azure Storage blobs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
 
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.storage import client_options, request
 from everscore.config.connections import Connection
+from everscore.failures import Conflict, Stage
+from everscore.ports import StoredBlob
 
 _JSON = ContentSettings(content_type="application/json")
 
@@ -37,7 +45,7 @@ class Letter:
 
 
 class StorageBlobs:
-    """Blobs in the two containers; status lies with the claim checks, below ``status/``.
+    """Blobs in the two containers; status and verdicts lie with the claim checks.
 
     Args:
         connection: of the storage account.
@@ -128,6 +136,39 @@ class StorageBlobs:
         """See everscore.ports.Blobs."""
         return await self._get(self._claim_checks, f"status/{name}.json")
 
+    async def get_verdict(self, configuration: str) -> StoredBlob | None:
+        """See everscore.ports.VerdictBlobs."""
+        return await self._download(self._claim_checks, _verdict_name(configuration))
+
+    async def put_verdict(self, configuration: str, data: bytes, etag: str | None) -> None:
+        """See everscore.ports.VerdictBlobs."""
+        blob = self._client.get_blob_client(self._claim_checks, _verdict_name(configuration))
+        condition: dict[str, Any] = {"overwrite": False}
+        if etag is not None:
+            condition = {"overwrite": True, "etag": etag, "match_condition": MatchConditions.IfNotModified}
+        async with request(f"container {self._claim_checks}", self._timeout):
+            try:
+                await blob.upload_blob(data, content_settings=_JSON, **condition)
+            except (ResourceExistsError, ResourceModifiedError) as error:
+                raise Conflict(Stage.RETRY, "changed meanwhile", f"verdict on {configuration}") from error
+            except AzureError as error:
+                if etag is not None and _is_missing(error):
+                    raise Conflict(Stage.RETRY, "gone meanwhile", f"verdict on {configuration}") from error
+                raise
+
+    async def list_verdicts(self) -> list[bytes]:
+        """All verdicts that there are.
+
+        Raises:
+            Failure: they could not be read.
+        """
+        container = self._client.get_container_client(self._claim_checks)
+        async with request(f"container {self._claim_checks}", self._timeout):
+            listing = container.list_blobs(name_starts_with="configurations/")
+            names = [blob.name async for blob in listing]
+        found = [await self._get(self._claim_checks, name) for name in names]
+        return [data for data in found if data is not None]
+
     async def check(self) -> None:
         """Whether both containers are there.
 
@@ -155,11 +196,16 @@ class StorageBlobs:
             )
 
     async def _get(self, container: str, name: str) -> bytes | None:
+        found = await self._download(container, name)
+        return None if found is None else found.data
+
+    async def _download(self, container: str, name: str) -> StoredBlob | None:
         blob = self._client.get_blob_client(container, name)
         answers: list[Any] = []
         async with request(f"container {container}", self._timeout):
             try:
-                return await (await blob.download_blob(raw_response_hook=answers.append)).readall()
+                found = await blob.download_blob(raw_response_hook=answers.append)
+                return StoredBlob(await found.readall(), found.properties.etag or "")
             except AzureError as error:
                 if _is_missing(error):
                     return None
@@ -168,6 +214,10 @@ class StorageBlobs:
                 # The SDK leaves a cancelled download open, and with it one of the client's 100 connections.
                 for answer in answers:
                     answer.http_response.internal_response.close()
+
+
+def _verdict_name(configuration: str) -> str:
+    return f"configurations/{configuration}.json"
 
 
 def _is_missing(error: AzureError) -> bool:

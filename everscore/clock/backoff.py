@@ -14,6 +14,8 @@ EARLY_CAP = 30.0  # seconds: most outages are short, and what they queued should
 EARLY = timedelta(minutes=10)
 LATE_CAP = 900.0  # seconds: a long outage is not probed by every message twice a minute
 HOLD_CAP = 30.0  # seconds: while nothing takes an event, little else is worth doing
+# Seconds until what waits for another verdict is first looked at: later than a verdict is read again.
+LOOK_FLOOR = 15.0
 # A storage queue hides a message for at most 7 days; a hint from a server is kept well below.
 HINT_CAP = 86_400.0
 
@@ -50,6 +52,18 @@ def while_out(age: timedelta, luck: float | None = None) -> float:
     bound = min(seconds, EARLY_CAP) if age < EARLY else min(seconds / 4, LATE_CAP)
     share = random.random() if luck is None else luck  # noqa: S311 - spreads load, guards nothing
     return max(bound, 2 * BASE) * (1.0 + share) / 2
+
+
+def look(waited: timedelta, luck: float | None = None) -> float:
+    """Seconds until what only waits is looked at again: a quarter of its wait so far, up to 15 minutes.
+
+    Args:
+        waited: since when it waits.
+        luck: 0 to 1; the larger, the sooner, by a quarter at most; drawn when None.
+    """
+    bound = min(LATE_CAP, max(LOOK_FLOOR, waited.total_seconds() / 4))
+    share = random.random() if luck is None else luck  # noqa: S311 - spreads load, guards nothing
+    return bound * (1.0 - share / 4)
 
 
 def hold(attempt: int) -> float:

@@ -17,6 +17,7 @@ from everscore.clock.deadline import Deadline, within
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.failures import EverscoreError, Failure, Permanent, Stage
+from everscore.flow.brake import Brake
 from everscore.flow.ending import NoPlaceAnswersError, age_of, foreign, note
 from everscore.flow.limits import Patience
 from everscore.ports import PoisonMessage, PoisonQueue, RetryQueue
@@ -42,6 +43,7 @@ class Housekeeping:
         placing: Placing,
         claim_checks: ClaimChecks,
         patience: Patience,
+        brake: Brake,
         recorder: Recorder | None = None,
     ) -> None:
         self._poison = poison
@@ -49,6 +51,7 @@ class Housekeeping:
         self._placing = placing
         self._claim_checks = claim_checks
         self._patience = patience
+        self._brake = brake
         self._recorder = recorder or Recorder()
 
     async def empty_poison_queue(self, budget: Deadline) -> Summary:
@@ -127,7 +130,8 @@ class Housekeeping:
                 reason = "crashes the worker" if item.crashes >= CRASH_LIMIT else "gave up"
                 detail = f"in the poison queue {item.crashes} times, {age // timedelta(hours=1)} hours old"
                 spent = await self._redeemed(item, reason, detail, budget)
-                if spent is not None:
+                waits = age < self._patience.give_up and await self._brake.holds(item)
+                if spent is not None and not waits:
                     await self._bury(spent, summary)
                     continue
             delay = backoff.delay(

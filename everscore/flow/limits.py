@@ -12,13 +12,11 @@ class Limits:
 
     Attributes:
         time_budget: seconds after which an invocation ends.
-        brake_minimum: events from which on a batch can trip the brake.
         linger: seconds that an invocation waits at its end while the store is out of reach, so that the hub
             gathers a large batch meanwhile and the retry queue few messages.
     """
 
     time_budget: float
-    brake_minimum: int
     linger: float = 0.0
 
 
@@ -28,8 +26,11 @@ class Patience:
 
     Attributes:
         give_up: age in the queue at which a failing event becomes a dead letter.
-        brake: time for which events that the brake sent are tried, whatever fails.
+        brake: time for which an event waits because of a configuration that seems to be at fault.
+        unexpected: age in the queue before which what nobody foresaw makes no dead letter, however often it
+            happened: an error of a library, or of something in between, may pass.
     """
 
     give_up: timedelta
     brake: timedelta
+    unexpected: timedelta

@@ -21,6 +21,7 @@ from everscore.decode.memory import Memory, Share
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected, unexpected
+from everscore.flow.brake import Brake
 from everscore.flow.ending import NoPlaceAnswersError, age_of, count, foreign, is_final, note, queued_at
 from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processed, Processing
@@ -42,6 +43,7 @@ SUSPECT_FROM_DEQUEUE = 3
 UNEXPECTED_LIMIT = 3
 # Why a message waits that a newer release has written.
 _NEWER = "newer schema"
+CRASHES = "crashes the worker"
 
 
 class RetryEvents:
@@ -57,6 +59,7 @@ class RetryEvents:
         claim_checks: ClaimChecks,
         memory: Memory,
         status: Status,
+        brake: Brake,
         limits: Limits,
         patience: Patience,
         store_refuses: Callable[[], bool] = lambda: False,
@@ -69,6 +72,7 @@ class RetryEvents:
         self._claim_checks = claim_checks
         self._memory = memory
         self._status = status
+        self._brake = brake
         self._limits = limits
         self._patience = patience
         self._store_refuses = store_refuses
@@ -112,6 +116,9 @@ class RetryEvents:
     async def _account_for(
         self, message: bytes, items: list[Item], dequeue_count: int, budget: Deadline
     ) -> Summary:
+        waiting = await self._brake.waiting(items)
+        if len(waiting) == len(items):
+            return await self._put_back(message, waiting, budget)
         if dequeue_count >= SUSPECT_FROM_DEQUEUE and len(items) > 1:
             return await self._split(items, budget)
         claimed = sum(map(claimed_size, items))
@@ -121,7 +128,17 @@ class RetryEvents:
             return await self._wait_unread(message, items, budget)
         if len(items) == 1 and (dequeue_count >= SUSPECT_FROM_DEQUEUE or items[0].crashes):
             return await self._try_suspect(items[0], budget)
-        return await self._try(items, budget)
+        still = {id(item) for item in waiting}
+        return await self._try([item for item in items if id(item) not in still], budget, waiting)
+
+    async def _put_back(self, message: bytes, waiting: Sequence[Item], budget: Deadline) -> Summary:
+        """Look at a message of which all events wait for another verdict, and leave it as it is."""
+        luck = random.random()  # noqa: S311 - spreads load, guards nothing
+        await self._send_back(message, min(self._brake.look_again(item, luck) for item in waiting), budget)
+        summary = Summary(received=len(waiting), braked=len(waiting))
+        for item in waiting:
+            summary.queue(item)
+        return summary
 
     def _may_wait(self, items: Sequence[Item]) -> bool:
         """Whether nothing is to be done for any of the items while the store is out of reach."""
@@ -147,28 +164,41 @@ class RetryEvents:
                 most = budget.share(0.9)
                 with within(most):
                     if guilty:
-                        return await self._end([await self._crashed(item, most)], most)
+                        crashed = await self._crashed(item, most)
+                        if isinstance(crashed.failure, Permanent) and crashed.failure.reason == CRASHES:
+                            await self._brake.holds(crashed.item)  # a model can kill the worker, too
+                        return await self._end([crashed], most)
                     item.crashes = 0  # if it lives through this, it was another
                     return await self._try([item], most)
         except NotTriedError as error:
             raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
 
-    async def _try(self, items: list[Item], budget: Deadline) -> Summary:
-        """Try items; the bodies that lie in claim checks are in memory within the budget for those."""
+    async def _try(self, items: list[Item], budget: Deadline, waiting: Sequence[Item] = ()) -> Summary:
+        """Try items; the bodies that lie in claim checks are in memory within the budget for those.
+
+        Args:
+            items: to be tried.
+            budget: of the invocation.
+            waiting: others of their message, which go on waiting.
+        """
         claimed = sum(map(claimed_size, items))
         share: Share | None = None
         with contextlib.suppress(TimeoutError):  # without a share none of them is read
             async with asyncio.timeout(budget.share(0.5).remaining if claimed else None):
                 share = await self._memory.share(claimed)
         try:
-            return await self._try_read(items, budget, may_read=share is not None)
+            return await self._try_read(items, budget, waiting, may_read=share is not None)
         finally:
             if share is not None:
                 share.close()
 
-    async def _try_read(self, items: list[Item], budget: Deadline, *, may_read: bool) -> Summary:
+    async def _try_read(
+        self, items: list[Item], budget: Deadline, waiting: Sequence[Item], *, may_read: bool
+    ) -> Summary:
         redeemed, unread = await self._read_claim_checks(items, budget, may_read=may_read)
         whole = [one.item for one in redeemed]
+        for item in whole:
+            self._brake.let_go(item)
         pending = [item for item in whole if item.dead_letter]
         closed, opened = await self._open_messages(
             [item for item in whole if item.kind == "message" and not item.dead_letter], budget
@@ -182,13 +212,15 @@ class RetryEvents:
             summary.request_units += processed.request_units
             # What was not tried goes with the last of what was: what fails together stays together.
             others = (unread, pending) if processed.last else ([], [])
-            await self._settle([*processed.events, *others[0]], others[1], redeemed, summary, budget)
+            rest = waiting if processed.last else ()
+            tried = [*processed.events, *others[0]]
+            await self._settle(tried, others[1], redeemed, summary, budget, waiting=rest)
 
         ready = [item for item in whole if not item.dead_letter and item.kind != "message"]
         if ready:
             await self._processing.run(ready, budget, settle)
         else:
-            await self._settle(unread, pending, redeemed, summary, budget)
+            await self._settle(unread, pending, redeemed, summary, budget, waiting=waiting)
         return summary
 
     async def _open_messages(self, items: Sequence[Item], budget: Deadline) -> tuple[list[Event], list[Item]]:
@@ -220,17 +252,22 @@ class RetryEvents:
         redeemed: Sequence[Redeemed],
         summary: Summary,
         budget: Deadline,
+        *,
+        waiting: Sequence[Item] = (),
     ) -> None:
         """Account for what was tried, and for dead letters that no blob has taken yet."""
         failed = [event for event in events if not event.done]
         now = times.now()
         stamp = times.milliseconds_text(now)
         for event in failed:
-            self._judge(event, now, stamp)
-        await self._place(failed, pending, budget, redeemed)
+            await self._judge(event, now, stamp)
+        await self._place(failed, pending, budget, redeemed, waiting)
         await self._remove_letters(_settled_letters(events), budget)
-        summary.received += len(events) + len(pending)
+        summary.received += len(events) + len(pending) + len(waiting)
         count(summary, events, failed)
+        summary.braked += len(waiting)
+        for item in waiting:
+            summary.queue(item)
         for item in pending:
             if item.dead_letter:
                 summary.queue(item)
@@ -270,8 +307,8 @@ class RetryEvents:
         except Exception as error:  # noqa: BLE001 - this one item's own: its neighbours go on
             return Event(item, failure=unexpected(Stage.RETRY, error))
 
-    def _judge(self, event: Event, now: datetime, stamp: str) -> None:
-        """Note the failure, and turn it into a permanent one where patience has run out."""
+    async def _judge(self, event: Event, now: datetime, stamp: str) -> None:
+        """Note the failure; make it a final one where patience has run out, or none while the brake is on."""
         item, failure = event.item, event.failure
         if failure is None:
             raise ValueError("only failed events are judged")
@@ -281,14 +318,22 @@ class RetryEvents:
         # Where that is not known, or has not come yet by our clock, the age begins now: else it never would.
         item.queued_at = times.milliseconds_text(queued_at(item, now))
         age = age_of(item, now)
-        if age >= self._patience.brake:
-            item.braked = None
+        is_spent = (
+            isinstance(failure, Unexpected)
+            and item.unexpected >= UNEXPECTED_LIMIT
+            and age >= self._patience.unexpected
+        )
+        if isinstance(failure, Permanent) or (is_spent and not item.is_pointer):
+            # What happens to a message or a claim check is no configuration's fault.
+            if failure.stage is Stage.RETRY:
+                item.braked = None
+            elif await self._brake.holds(item):
+                return
+            if not isinstance(failure, Permanent):
+                event.failure = Permanent(failure.stage, failure.reason, failure.detail, field=failure.field)
         # What could not be read has no body to put into a dead letter: it is tried at whatever age.
-        if item.braked or isinstance(failure, Permanent) or item.is_pointer:
-            return
-        if isinstance(failure, Unexpected) and item.unexpected >= UNEXPECTED_LIMIT:
-            event.failure = Permanent(failure.stage, failure.reason, failure.detail, field=failure.field)
-        elif age >= self._patience.give_up:
+        elif age >= self._patience.give_up and not item.is_pointer:
+            item.braked = None
             detail = f"after {age.days} days and {item.attempts} tries; last: {failure}"
             event.failure = Permanent(Stage.RETRY, "gave up", detail, field=failure.field)
             note(event, stamp)
@@ -299,6 +344,7 @@ class RetryEvents:
         pending: Sequence[Item],
         budget: Deadline,
         redeemed: Sequence[Redeemed] = (),
+        waiting: Sequence[Item] = (),
     ) -> None:
         """Dead letters and next tries; holds while no place answers.
 
@@ -316,7 +362,9 @@ class RetryEvents:
         delayed = [
             Delayed(
                 event.item,
-                backoff.delay(
+                self._brake.look_again(event.item, luck)
+                if self._brake.is_on(event.item)
+                else backoff.delay(
                     event.item.attempts,
                     queued_at=queued_at(event.item, now),
                     now=now,
@@ -327,6 +375,7 @@ class RetryEvents:
             for event in failed
             if id(event.item) not in ids
         ]
+        delayed += [Delayed(item, self._brake.look_again(item, luck)) for item in waiting]
         async for _ in hold(budget):
             letters = await self._placing.dead_letter(letters)
             for item in letters:
@@ -404,7 +453,7 @@ class RetryEvents:
 
     async def _crashed(self, item: Item, budget: Deadline) -> Event:
         """The item with its body, unparsed, as a dead letter."""
-        failure = Permanent(Stage.RETRY, "crashes the worker", "it was never processed to an end")
+        failure = Permanent(Stage.RETRY, CRASHES, "it was never processed to an end")
         found = await self._read_in_time(item, budget)
         while isinstance(found, Event) and not isinstance(found.failure, Permanent) and not budget.passed:
             await asyncio.sleep(min(5.0, budget.remaining))

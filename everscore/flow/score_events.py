@@ -11,23 +11,26 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline, within
 from everscore.clock.holding import hold
 from everscore.event.event import Event
-from everscore.event.item import Braked, Item
-from everscore.failures import Permanent, Stage, Unexpected
+from everscore.event.item import Item
+from everscore.failures import Stage, Unexpected
+from everscore.flow.brake import brake, is_counted, tally_of, to_wait
 from everscore.flow.ending import NoPlaceAnswersError, count, is_final, note
-from everscore.flow.limits import Limits
+from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processed, Processing
 from everscore.retry.placing import Delayed, Placing
+from everscore.watch.alarm import Alarm
 from everscore.watch.status import Status
 from everscore.watch.summary import Summary
 from everscore.watch.telemetry import Recorder
+from everscore.watch.verdicts import Judge
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +64,9 @@ class ScoreEvents:
         processing: Processing,
         placing: Placing,
         status: Status,
+        judge: Judge,
         limits: Limits,
+        patience: Patience,
         store_is_out: Callable[[], bool] = lambda: False,
         recorder: Recorder | None = None,
     ) -> None:
@@ -69,8 +74,11 @@ class ScoreEvents:
         self._store_is_out = store_is_out
         self._placing = placing
         self._status = status
+        self._judge = judge
         self._limits = limits
+        self._patience = patience
         self._recorder = recorder or Recorder()
+        self._alarm = Alarm(self._recorder)
 
     async def score_events(self, items: Sequence[Item], retry: RetryState) -> Summary:
         """Take a batch from the hub to its ends.
@@ -82,7 +90,10 @@ class ScoreEvents:
         began = time.perf_counter()
         budget = Deadline.after(self._limits.time_budget)
         with within(budget):
-            summary = await self._account_for(items, retry, budget)
+            try:
+                summary = await self._account_for(items, retry, budget)
+            finally:
+                await self._judge.write()
         self._status.scored(summary)
         self._recorder.batch(summary, time.perf_counter() - began)
         if summary.queued and self._store_is_out():
@@ -99,43 +110,25 @@ class ScoreEvents:
         async def settle(processed: Processed) -> None:
             summary.received += len(processed.events)
             summary.request_units += processed.request_units
-            self._brake(processed.events)
+            await self._brake(processed.events, again=retry.count > 0)
             await self._settle(processed.events, summary, retry, budget)
 
         await self._processing.run(items, budget, settle)
         return summary
 
-    def _brake(self, events: Sequence[Event]) -> None:
-        """Hold that the configuration is wrong, not the data, when one reason stops most of a batch."""
-        if len(events) < self._limits.brake_minimum:
+    async def _brake(self, events: Sequence[Event], *, again: bool) -> None:
+        """Judge the configuration with these events, and have wait what it may be to blame for."""
+        in_doubt = any(is_counted(event) for event in events)
+        batch = tally_of(events)
+        verdict = await self._judge.weigh(batch, again=again, in_doubt=in_doubt)
+        self._alarm.look_at(verdict)
+        if not in_doubt or self._patience.brake <= timedelta(0):
             return
-        reasons = Counter(
-            (event.failure.stage, event.failure.reason)
-            for event in events
-            if isinstance(event.failure, Permanent | Unexpected)
-        )
-        for (stage, reason), hit in reasons.most_common(1):
-            if hit * 2 <= len(events):
-                return
-            stamp = times.milliseconds_text(times.now())
-            for event in events:
-                failure = event.failure
-                if (
-                    isinstance(failure, Permanent | Unexpected)
-                    and failure.stage == stage
-                    and failure.reason == reason
-                ):
-                    event.item.braked = Braked(at=stamp, configuration="")
-            logger.critical(
-                "Brake: %d of %d events fail for one reason (%s: %s). That is taken for a wrong "
-                "configuration: they wait in the retry queue. Mend it, or let BRAKE_HOURS pass.",
-                hit,
-                len(events),
-                stage,
-                reason,
-            )
-            self._status.braked(f"{stage}: {reason}")
-            self._recorder.braked(f"{stage}: {reason}")
+        stamp = times.milliseconds_text(times.now())
+        waiting = to_wait(events, batch, verdict)
+        for event in waiting:
+            brake(event.item, verdict.configuration, stamp)
+        self._judge.sent_to_wait(len(waiting))
 
     async def _settle(
         self, events: Sequence[Event], summary: Summary, retry: RetryState, budget: Deadline
@@ -210,7 +203,11 @@ class ScoreEvents:
             item.queued_at = item.queued_at or stamp
             hint = event.failure.retry_after if event.failure else None
             # One draw for the batch: events of one delay share messages.
-            delay = backoff.delay(item.attempts, queued_at=now, now=now, hint=hint, luck=luck)
+            delay = (
+                backoff.look(timedelta(0), luck)
+                if item.braked
+                else backoff.delay(item.attempts, queued_at=now, now=now, hint=hint, luck=luck)
+            )
             delayed.append(Delayed(item, delay))
         unplaced = await self._placing.enqueue(delayed, together=together)
         return [by_item[id(one.item)] for one in unplaced]

@@ -18,11 +18,10 @@ logger = logging.getLogger(__name__)
 # What happened last, on whatever instance: the field of its time, and the one of what it was.
 _NEWS = (
     ("last_failure_at", "last_failure"),
-    ("braked_at", "brake_reason"),
     ("no_place_at", "no_place"),
 )
-# For how long what is over may still be held against a function: it says when a brake is on, never that it is
-# off again.
+# For how long what is over may still be held against a function: it says when no place answered, never that
+# one does again.
 _RECENT = timedelta(hours=1)
 
 
@@ -32,16 +31,17 @@ class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
     Attributes:
         function: its name.
         at: when.
+        configuration: hash of the one that it runs under, on which there is a verdict.
         retry_policy: whether the endless retry policy is in force; None for functions without one.
         received, stored, superseded, queued, dead_lettered, clock_ahead: since this instance started.
         last_failure: the most frequent reason of the last batch in which something failed.
         last_failure_at: when.
-        braked_at, brake_reason: when and why the brake was last on.
         no_place_at, no_place: when and for which events no destination answered.
     """
 
     function: str
     at: str = ""
+    configuration: str = ""
     retry_policy: bool | None = None
     received: int = 0
     stored: int = 0
@@ -51,8 +51,6 @@ class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
     clock_ahead: int = 0
     last_failure: str | None = None
     last_failure_at: str | None = None
-    braked_at: str | None = None
-    brake_reason: str | None = None
     no_place_at: str | None = None
     no_place: str | None = None
 
@@ -82,7 +80,7 @@ async def read_status(blobs: Blobs, function: str) -> StatusReport | None:
 
 
 def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
-    """What a report shows to be wrong, the worst first; a brake or a held batch counts for an hour."""
+    """What a report shows to be wrong, the worst first; a held batch counts for an hour."""
     found: list[Configuration] = []
     since = times.milliseconds_text(now - _RECENT)
     if report.retry_policy is False:
@@ -90,9 +88,6 @@ def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
             "score_events runs without its endless retry policy: restore @app.retry with max_retry_count -1"
         )
         found.append(Configuration(Stage.RETRY, "retry policy missing", detail))
-    if report.braked_at and report.braked_at > since:
-        detail = f"on at {report.braked_at}, since most of a batch failed: {report.brake_reason}"
-        found.append(Configuration(Stage.VALIDATE, "brake", detail))
     if report.no_place_at and report.no_place_at > since:
         detail = f"at {report.no_place_at} for {report.no_place}; the batch was held"
         found.append(Configuration(Stage.RETRY, "no destination answered", detail))
@@ -102,7 +97,7 @@ def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
 class Status:
     """Gathers one function's status and writes it, at most once in an interval, but for news.
 
-    The first failure, brake or held batch in an interval is written at once: there may be no next batch.
+    The first failure or held batch in an interval is written at once: there may be no next batch.
     Where that fails it is tried again after a quarter of the interval, and not by every call: blobs that do
     not answer cost each try their time-out, which the events of a batch need not wait for.
 
@@ -111,10 +106,17 @@ class Status:
         blobs: where it is written.
         interval: seconds between writes.
         has_policy: whether this function should run under a retry policy.
+        configuration: hash of the one that it runs under.
     """
 
-    def __init__(self, function: str, blobs: Blobs, *, interval: float, has_policy: bool) -> None:
-        self._report = StatusReport(function=function, retry_policy=True if has_policy else None)
+    def __init__(
+        self, function: str, blobs: Blobs, *, interval: float, has_policy: bool, configuration: str = ""
+    ) -> None:
+        self._report = StatusReport(
+            function=function,
+            configuration=configuration,
+            retry_policy=True if has_policy else None,
+        )
         self._blobs = blobs
         self._interval = interval
         self._written_at: float | None = None
@@ -144,11 +146,6 @@ class Status:
                 "destination takes is held as long as possible, and then lost. Restore the policy."
             )
         self._report.retry_policy = False
-
-    def braked(self, reason: str) -> None:
-        """The brake was on."""
-        self._report.braked_at, self._report.brake_reason = _stamp(), reason
-        self._untold.add("brake_reason")
 
     def no_place(self, where: str) -> None:
         """No place answered."""

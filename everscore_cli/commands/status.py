@@ -6,15 +6,18 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
 
+from everscore.clock import times
 from everscore.config.connections import LOOPBACK, parts_of
 from everscore.config.settings import Settings
 from everscore.watch.furthest import read_marks
+from everscore.watch.judging import Verdict
 from everscore_cli import observe, project
 from everscore_cli.clients import hub, storage, store
 from everscore_cli.clients.destinations import destinations
@@ -24,6 +27,13 @@ from everscore_cli.function_reports import Reports, read_reports, reports_json, 
 from everscore_cli.sentences import sentence
 from everscore_cli.stack_health import PartHealth, check
 from everscore_cli.stuck_partitions import StuckPartition, stuck_partitions
+from everscore_cli.verdict_reports import (
+    of_interest,
+    read_verdicts,
+    verdict_sentences,
+    verdicts_json,
+    verdicts_table,
+)
 from everscore_local.endpoints import connection_settings
 
 
@@ -51,14 +61,29 @@ class _Seen:
     hub: _Hub | _Unknown
     numbers: dict[str, int | _Unknown]
     reports: Reports | _Unknown
+    verdicts: list[Verdict] | _Unknown
+    brake: timedelta
+
+    @property
+    def configuration(self) -> str | None:
+        """Hash of the one that score_events says it runs under."""
+        said = None if isinstance(self.reports, _Unknown) else self.reports.get("score_events")
+        return said.report.configuration or None if said else None
+
+    @property
+    def judged(self) -> list[Verdict]:
+        """The verdicts to show."""
+        known = [] if isinstance(self.verdicts, _Unknown) else self.verdicts
+        return of_interest(known, self.configuration, self.brake)
 
     @property
     def problems(self) -> list[str]:
         """A sentence for each thing that is wrong or unknown, but for the health of parts."""
-        values = (self.hub, *self.numbers.values(), self.reports)
+        values = (self.hub, *self.numbers.values(), self.reports, self.verdicts)
         why = [value.why for value in values if isinstance(value, _Unknown)]
         stuck = [] if isinstance(self.hub, _Unknown) else _stuck(self.hub)
-        return why + stuck + ([] if isinstance(self.reports, _Unknown) else sentences(self.reports))
+        brakes = verdict_sentences(self.judged, self.configuration, times.now())
+        return why + stuck + brakes + ([] if isinstance(self.reports, _Unknown) else sentences(self.reports))
 
 
 def status(
@@ -76,7 +101,7 @@ def status(
     On a stack with ports of its own (up --free-ports) also the connection strings that lead to it.
 
     Exits 1 if a part is not well (the app, say, since its model does not load), if a checkpoint does not move
-    while events wait, or if within an hour the brake was on or no destination took a batch.
+    while events wait, while the brake is on, or if within an hour no destination took a batch.
     """
     target = project.target()
     if target.stack is None and target.settings.eventhub_host() in LOOPBACK and not _answers(target):
@@ -132,11 +157,17 @@ async def _gather(target: project.Target, stuck_after: float) -> _Seen:
         _or_why(dead_letters()),
         _or_why(documents()),
     )
-    healths, found, reports, numbers = await asyncio.gather(
-        parts(), _or_why(partitions()), _or_why(read_reports(settings)), depths
+    healths, found, reports, verdicts, numbers = await asyncio.gather(
+        parts(),
+        _or_why(partitions()),
+        _or_why(read_reports(settings)),
+        _or_why(read_verdicts(settings)),
+        depths,
     )
     names = ("retryQueueMessages", "poisonQueueMessages", "deadLetters", "documents")
-    return _Seen(healths, _own_connections(target), found, dict(zip(names, numbers, strict=True)), reports)
+    counted = dict(zip(names, numbers, strict=True))
+    brake = timedelta(hours=settings.brake_hours)
+    return _Seen(healths, _own_connections(target), found, counted, reports, verdicts, brake)
 
 
 def _own_connections(target: project.Target) -> Mapping[str, str]:
@@ -180,6 +211,9 @@ def _json(seen: _Seen) -> dict[str, object]:
         "lag": None if known is None else sum(partition.lag for partition in known.partitions),
         **{name: None if isinstance(value, _Unknown) else value for name, value in seen.numbers.items()},
         "reported": None if isinstance(seen.reports, _Unknown) else reports_json(seen.reports),
+        "configurations": None
+        if isinstance(seen.verdicts, _Unknown)
+        else verdicts_json(seen.judged, seen.configuration),
         "problems": seen.problems,
     }
 
@@ -240,6 +274,12 @@ def _print(seen: _Seen) -> None:
     for label, value in zip(labels, seen.numbers.values(), strict=True):
         table.add_row(label, f"[red]{escape(value.why)}[/]" if isinstance(value, _Unknown) else f"{value:,}")
     out.print(table)
+    if isinstance(seen.verdicts, _Unknown):
+        out.print(f"[red]verdicts unknown[/] {escape(seen.verdicts.why)}", soft_wrap=True)
+    elif seen.judged:
+        out.print(verdicts_table(seen.judged, seen.configuration))
+        for sentence_ in verdict_sentences(seen.judged, seen.configuration, times.now()):
+            out.print(f"[red]{escape(sentence_)}[/]", soft_wrap=True)
     if isinstance(seen.reports, _Unknown):
         out.print(f"[red]what the app says is unknown[/] {escape(seen.reports.why)}", soft_wrap=True)
         return

@@ -22,8 +22,10 @@ from everscore.adapters.blobs import StorageBlobs
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.config.connections import Connection
-from everscore.failures import Configuration, Failure, Throttled, Transient
+from everscore.failures import Configuration, Conflict, Failure, Throttled, Transient
+from everscore.ports import VerdictBlobs
 from everscore_local import azurite as stand_in
+from tests.fakes import FakeBlobs
 from tests.support.answering import answering
 from tests.support.read_back import queued
 from tests.support.services import Services, free_port
@@ -272,6 +274,35 @@ async def test_blobs_are_written_overwritten_and_read(services: Services, client
         properties = letter.get_blob_properties()
     assert properties.metadata == {"stage": "store", "reason": "too large"}
     assert properties.content_settings.content_type == "application/json"
+
+
+@pytest.mark.parametrize("where", ["Azurite", "the fake"])
+async def test_a_verdict_is_written_only_over_what_was_read(
+    services: Services, clients: Clients, where: str
+) -> None:
+    """Whoever read an older one, or read none where there is one by now, is told of the conflict."""
+    names = services.names
+    blobs = clients.blobs(services.storage, names.dead_letters, names.claim_checks)
+    verdicts: VerdictBlobs = blobs if where == "Azurite" else FakeBlobs()
+    assert await verdicts.get_verdict("c") is None
+    await verdicts.put_verdict("c", b"1", None)
+    first = await verdicts.get_verdict("c")
+    assert first is not None
+    assert first.data == b"1"
+    for etag in (None, '"0x0"'):
+        with pytest.raises(Conflict):
+            await verdicts.put_verdict("c", b"lost", etag)
+    await verdicts.put_verdict("c", b"2", first.etag)
+    with pytest.raises(Conflict):
+        await verdicts.put_verdict("c", b"lost", first.etag)
+    second = await verdicts.get_verdict("c")
+    assert second is not None
+    assert (second.data, second.etag != first.etag) == (b"2", True)
+    with pytest.raises(Conflict):
+        await verdicts.put_verdict("gone", b"lost", first.etag)
+    assert await verdicts.get_verdict("gone") is None
+    if where == "Azurite":
+        assert await blobs.list_verdicts() == [b"2"]
 
 
 async def test_only_the_blob_may_be_missing(services: Services, clients: Clients) -> None:

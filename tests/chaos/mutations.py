@@ -108,11 +108,11 @@ MECHANISMS: dict[str, Mechanism] = {
     ),
     "brake": Mechanism(
         "g11",
-        "the brake looks at no batch",
+        "the brake stops no event of the hub",
         _replaced(
             "everscore/flow/score_events.py",
-            "        if len(events) < self._limits.brake_minimum:\n",
-            "        if events:\n",
+            "        waiting = to_wait(events, batch, verdict)\n",
+            "        waiting = to_wait([], batch, verdict)\n",
         ),
     ),
     "child-process": Mechanism("g07", "the worker's death is the host's: both are one process", _one_process),

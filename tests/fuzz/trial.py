@@ -29,7 +29,6 @@ from tests.fakes import OUT, World, source_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("store", "queue", "blobs", "letters")
-_NO_BRAKE = 1_000_000
 # More rounds than any item may take once everything answers: 3 tries of what is unexpected, and then some.
 _ROUNDS = 8
 
@@ -73,9 +72,7 @@ def neighbour(number: int, unwrap: str = "object") -> bytes:
 
 def world(unwrap: str = "object") -> World:
     """The pipeline, its brake off and its patience short, so that a drained one shows where everything ended."""
-    made = World(
-        stream=stream(unwrap), brake_minimum=_NO_BRAKE, give_up=timedelta(0), brake=timedelta(0), budget=0.0
-    )
+    made = World(stream=stream(unwrap), give_up=timedelta(0), brake=timedelta(0), budget=0.0)
     made.models.model = model()  # type: ignore[assignment]
     return made
 

@@ -130,7 +130,7 @@ MECHANISMS = (
     ),
     Mechanism(
         3,
-        "The brake: where most of a batch fails for one reason, its events wait in place of becoming dead letters.",
+        "The brake: where most of what comes fails for one reason, it waits in place of becoming dead letters.",
         (f"{_P3}::test_when_most_of_a_batch_fails_for_one_reason_it_waits",),
     ),
     Mechanism(

@@ -149,7 +149,7 @@ var rules ruleType[] = [
   }
   {
     name: 'brake'
-    description: 'Most events of a batch fail for one reason: the configuration is wrong, not the data. They are retried for a day.'
+    description: 'Most events fail for one reason, or none was scored yet: the configuration is wrong, not the data. They wait for a day.'
     severity: 1
     frequency: 'PT5M'
     window: 'PT15M'

@@ -16,7 +16,6 @@ from everscore.clock import backoff
 from everscore.event.item import Item
 from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient
 from everscore.flow.ending import NoPlaceAnswersError
-from everscore.flow.limits import Patience
 from everscore.flow.score_events import RetryState
 from everscore.ports import HubEvent
 from everscore.retry.claim_checks import decode_item
@@ -59,7 +58,7 @@ def inject(world: World, faults) -> None:
     """Let the named parts refuse, and the others answer."""
     world.store.refuses = faults.get("store")
     world.queue.refuses = faults.get("queue")
-    world.blobs.refuses = faults.get("blobs")
+    world.blobs.refuses = world.blobs.verdicts_refuse = faults.get("blobs")
     # The model source promises nothing but failures.
     model = faults.get("models")
     world.models.refuses = Transient(Stage.SCORE, "model missing") if model else None
@@ -72,28 +71,28 @@ def inject(world: World, faults) -> None:
     kinds=st.lists(KINDS, min_size=1, max_size=8),
     steps=STEPS,
     unwrap=st.booleans(),
-    brake_minimum=st.sampled_from([2, 100]),
+    proven=st.booleans(),
 )
 @example(
     kinds=["large", "no key", "bomb"],
     steps=[({}, "hub unread", 1), ({"queue": OUT, "store": OUT}, "retry", 1)],
     unwrap=True,
-    brake_minimum=100,
+    proven=True,
 )
 @example(
     kinds=["no json", "no key"],
     steps=[({"blobs": OUT}, "hub", 1), ({"reads": OUT, "letters": OUT}, "retry", 1)],
     unwrap=False,
-    brake_minimum=100,
+    proven=True,
 )
-def test_every_event_ends_in_exactly_one_place(kinds, steps, unwrap, brake_minimum) -> None:
+def test_every_event_ends_in_exactly_one_place(kinds, steps, unwrap, proven) -> None:
     """After any faults, crashes and repeats, drained: each event is stored, superseded or a dead letter."""
-    asyncio.run(_run(kinds, steps, unwrap=unwrap, brake_minimum=brake_minimum))
+    asyncio.run(_run(kinds, steps, unwrap=unwrap, proven=proven))
 
 
-async def _run(kinds, steps, *, unwrap: bool, brake_minimum: int) -> None:
+async def _run(kinds, steps, *, unwrap: bool, proven: bool) -> None:
     stream = stream_of(unwrap="array" if unwrap else "object")
-    world = World(stream=stream, brake_minimum=brake_minimum)
+    world = World(stream=stream, proven=proven)
     bodies = [body(kind, number) for number, kind in enumerate(kinds)]
     if unwrap:
         # Records of one body; a record that is no JSON would make the body none.
@@ -128,7 +127,7 @@ async def _run(kinds, steps, *, unwrap: bool, brake_minimum: int) -> None:
     inject(world, {})
     if in_hub:
         await deliver(RetryState(endless=True))
-    world.retrying._patience = _impatient(world)
+    world.brake._patience = timedelta(0)  # it lets go, so that a drained pipeline shows where everything ends
     for _ in range(12):
         world.poison.end_leases()
         await world.keep()
@@ -136,11 +135,6 @@ async def _run(kinds, steps, *, unwrap: bool, brake_minimum: int) -> None:
     assert not world.queue.messages
     assert not world.poison.left
     _exactly_one_place(world, kinds, batch, bodies)
-
-
-def _impatient(world: World):
-    """From now on the brake lets go, so that a drained pipeline shows where everything ends."""
-    return Patience(give_up=timedelta(days=7), brake=timedelta(0))
 
 
 def _to_poison(world: World) -> None:
@@ -260,7 +254,7 @@ FINER_STEPS = st.builds(
     unwrap=st.sampled_from(["array", "records"]),
     own_decoder=st.booleans(),
     mended=st.booleans(),
-    brake_minimum=st.sampled_from([2, 100]),
+    proven=st.booleans(),
 )
 @example(
     kinds=[["large", "good"]],
@@ -268,7 +262,7 @@ FINER_STEPS = st.builds(
     unwrap="array",
     own_decoder=False,
     mended=False,
-    brake_minimum=100,
+    proven=True,
 )
 @example(
     kinds=[["large and odd", "good"]],
@@ -279,7 +273,7 @@ FINER_STEPS = st.builds(
     unwrap="array",
     own_decoder=True,
     mended=False,
-    brake_minimum=100,
+    proven=True,
 )
 @example(  # three deaths with its mark in place prove a suspect guilty
     kinds=[["good"]],
@@ -291,15 +285,15 @@ FINER_STEPS = st.builds(
     unwrap="array",
     own_decoder=False,
     mended=False,
-    brake_minimum=100,
+    proven=True,
 )
-def test_every_record_ends_somewhere(*, kinds, steps, unwrap, own_decoder, mended, brake_minimum) -> None:
+def test_every_record_ends_somewhere(*, kinds, steps, unwrap, own_decoder, mended, proven) -> None:
     """Places that refuse now and then, lost answers, ends at any call: at no time is a record nowhere."""
     bodies = Bodies(kinds, wrapped=unwrap == "records", own_decoder=own_decoder)
     world = World(
         stream=stream_of(unwrap=unwrap),
         hook=bodies.decode if own_decoder else None,
-        brake_minimum=brake_minimum,
+        proven=proven,
     )
     asyncio.run(_run_finely(world, bodies, steps, mended=mended))
 
@@ -387,7 +381,7 @@ async def _run_finely(world: World, bodies: Bodies, steps, *, mended: bool) -> N
     bodies.mended = mended
     if in_hub:
         await _invocation(world, bodies, "hub", 1)
-    world.retrying._patience = _impatient(world)
+    world.brake._patience = timedelta(0)  # it lets go, so that a drained pipeline shows where everything ends
     for _ in range(14):
         world.poison.end_leases()
         await world.keep()

@@ -120,18 +120,11 @@ async def test_it_gives_up_by_age_after_one_last_try(age, dead) -> None:
     assert old.sequence_numbers()["stored"] == [1]
 
 
-@pytest.mark.parametrize("fields", [{"pk": None}, {"bomb": True}, {"nan": True}])
-async def test_braked_events_are_tried_for_the_brake_hours_whatever_fails(fields) -> None:
-    """What the brake sent is tried until BRAKE_HOURS have passed; then its class decides."""
-    world = World(brake=timedelta(hours=24))
-    queue(world, item_of(1, **fields), braked=BRAKED, queued_at=ago(hours=23))
-    for _ in range(4):
-        await world.retry()
-    assert world.sequence_numbers()["queued"] == [1]
-    assert world.queued[0].braked
-    item = world.queued[0]
-    world.queue.messages.clear()
-    queue(world, item, queued_at=ago(hours=25))
+@pytest.mark.parametrize("fields", [{"pk": None}, {"nan": True}])
+async def test_braked_events_are_dead_letters_once_their_configuration_is_well(fields) -> None:
+    """The verdict is over what the hub brings; where that is well, the event is the one at fault."""
+    world = World()
+    queue(world, item_of(1, **fields), braked=BRAKED)
     await world.retry()
     assert world.sequence_numbers() == {"stored": [], "queued": [], "dead": [1]}
     assert not world.blobs.letters[0].item.braked

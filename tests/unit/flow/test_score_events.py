@@ -259,8 +259,8 @@ async def test_without_a_policy_the_end_of_the_budget_raises_and_says_so(quick, 
 
 
 @pytest.mark.parametrize(("bad", "total", "brakes"), [(11, 20, True), (10, 20, False), (19, 19, False)])
-async def test_the_brake_needs_a_large_batch_and_more_than_half(bad, total, brakes) -> None:
-    """Of at least 20 events more than half must fail for one reason; then none of those is dead-lettered."""
+async def test_a_batch_of_which_most_fail_alike_waits_for_the_next_verdict(bad, total, brakes) -> None:
+    """Of at least 20 bodies more than half; then none is dead-lettered, though the configuration was well so far."""
     world = World()
     items = [item_of(number, pk=None) for number in range(bad)] + [
         item_of(number) for number in range(bad, total)
@@ -273,31 +273,15 @@ async def test_the_brake_needs_a_large_batch_and_more_than_half(bad, total, brak
     assert all(item.braked for item in world.queued)
 
 
-async def test_the_brake_takes_one_reason_and_leaves_the_others() -> None:
-    """What fails for another reason than the common one meets its own fate."""
-    world = World()
+async def test_while_the_brake_is_on_nothing_becomes_a_dead_letter() -> None:
+    """What fails for another reason than the common one waits too: it may be the same mistake."""
+    world = World(proven=False)
     items = [item_of(number, nan=True) for number in range(18)]
     await world.score(*items, item_of(18, b"{"), item_of(19), item_of(20, bomb=True))
     where = world.sequence_numbers()
-    assert where["dead"] == [18]
-    assert where["stored"] == [19]
-    assert {item.source.sequence_number: item.braked is not None for item in world.queued} == {
-        **dict.fromkeys(range(18), True),
-        20: False,
-    }
-    await world.status.write()
-    assert decode_status(world.blobs.status["score_events"]).brake_reason == "score: score not finite"
-
-
-async def test_the_brake_holds_what_explodes_too() -> None:
-    """A decoder that raises on everything is a wrong configuration: the events wait, braked."""
-
-    def hook(bodies: list[bytes]) -> list[object]:
-        raise TypeError("no such schema")
-
-    world = World(hook=hook)
-    await world.score(*(item_of(number) for number in range(20)))
-    assert [item.braked is not None for item in world.queued] == [True] * 20
+    assert where == {"stored": [19], "queued": [*range(19), 20], "dead": []}
+    assert all(item.braked for item in world.queued)
+    assert world.verdict.kind == "score: score not finite"
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,13 @@ async def test_a_missing_policy_is_loud_once(caplog) -> None:
     assert (await report_of(status, blobs)).retry_policy is False
 
 
-async def test_the_brake_and_silence_are_noted() -> None:
+async def test_silence_is_noted() -> None:
     """When and why, for the health page."""
     blobs = FakeBlobs()
     status = Status("score_events", blobs, interval=60, has_policy=True)
-    status.braked("decode: not JSON")
     status.no_place("partition 1")
     report = await report_of(status, blobs)
-    assert (report.brake_reason, report.no_place) == ("decode: not JSON", "partition 1")
-    assert report.braked_at
+    assert report.no_place == "partition 1"
     assert report.no_place_at
 
 
@@ -74,14 +72,12 @@ async def test_it_is_written_at_most_once_in_an_interval() -> None:
 
 
 async def test_news_are_written_at_once_and_then_once_in_an_interval() -> None:
-    """The first brake, held batch or failure does not wait for a batch that may never come; more of them do."""
+    """The first held batch or failure does not wait for a batch that may never come; more of them do."""
     blobs = FakeBlobs()
     status = Status("score_events", blobs, interval=60, has_policy=True)
     await status.write()
     status.scored(Summary(received=1, queued=1, reasons=Counter({"store: a": 1})))
     assert (await report_of(status, blobs)).last_failure == "store: a"
-    status.braked("decode: not JSON")
-    assert (await report_of(status, blobs)).brake_reason == "decode: not JSON"
     status.no_place("partition 1")
     assert (await report_of(status, blobs)).no_place == "partition 1"
     status.no_place("partition 2")
@@ -91,15 +87,15 @@ async def test_news_are_written_at_once_and_then_once_in_an_interval() -> None:
 
 
 async def test_news_that_could_not_be_written_are_tried_again_soon_but_not_by_every_call(monkeypatch) -> None:
-    """A brake reaches the health check once blobs answer; while they hang no call but a few waits for them."""
+    """A held batch reaches the health check once blobs answer; while they hang no call but a few waits for them."""
     clock = SimpleNamespace(now=1_000.0, monotonic=lambda: clock.now)
     monkeypatch.setattr(status_module, "time", clock)
     blobs = FakeBlobs()
     status = Status("score_events", blobs, interval=60, has_policy=True)
-    status.braked("first")
+    status.no_place("partition 1")
     with blobs.refusing():
         await status.write()
-    status.no_place("partition 1")
+    status.scored(Summary(received=1, queued=1, reasons=Counter({"store: a": 1})))
     await status.write()
     assert blobs.status == {}
     clock.now += 14
@@ -107,12 +103,12 @@ async def test_news_that_could_not_be_written_are_tried_again_soon_but_not_by_ev
     assert blobs.status == {}
     clock.now += 2
     report = await report_of(status, blobs)
-    assert (report.brake_reason, report.no_place) == ("first", "partition 1")
-    status.braked("second")
+    assert (report.last_failure, report.no_place) == ("store: a", "partition 1")
+    status.no_place("partition 2")
     clock.now += 16
-    assert (await report_of(status, blobs)).brake_reason == "first"
+    assert (await report_of(status, blobs)).no_place == "partition 1"
     clock.now += 60
-    assert (await report_of(status, blobs)).brake_reason == "second"
+    assert (await report_of(status, blobs)).no_place == "partition 2"
 
 
 async def test_a_held_retry_message_is_reported(monkeypatch) -> None:
@@ -144,17 +140,13 @@ async def test_a_held_retry_message_is_reported(monkeypatch) -> None:
         ({}, []),
         ({"retry_policy": True, "last_failure": "store: a", "last_failure_at": "59"}, []),
         ({"retry_policy": False}, ["retry policy missing"]),
-        ({"braked_at": "59", "brake_reason": "decode: a"}, ["brake"]),
         ({"no_place_at": "59", "no_place": "partition 1"}, ["no destination answered"]),
-        ({"braked_at": "61", "no_place_at": "61"}, []),
-        (
-            {"retry_policy": False, "braked_at": "1", "no_place_at": "1"},
-            ["retry policy missing", "brake", "no destination answered"],
-        ),
+        ({"no_place_at": "61"}, []),
+        ({"retry_policy": False, "no_place_at": "1"}, ["retry policy missing", "no destination answered"]),
     ],
 )
 def test_what_a_report_shows_to_be_wrong(fields, reasons) -> None:
-    """A missing policy, and a brake or a held batch of the last hour (times here are minutes ago); a failure is none."""
+    """A missing policy, and a held batch of the last hour (times here are minutes ago); a failure is none."""
     now = times.now()
     ago = {
         name: times.milliseconds_text(now - timedelta(minutes=int(value)))
@@ -166,18 +158,17 @@ def test_what_a_report_shows_to_be_wrong(fields, reasons) -> None:
 
 
 async def test_what_one_instance_says_is_not_wiped_out_by_another() -> None:
-    """The health check sees a brake, whichever instance was the last to write, and the later of two."""
+    """The health check sees a held batch, whichever instance was the last to write, and the later of two."""
     blobs = FakeBlobs()
     one, other = (Status("score_events", blobs, interval=0, has_policy=True) for _ in range(2))
-    one.braked("decode: not JSON")
     one.no_place("partition 1")
-    braked = await report_of(one, blobs)
+    held = await report_of(one, blobs)
     other.scored(Summary(received=2, stored=1, queued=1, reasons=Counter({"store: a": 1})))
     report = await report_of(other, blobs)
-    assert (report.braked_at, report.brake_reason) == (braked.braked_at, "decode: not JSON")
+    assert report.no_place_at == held.no_place_at
     assert (report.no_place, report.last_failure, report.received) == ("partition 1", "store: a", 2)
-    blobs.status["score_events"] = b'{"function":"score_events","brakedAt":"2999","brakeReason":"later"}'
-    assert (await report_of(one, blobs)).brake_reason == "later"
+    blobs.status["score_events"] = b'{"function":"score_events","noPlaceAt":"2999","noPlace":"later"}'
+    assert (await report_of(one, blobs)).no_place == "later"
 
 
 async def test_a_status_that_cannot_be_read_is_written_anew() -> None:
