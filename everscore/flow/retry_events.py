@@ -475,12 +475,12 @@ class RetryEvents:
         return summary
 
     async def _send_back(self, message: bytes, delay: float, budget: Deadline) -> None:
-        refusal: Failure | None = None
+        refusal: Exception | None = None
         async for _ in hold(budget):
             try:
                 await self._queue.send(message, delay)
-            except Failure as failure:
-                refusal = failure
+            except Exception as error:  # noqa: BLE001 - whatever it is, the queue has not taken the message
+                refusal = error
             else:
                 return
         raise NoPlaceAnswersError(f"the retry queue does not take a message back: {refusal}") from refusal
