@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from everscore.decode.decoder import Decoder  # noqa: E402
 from everscore.decode.memory import Memory  # noqa: E402
 from everscore.event.item import Item, Source  # noqa: E402
 from everscore.event.stream import Stream, StreamManifest  # noqa: E402
-from everscore.flow.limits import Limits  # noqa: E402
+from everscore.flow.limits import Limits, Patience  # noqa: E402
 from everscore.flow.processing import Processing  # noqa: E402
 from everscore.flow.score_events import RetryState, ScoreEvents  # noqa: E402
 from everscore.ports import Document, Write  # noqa: E402
@@ -42,6 +43,7 @@ from everscore.retry.placing import Placing  # noqa: E402
 from everscore.score.loading import ModelSource  # noqa: E402
 from everscore.store.writer import Writer  # noqa: E402
 from everscore.watch.status import Status  # noqa: E402
+from everscore.watch.verdicts import Judge  # noqa: E402
 
 PARTITIONS, BATCH, SIZE = 4, 256, 24 * 1024
 MIB = 1024 * 1024
@@ -146,7 +148,9 @@ async def measure(kind: str, budget: int, folder: Path) -> dict[str, Any]:
         processing=processing,
         placing=Placing(nothing, nothing),
         status=Status("score_events", nothing, interval=1e9, has_policy=True),
-        limits=Limits(time_budget=540, brake_minimum=1_000_000),
+        judge=Judge(nothing, "benchmark", interval=1e9),
+        limits=Limits(time_budget=540),
+        patience=Patience(timedelta(days=7), timedelta(0), timedelta(minutes=10)),  # the brake is off
     )
     batches = [
         [

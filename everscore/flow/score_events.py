@@ -118,11 +118,13 @@ class ScoreEvents:
 
     async def _brake(self, events: Sequence[Event], *, again: bool) -> None:
         """Judge the configuration with these events, and have wait what it may be to blame for."""
+        if self._patience.brake <= timedelta(0):
+            return
         in_doubt = any(is_counted(event) for event in events)
         batch = tally_of(events)
         verdict = await self._judge.weigh(batch, again=again, in_doubt=in_doubt)
         self._alarm.look_at(verdict)
-        if not in_doubt or self._patience.brake <= timedelta(0):
+        if not in_doubt:
             return
         stamp = times.milliseconds_text(times.now())
         waiting = to_wait(events, batch, verdict)

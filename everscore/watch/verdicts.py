@@ -106,6 +106,8 @@ class Judge:
                 self._quiet_until = time.monotonic() + _PATIENCE_SECONDS
 
     def _is_due(self, now: float) -> bool:
+        if not self._now.at:
+            return False  # nothing was judged yet
         said, since = self._said, now - self._said_at
         if said is None or said.state is not self._now.state or since >= REMIND_SECONDS:
             return True

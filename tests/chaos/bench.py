@@ -45,6 +45,7 @@ SETTINGS: Mapping[str, str] = {
     "BREAKER_PAUSE_SECONDS": "1",
     "LINGER_SECONDS": "0.3",
     "STATUS_INTERVAL_SECONDS": "0.5",
+    "UNEXPECTED_MINUTES": "0.1",
 }
 
 

@@ -17,6 +17,7 @@ from tests.chaos import report
 from tests.chaos.bench import HostGoneError, bench
 from tests.chaos.groups import (
     bodies,
+    configuration,
     guilty,
     malformed,
     messages,
@@ -55,6 +56,7 @@ GROUPS: dict[str, Group] = {
     "g12": messages.messages,
     "g13": guilty.guilty,
     "g14": stealing.stealing,
+    "g15": configuration.configuration,
     "bodies": bodies.bodies,
     "mixed": mixed.mixed,
     "outage": outage.outage,

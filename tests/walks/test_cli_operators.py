@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
 import time
+from pathlib import Path
 
 import msgspec
 from azure.eventhub import EventData, EventHubProducerClient
@@ -41,6 +43,7 @@ FLIGHT = {
 def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
     """A wrong stream.json makes dead letters; once it is mended a redrive stores them and removes the letters."""
     with cli_in(tmp_path, stream={"time": "/when"}, host=SHORT) as cli:
+        setting(cli.app, BRAKE_HOURS="0")  # without a brake, which would have all of it wait
         cli.run("up", "--free-ports")
         cli.run("send", "--count", "12")
         properties = ("--property", "site=north", "--property", "by=/carrier", "--property", "no=/none")
@@ -48,7 +51,7 @@ def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
         status = cli.settled(deadLetters=13)
         assert status["problems"] == []  # a failure is none: what failed is a dead letter
         said = status["reported"]["score_events"]
-        assert (said["lastFailure"], said["brakedAt"]) == ("validate: time missing", None)
+        assert said["lastFailure"] == "validate: time missing"
         assert said["lastFailureAt"] <= said["at"]
         assert status["reported"]["retry_events"] is None
         table = cli.run("status")
@@ -107,24 +110,40 @@ def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
         bodies = {json.loads(cli.run("deadletters", "show", name))["item"]["body"] for name in names}
         assert bodies == {"hex:ff0a", " a,b\r\n", " a,b"}
 
-        # The same mistake again, where it stops most of a batch: the brake is on, and status says so.
+        # The same mistake again, with the brake: all of it waits, and status says why.
         (cli.app / "stream.json").write_text(json.dumps({**manifest, "time": "/when"}))
-        values = json.loads((cli.app / "local.settings.json").read_text())
-        values["Values"]["BRAKE_MINIMUM_EVENTS"] = "1"
-        (cli.app / "local.settings.json").write_text(json.dumps(values))
+        setting(cli.app, BRAKE_HOURS="24")
         cli.run("restart")
-        cli.run("send", "--count", "1", "--skip", "12")
+        cli.run("send", "--count", "24", "--skip", "12")
         deadline = time.monotonic() + 180
         while (status := cli.json("status", code=None))["problems"] == []:
             assert time.monotonic() < deadline, json.dumps(status)
             time.sleep(0.2)
-        said = status["reported"]["score_events"]
-        assert said["brakeReason"] == "validate: time missing"
+        (verdict,) = status["configurations"]
+        assert (verdict["current"], verdict["state"], verdict["reason"]) == (
+            True,
+            "braked",
+            "validate: time missing",
+        )
+        assert verdict["configuration"] == status["reported"]["score_events"]["configuration"]
+        assert verdict["failedAlike"] == verdict["bodies"] >= 20
         (sentence,) = status["problems"]
-        assert sentence.startswith(f"score_events: brake: on at {said['brakedAt']}")
-        assert sentence.endswith("validate: time missing.")
-        assert status["retryQueueMessages"] == 1
-        assert sentence.partition(", since")[0] in cli.run("status", code=1)
+        assert sentence.startswith("score_events: brake: configuration ")
+        assert "is braked since" in sentence
+        assert status["deadLetters"] == 3
+        table = cli.run("status", code=1)
+        assert "Configurations" in table
+        assert "validate: time missing" in table
+
+
+def setting(app: Path, **values: str) -> None:
+    """Change settings of a copy of the app."""
+    path = app / "local.settings.json"
+    if not path.exists():
+        shutil.copy(app / "local.settings.example.json", path)
+    settings = json.loads(path.read_text())
+    settings["Values"] |= values
+    path.write_text(json.dumps(settings))
 
 
 def test_a_range_of_the_hub_is_replayed_and_changes_nothing(tmp_path):

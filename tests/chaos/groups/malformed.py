@@ -148,7 +148,7 @@ DECODED: list[tuple[Make, str]] = [
 
 async def malformed(run: Run) -> None:
     """Group 10: malformed and odd events of every kind among good ones, single, in lists and wrapped."""
-    run.settings["BRAKE_MINIMUM_EVENTS"] = "100000"  # the brake has a row of its own
+    run.settings["BRAKE_HOURS"] = "0"  # the brake has a row of its own
     run.make_app()
     await run.open()
     await run.start_host()

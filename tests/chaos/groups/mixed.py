@@ -22,7 +22,7 @@ _BAD = [case for cases in CASES.values() for case in cases if case[1] and case[1
 
 async def mixed(run: Run) -> None:
     """The mixed run: all kinds of events while faults of store, queue, blobs, hub and processes come and go."""
-    run.settings["BRAKE_MINIMUM_EVENTS"] = "100000"
+    run.settings["BRAKE_HOURS"] = "0"
     run.drain_seconds = 240
     run.make_app()
     await run.open()

@@ -162,7 +162,7 @@ async def _fragile(run: Run, share: int) -> None:
 async def _braked(run: Run, row: str, stream: dict[str, Any], count: int) -> None:
     """Every event fails for one reason: none may become a dead letter, and all are stored once it is mended."""
     broken = run.copy_app(run.folder / "braked", stream=stream)
-    await run.restart_host(broken, BRAKE_MINIMUM_EVENTS="1")
+    await run.restart_host(broken)
     await run.send(run.flights.events(count, row))
     await run.passed()
     run.acted(row, await run.queued())
@@ -180,7 +180,7 @@ async def _nan_for_all(run: Run, count: int) -> None:
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["features"]["sha256"] = hashlib.sha256(code.encode()).hexdigest()
     (path / "manifest.json").write_text(json.dumps(manifest))
-    await run.restart_host(broken, BRAKE_MINIMUM_EVENTS="1")
+    await run.restart_host(broken)
     await run.send(run.flights.events(count, row))
     await run.passed()
     run.acted(row, await run.queued())

@@ -22,7 +22,7 @@ SHARE = 40
 async def short(run: Run) -> None:
     """The short form: the most telling fault of each group."""
     run.settings["DECODER"] = "own_decoder:decode"
-    run.settings["BRAKE_MINIMUM_EVENTS"] = "100000"
+    run.settings["BRAKE_HOURS"] = "0"
     run.make_app()
     (run.app / "own_decoder.py").write_text(DECODER)
     run.know(Oracle(run.app))

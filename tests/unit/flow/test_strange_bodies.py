@@ -8,6 +8,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -81,7 +82,7 @@ def test_hole_06_whatever_the_memory_the_ends_are_the_same(bodies, memory, unwra
 
     async def ends(memory: int) -> tuple[object, object, object]:
         world = World(
-            stream=stream_of(unwrap=unwrap), memory=memory, hook=hook, brake_minimum=10**6, budget=60
+            stream=stream_of(unwrap=unwrap), memory=memory, hook=hook, brake=timedelta(0), budget=60
         )
         items = [item_of(number, body) for number, body in enumerate(bodies)]
         half = len(items) // 2
@@ -203,7 +204,7 @@ BAD = {
 @pytest.mark.parametrize("packed", [True, False])
 async def test_hole_44_a_bad_record_is_one_dead_letter(reason, unwrap, packed) -> None:
     """Of a body with a bad record the sound ones are stored, and the bad one is a dead letter with its exact bytes."""
-    world = World(stream=stream_of(unwrap=unwrap), brake_minimum=10**6)
+    world = World(stream=stream_of(unwrap=unwrap), brake=timedelta(0))
     body = listed(body_of(1), BAD[reason], body_of(2))
     if unwrap == "records":
         body = b'{"records":' + body + b"}"
