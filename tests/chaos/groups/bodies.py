@@ -62,7 +62,7 @@ def _listed(records: list[bytes]) -> bytes:
 
 async def bodies(run: Run) -> None:
     """Strange bodies: lists of 12,000 records, gzip of 1:1,000, 64-bit numbers, UTF-16, bad records among good."""
-    run.settings |= {"BRAKE_MINIMUM_EVENTS": "100000", "BATCH_MEMORY_MIB": MEMORY_MIB}
+    run.settings |= {"BRAKE_HOURS": "0", "BATCH_MEMORY_MIB": MEMORY_MIB}
     run.make_app()
     await run.open()
     await run.start_host()
