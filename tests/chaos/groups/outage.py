@@ -11,7 +11,8 @@ from tests.chaos.traffic import Sent
 
 SECONDS = 60
 STORED_WITHIN_SECONDS = 90
-EVENTS_A_MESSAGE = 20
+# A message never holds more than one batch, of 256 events at most.
+EVENTS_A_MESSAGE = 150
 CORES = 1.0
 BEFORE, DURING, AFTER = "sent before the outage", "sent in the outage", "sent after the outage"
 _TICK = 0.05
