@@ -7,7 +7,6 @@ only after the invocation has returned. The next try is sent before that; identi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -17,10 +16,11 @@ from datetime import datetime
 from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline, within
 from everscore.clock.holding import hold
-from everscore.decode.memory import Memory, Share
+from everscore.decode.memory import Memory
 from everscore.event.event import Event
 from everscore.event.item import Item
-from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected, unexpected
+from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected
+from everscore.flow.bodies import Bodies, BodyReader
 from everscore.flow.brake import Brake
 from everscore.flow.ending import NoPlaceAnswersError, age_of, count, foreign, is_final, note, queued_at
 from everscore.flow.limits import Limits, Patience
@@ -69,8 +69,7 @@ class RetryEvents:
         self._placing = placing
         self._queue = queue
         self._blobs = blobs
-        self._claim_checks = claim_checks
-        self._memory = memory
+        self._reader = BodyReader(claim_checks, memory)
         self._status = status
         self._brake = brake
         self._limits = limits
@@ -123,7 +122,8 @@ class RetryEvents:
             return await self._split(items, budget)
         claimed = sum(map(claimed_size, items))
         if len(items) > 1 and claimed > (self._placing.claimed_limit or claimed):
-            return await self._spread(items, budget)
+            # It points at more than may be read for one message.
+            return await self._send_unread(items, budget, alone=False)
         if self._store_refuses() and self._may_wait(items):
             return await self._wait_unread(message, items, budget)
         if len(items) == 1 and (dequeue_count >= SUSPECT_FROM_DEQUEUE or items[0].crashes):
@@ -174,36 +174,25 @@ class RetryEvents:
             raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
 
     async def _try(self, items: list[Item], budget: Deadline, waiting: Sequence[Item] = ()) -> Summary:
-        """Try items; the bodies that lie in claim checks are in memory within the budget for those.
+        """Try items.
 
         Args:
             items: to be tried.
             budget: of the invocation.
             waiting: others of their message, which go on waiting.
         """
-        claimed = sum(map(claimed_size, items))
-        share: Share | None = None
-        with contextlib.suppress(TimeoutError):  # without a share none of them is read
-            async with asyncio.timeout(budget.share(0.5).remaining if claimed else None):
-                share = await self._memory.share(claimed)
-        try:
-            return await self._try_read(items, budget, waiting, may_read=share is not None)
-        finally:
-            if share is not None:
-                share.close()
+        async with self._reader.read(items, budget) as bodies:
+            return await self._try_read(bodies, budget, waiting)
 
-    async def _try_read(
-        self, items: list[Item], budget: Deadline, waiting: Sequence[Item], *, may_read: bool
-    ) -> Summary:
-        redeemed, unread = await self._read_claim_checks(items, budget, may_read=may_read)
-        whole = [one.item for one in redeemed]
+    async def _try_read(self, bodies: Bodies, budget: Deadline, waiting: Sequence[Item]) -> Summary:
+        redeemed, whole = bodies.redeemed, bodies.items
         for item in whole:
             self._brake.let_go(item)
         pending = [item for item in whole if item.dead_letter]
         closed, opened = await self._open_messages(
             [item for item in whole if item.kind == "message" and not item.dead_letter], budget
         )
-        unread += closed
+        unread = bodies.unread + closed
         summary = Summary(received=len(opened))
         for item in opened:
             summary.queue(item)
@@ -273,39 +262,6 @@ class RetryEvents:
                 summary.queue(item)
             else:
                 summary.bury(item)
-
-    async def _read_claim_checks(
-        self, items: Sequence[Item], budget: Deadline, *, may_read: bool
-    ) -> tuple[list[Redeemed], list[Event]]:
-        """The items with their bodies, and events for those whose blob is gone or does not answer.
-
-        Reading takes half of the time at most: many bodies that have to come from the hub are slow, and what
-        is not read by then waits for the next try, while the others are stored.
-        """
-        bound = budget.share(0.5) if may_read else Deadline.after(0)
-        results = await asyncio.gather(*(self._read_in_time(item, bound) for item in items))
-        return (
-            [result for result in results if isinstance(result, Redeemed)],
-            [result for result in results if isinstance(result, Event)],
-        )
-
-    async def _read_in_time(self, item: Item, bound: Deadline) -> Redeemed | Event:
-        if not item.is_pointer:
-            return Redeemed(item)
-        try:
-            async with asyncio.timeout(bound.remaining):
-                return await self._read_claim_check(item)
-        except TimeoutError:
-            detail = "the time for reading bodies was used up"
-            return Event(item, failure=Transient(Stage.RETRY, "claim check not read", detail))
-
-    async def _read_claim_check(self, item: Item) -> Redeemed | Event:
-        try:
-            return await self._claim_checks.redeem(item)
-        except Failure as failure:
-            return Event(item, failure=failure)
-        except Exception as error:  # noqa: BLE001 - this one item's own: its neighbours go on
-            return Event(item, failure=unexpected(Stage.RETRY, error))
 
     async def _judge(self, event: Event, now: datetime, stamp: str) -> None:
         """Note the failure; make it a final one where patience has run out, or none while the brake is on."""
@@ -421,25 +377,13 @@ class RetryEvents:
         )
         for item in items:
             item.crashes = item.crashes or 1
-        waiting = [Delayed(item, 1.0) for item in items]
-        async for _ in hold(budget):
-            waiting = await self._placing.enqueue(waiting, alone=True)
-            if not waiting:
-                break
-        else:
-            raise NoPlaceAnswersError(
-                f"no destination takes {len(waiting)} events of a retry message; it stays"
-            )
-        summary = Summary(received=len(items))
-        for item in items:
-            summary.queue(item)
-        return summary
+        return await self._send_unread(items, budget, alone=True)
 
-    async def _spread(self, items: list[Item], budget: Deadline) -> Summary:
-        """Messages, unread, of which each points at no more than may be read for one."""
+    async def _send_unread(self, items: list[Item], budget: Deadline, *, alone: bool) -> Summary:
+        """Other messages with the same items, unread: one an item, or as many as placing makes of them."""
         waiting = [Delayed(item, 1.0) for item in items]
         async for _ in hold(budget):
-            waiting = await self._placing.enqueue(waiting, together=True)
+            waiting = await self._placing.enqueue(waiting, alone=alone, together=True)
             if not waiting:
                 break
         else:
@@ -454,10 +398,10 @@ class RetryEvents:
     async def _crashed(self, item: Item, budget: Deadline) -> Event:
         """The item with its body, unparsed, as a dead letter."""
         failure = Permanent(Stage.RETRY, CRASHES, "it was never processed to an end")
-        found = await self._read_in_time(item, budget)
+        found = await self._reader.read_one(item, budget)
         while isinstance(found, Event) and not isinstance(found.failure, Permanent) and not budget.passed:
             await asyncio.sleep(min(5.0, budget.remaining))
-            found = await self._read_in_time(item, budget)
+            found = await self._reader.read_one(item, budget)
         if isinstance(found, Event):
             if not isinstance(found.failure, Permanent):
                 raise NoPlaceAnswersError(f"a claim check cannot be read; the message stays: {found.failure}")
