@@ -22,7 +22,7 @@ BAD = {
     b"hello": "not JSON",
     b"": "empty body",
     b'{"id":': "not JSON",
-    b"\xff\xfe": "not UTF-8",
+    b"\xff": "not UTF-8",
     b"[1, 2]": "not an object",
     body(flight(1, id=None)): "id is null",
     body(flight(2, id="")): "id is empty",
