@@ -8,6 +8,9 @@ import base64
 import msgspec
 import pytest
 
+from everscore.decode.decoder import Decoder, Reading
+from everscore.decode.memory import Share
+from everscore.event.event import Event
 from everscore.event.item import Braked, Item
 from everscore.retry.envelope import encode_envelope, encode_item
 from tests.fakes import ago, item_of
@@ -86,19 +89,18 @@ def test_broken_retry_messages_end() -> None:
 @pytest.mark.parametrize("harm", ["raises", "drops", "changes"])
 def test_harm_is_noticed(harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder that raises, loses an event or changes its bytes breaks the verdict, so that it proves something."""
-    from everscore.decode import decoder as events
+    decode = Decoder.decode_slice
 
-    decode = events.Decoder.decode
-
-    def harmful(self: events.Decoder, items: list[Item]) -> list[events.Event]:
+    async def harmful(self: Decoder, reading: Reading, share: Share) -> list[Event]:
+        items = reading.left
         if harm == "raises" and any(item.body.startswith(b"[") for item in items):
             raise KeyError("records")
         if harm == "changes":
             for item in items:
                 item.body = item.body.replace(b"hello", b"HELLO")
-        found = decode(self, items)
+        found = await decode(self, reading, share)
         return [each for each in found if harm != "drops" or each.payload or each.item.body != b"null"]
 
-    monkeypatch.setattr(events.Decoder, "decode", harmful)
+    monkeypatch.setattr(Decoder, "decode_slice", harmful)
     with pytest.raises((trial.BrokenPromiseError, KeyError)):
         run([b"hello", b"null", b"[]"])
