@@ -110,7 +110,7 @@ class Settings(BaseModel):
     model_threads: int = Field(1, ge=1, le=64)
     decompressed_limit_mib: int = Field(16, ge=1, le=256)
     body_limit_records: int = Field(5_000, ge=1, le=1_000_000)
-    batch_memory_mib: int = Field(24, ge=4, le=4_096)
+    batch_memory_mib: int = Field(16, ge=4, le=4_096)
     status_interval_seconds: Seconds = 60.0
     decoder: str | None = None
     fast_event_dates: bool = True
