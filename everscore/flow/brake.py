@@ -24,9 +24,9 @@ def tally_of(events: Sequence[Event]) -> Tally:
     Args:
         events: in the order of bodies and records.
     """
-    bodies = sum(event.item.source.index == 0 for event in events)
+    bodies = len([None for event in events if event.item.source.index == 0])
     scored = any(event.item.scores and not is_counted(event) for event in events)
-    if not any(is_counted(event) for event in events):
+    if not in_doubt(events):
         return Tally(bodies=bodies, scored=scored)
     failed: Counter[str] = Counter()
     for records in _by_body(events):
@@ -38,7 +38,12 @@ def tally_of(events: Sequence[Event]) -> Tally:
 
 def is_counted(event: Event) -> bool:
     """Whether an event failed in a way for which the configuration may be to blame."""
-    return isinstance(event.failure, (Permanent, Unexpected))
+    return event.failure is not None and isinstance(event.failure, (Permanent, Unexpected))
+
+
+def in_doubt(events: Sequence[Event]) -> list[Event]:
+    """The events that failed so."""
+    return [event for event in events if event.failure is not None and is_counted(event)]
 
 
 def _by_body(events: Sequence[Event]) -> list[list[Event]]:

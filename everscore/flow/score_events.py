@@ -21,7 +21,7 @@ from everscore.clock.holding import hold
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.failures import Stage, Unexpected
-from everscore.flow.brake import brake, is_counted, tally_of, to_wait
+from everscore.flow.brake import brake, in_doubt, tally_of, to_wait
 from everscore.flow.ending import NoPlaceAnswersError, count, is_final, note
 from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processed, Processing
@@ -120,11 +120,11 @@ class ScoreEvents:
         """Judge the configuration with these events, and have wait what it may be to blame for."""
         if self._patience.brake <= timedelta(0):
             return
-        in_doubt = any(is_counted(event) for event in events)
+        failed = in_doubt(events)
         batch = tally_of(events)
-        verdict = await self._judge.weigh(batch, again=again, in_doubt=in_doubt)
+        verdict = await self._judge.weigh(batch, again=again, in_doubt=bool(failed))
         self._alarm.look_at(verdict)
-        if not in_doubt:
+        if not failed:
             return
         stamp = times.milliseconds_text(times.now())
         waiting = to_wait(events, batch, verdict)
