@@ -63,7 +63,7 @@ async def score_events(events: Sequence[func.EventHubEvent], context: func.Conte
     except Exception as error:
         logger.critical("No event can be scored: %s", error)
         if not retry.endless:
-            # Raised now, the batch would be lost; whoever mends the settings restarts the app meanwhile.
+            # Raised now, the batch would be lost; whoever corrects the settings restarts the app meanwhile.
             await asyncio.sleep(_budget_without_settings())
         raise
     runtime.exporting.telemetry.begin("score_events")

@@ -32,7 +32,7 @@ def load_model(folder: Path, *, threads: int = 1) -> Model:
         ManifestError: the manifest is wrong, or disagrees with the files beside it.
         Configuration: its golden rows have other scores on this machine than in training.
         Transient: the folder or a file is missing or unreadable, or needs a newer onnxruntime; events can
-            wait until it is mended.
+            wait until it is corrected.
     """
     from everscore.score.onnx import load_onnx_model  # noqa: PLC0415 - numpy and onnxruntime load here, not before
 
