@@ -38,11 +38,12 @@ def tally_of(events: Sequence[Event]) -> Tally:
 
 def is_counted(event: Event) -> bool:
     """Whether an event failed in a way for which the configuration may be to blame."""
-    return event.failure is not None and isinstance(event.failure, (Permanent, Unexpected))
+    return isinstance(event.failure, (Permanent, Unexpected))
 
 
 def in_doubt(events: Sequence[Event]) -> list[Event]:
     """The events that failed so."""
+    # None is looked for here as well: a call for each healthy event would be most of what the brake costs.
     return [event for event in events if event.failure is not None and is_counted(event)]
 
 
