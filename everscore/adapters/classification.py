@@ -48,15 +48,22 @@ _SECRET = re.compile(r"(?<=sig=)[^&\s]+|[A-Za-z0-9+/]{20,}={1,2}|[A-Za-z0-9+/%]{
 
 
 def classify_cosmos(
-    status: int, sub_status: int | None = None, message: str = "", retry_after: float | None = None
+    status: int,
+    sub_status: int | None = None,
+    message: str = "",
+    retry_after: float | None = None,
+    *,
+    shared: bool = False,
 ) -> Failure:
     """The failure that an HTTP status of Cosmos DB stands for.
 
     Args:
         status: of the response, or of one operation of a batch.
         sub_status: x-ms-substatus, or None.
-        message: of the service; JSON or not, it is only quoted.
+        message: of the service; JSON or not, it is quoted. Only what a lone document, or none, is refused for
+            is also looked at for what it speaks of.
         retry_after: seconds that the service asked to wait.
+        shared: several documents were refused together, and one of them may be guilty of what is said.
     """
     detail = quote(message)
     code = f"Cosmos DB {status}" + (f"/{sub_status}" if sub_status else "")
@@ -69,7 +76,8 @@ def classify_cosmos(
     if status == 413:
         return Permanent(Stage.STORE, "document too large", f"{code}: {detail}")
     if status == 400:
-        if sub_status == _KEY_MISMATCH or _speaks_of_container(message):
+        # The sub-status is a statement about the container; words may be about one document of a batch.
+        if is_key_mismatch(status, sub_status) or (not shared and _speaks_of_container(message)):
             return Configuration(
                 Stage.STORE,
                 "partition key path differs",
@@ -93,6 +101,14 @@ def classify_cosmos(
     if status in _ON_THE_WAY or status >= 500:
         return Transient(Stage.STORE, f"store answers {status}", f"{code}: {detail}", retry_after=retry_after)
     return Unexpected(Stage.STORE, f"store answers {status}", f"{code}: {detail}")
+
+
+def is_key_mismatch(status: int | None, sub_status: int | None) -> bool:
+    """Whether Cosmos DB says that the container's partition key is another one than that of the request.
+
+    Every document holds the key that its request names, so that the container is at fault and no document.
+    """
+    return status == 400 and sub_status == _KEY_MISMATCH
 
 
 def unreadable_answer(detail: str) -> Transient:

@@ -20,6 +20,7 @@ from everscore.adapters.bounds import bounded
 from everscore.adapters.classification import (
     classify_cosmos,
     classify_cosmos_operation,
+    is_key_mismatch,
     quote,
     unreadable_answer,
 )
@@ -88,9 +89,9 @@ class CosmosStore:
                     operations, pk, timeout=self._sdk_timeout, raw_response_hook=answers.append
                 )
         except CosmosBatchOperationError as error:
-            raise WriteRefusedError(_operation_failure(error), error.error_index) from error
+            raise _refused_operation(error, len(operations)) from error
         except AzureError as error:
-            raise WriteRefusedError(failure_of(error), None) from error
+            raise _refused_request(error, len(operations)) from error
         except Failure as failure:
             raise WriteRefusedError(failure, None) from failure
         except _MALFORMED as error:
@@ -225,8 +226,13 @@ class CosmosStore:
         )
 
 
-def failure_of(error: AzureError) -> Failure:
-    """The failure that an exception of the SDK stands for."""
+def failure_of(error: AzureError, *, shared: bool = False) -> Failure:
+    """The failure that an exception of the SDK stands for.
+
+    Args:
+        error: of the SDK.
+        shared: see `everscore.adapters.classification.classify_cosmos`.
+    """
     if isinstance(error, CosmosClientTimeoutError):
         last = error.inner_exception  # what the SDK has met again and again until then
         if isinstance(last, AzureError):
@@ -237,7 +243,9 @@ def failure_of(error: AzureError) -> Failure:
     if isinstance(error, HttpResponseError) and error.status_code:
         headers = _headers(error)
         sub_status = getattr(error, "sub_status", None)
-        return classify_cosmos(error.status_code, sub_status, str(error.message or ""), _retry_after(headers))
+        return classify_cosmos(
+            error.status_code, sub_status, str(error.message or ""), _retry_after(headers), shared=shared
+        )
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         # Unchecked for localhost and 127.0.0.1 alone, by the SDK itself (its requests' is_ssl_enabled).
         hint = "an emulator on this machine is reached as 127.0.0.1; any other server needs a valid one"
@@ -252,17 +260,33 @@ def _no_events(failure: Failure) -> Failure:
     return Transient(failure.stage, "store not reached", str(failure), retry_after=failure.retry_after)
 
 
-def _operation_failure(error: CosmosBatchOperationError) -> Failure:
-    responses = error.operation_responses or []
-    response: dict[str, Any] = responses[error.error_index] if error.error_index is not None else {}
-    hint = response.get("retryAfterMilliseconds")
-    retry_after = hint / 1000 if isinstance(hint, int | float) else _retry_after(error.headers or {})
-    return classify_cosmos_operation(
-        int(error.status_code or 0),
-        response.get("subStatusCode") or error.sub_status,
-        str(error.http_error_message or ""),
-        retry_after,
-    )
+def _refused_request(error: AzureError, count: int) -> WriteRefusedError:
+    """How a batch of so many operations was refused as a whole."""
+    failure = failure_of(error, shared=count > 1)
+    status, sub_status = getattr(error, "status_code", None), getattr(error, "sub_status", None)
+    # What a lone document is refused for says nothing of the store.
+    of_the_document = count == 1 and status == 400 and not is_key_mismatch(status, sub_status)
+    return WriteRefusedError(failure, 0 if of_the_document else None)
+
+
+def _refused_operation(error: CosmosBatchOperationError, count: int) -> WriteRefusedError:
+    """How a batch of so many operations was refused for one of them.
+
+    The SDK takes any JSON with a status in it for the answer of a batch, wherever it comes from.
+    """
+    try:
+        status, index = int(error.status_code or 0), int(error.error_index)
+        response: dict[str, Any] = error.operation_responses[index]
+        hint = response.get("retryAfterMilliseconds")
+        retry_after = hint / 1000 if isinstance(hint, int | float) else _retry_after(error.headers or {})
+        sub_status = response.get("subStatusCode") or error.sub_status
+    except (*_MALFORMED, IndexError, ArithmeticError) as odd:
+        return WriteRefusedError(unreadable_answer(f"{type(odd).__name__}: {quote(str(odd))}"), None)
+    if not status or not 0 <= index < count:
+        detail = f"operation {index} of {count} was refused with {status}"
+        return WriteRefusedError(unreadable_answer(detail), None)
+    failure = classify_cosmos_operation(status, sub_status, str(error.http_error_message or ""), retry_after)
+    return WriteRefusedError(failure, None if is_key_mismatch(status, sub_status) else index)
 
 
 def _headers(error: HttpResponseError) -> Any:

@@ -33,6 +33,7 @@ from everscore.failures import (
     Transient,
 )
 from everscore.ports import Document, Write, WriteRefusedError
+from everscore.store.breaker import BreakingStore, State
 from everscore.store.documents import READ
 from everscore.store.writer import Writer
 from everscore_cli.clients.store import documents
@@ -339,6 +340,48 @@ async def test_a_success_that_is_none_stores_nothing(make: Make, pk: str, status
         await store.close()
 
 
+@pytest.mark.parametrize(
+    "results",
+    [
+        [{"statusCode": 424}, {"statusCode": 424}],
+        [{"statusCode": 424}, {"statusCode": 424}, {"statusCode": 400}],
+        [{"statusCode": 424}, {"statusCode": 409, "retryAfterMilliseconds": 10**400}],
+    ],
+    ids=["nobody guilty", "one too many", "no wait"],
+)
+async def test_a_refusal_that_is_none_makes_no_event_guilty(
+    make: Make, pk: str, results: list[dict[str, int]]
+) -> None:
+    """A batch whose answer refuses it in a way of its own is to be tried again, and no exception."""
+    async with store_answering(207, json.dumps(results), connects=True) as connection:
+        store = make(connection)
+        refused = await refusal(store, pk)
+        assert isinstance(refused.failure, Transient)
+        assert refused.failure.reason == "answer not readable"
+        assert refused.index is None
+        await store.close()
+
+
+@pytest.mark.parametrize("text", ["The collection cannot hold it", "The partition key is odd"])
+async def test_a_strange_document_stops_neither_its_batch_nor_the_store(
+    gateway: Gateway, make: Make, pk: str, text: str
+) -> None:
+    """A batch refused in words about the container is narrowed down; the one guilty waits, as its own fault alone."""
+    breaking = BreakingStore(make(), failures=1, longest_pause=60.0)
+    writer = Writer(breaking, parallel=4, patience=3600)
+    events = [event_of(number) for number in range(8)]
+    for event in events:
+        event.item.pk = pk
+    guilty = events[5]
+    rule = {"match": {"operation": "batch", "id": guilty.item.id}, "action": {"status": 400, "message": text}}
+    with gateway.faults(rule):
+        await writer.store(events, Deadline.after(3600))
+    assert [event for event in events if event.failure] == [guilty]
+    assert isinstance(guilty.failure, Configuration)
+    assert sum(event.done is Done.STORED for event in events) == 7
+    assert breaking.state is State.CLOSED
+
+
 async def test_a_document_that_cannot_be_sent_is_no_answer(make: Make, pk: str) -> None:
     """What stops a batch before anything was asked is some document's own fault, whoever answers otherwise."""
     store = make()
@@ -396,6 +439,7 @@ async def test_another_partition_key_path_is_a_configuration_failure(
         client.get_database_client(services.names.database).create_container("other", PartitionKey("/other"))
     refused = await refusal(make(container="other"), pk)
     assert isinstance(refused.failure, Configuration)
+    assert refused.index is None
     assert "/pk" in refused.failure.detail
 
 

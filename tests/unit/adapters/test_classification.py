@@ -81,6 +81,14 @@ def test_cosmos_answers(status, sub_status, message, failure_class, reason) -> N
         assert failure.retry_after == 7.0
 
 
+def test_words_about_the_container_count_for_a_lone_document_alone() -> None:
+    """What several documents are refused for together may be one's own: only a sub-status blames the container."""
+    for message in ("The partition key supplied", "The Collection cannot be accessed"):
+        assert classify_cosmos(400, None, message, shared=True).failure_class is C.PERMANENT
+        assert classify_cosmos(400, 1001, message, shared=True).failure_class is C.CONFIGURATION
+        assert classify_cosmos(400, None, message).failure_class is C.CONFIGURATION
+
+
 def test_an_operations_404_is_a_conflict() -> None:
     """A batch whose operation finds no document reached its container: somebody deleted the document."""
     assert classify_cosmos_operation(404).failure_class is C.CONFLICT
