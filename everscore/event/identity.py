@@ -79,9 +79,6 @@ def source_id(source: Source, body: bytes, schema: int = SCHEMA) -> str:
     """
     if source.place is None:
         return f"~b{hashlib.sha256(body).hexdigest()}.{source.index}"
-    hub, partition, number, enqueued = source.place
-    if schema == 1:
-        hub = source.hub or hub
-    else:
-        enqueued = f"{enqueued[:19]}Z"
-    return encode_id(".".join(map(str, (hub, partition, number, enqueued, source.index))))
+    hub, partition, number, second = source.place
+    spelt = (source.hub, source.enqueued_at) if schema == 1 else (hub, f"{second}Z")
+    return encode_id(".".join(map(str, (spelt[0], partition, number, spelt[1], source.index))))

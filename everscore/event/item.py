@@ -11,6 +11,7 @@ from everscore.failures import Stage
 
 _TEXT_LIMIT = 1_000
 _HISTORY_LIMIT = 20
+_SECOND = len("2026-11-25T10:11:12")
 
 # What every reader of a message can hold.
 type Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -18,12 +19,19 @@ type Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Place(NamedTuple):
-    """What tells an event of a hub from every other: all parts of its `Source` that are needed for that."""
+    """What tells an event of a hub from every other: all parts of its `Source` that are needed for that.
+
+    Attributes:
+        hub: its name, in lower case: Event Hubs takes it in any.
+        partition: its id.
+        sequence_number: within the partition.
+        enqueued: see `Source.enqueued_second`.
+    """
 
     hub: str
     partition: str
     sequence_number: int
-    enqueued_at: str
+    enqueued: str
 
 
 class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -35,7 +43,8 @@ class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
         partition: its id.
         sequence_number: within the partition.
         offset: within the partition, a text.
-        enqueued_at: ISO-8601, UTC, milliseconds.
+        enqueued_at: ISO-8601, UTC, milliseconds; out of an archive of the hub, seconds. What compares two
+            sources asks for ``enqueued_second``.
         index: of the record within the event's body.
     """
 
@@ -48,15 +57,21 @@ class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     index: Count = 0
 
     @property
+    def enqueued_second(self) -> str | None:
+        """``2026-11-25T10:11:12``: the time of enqueuing, cut off where an archive of the hub cuts it off."""
+        return self.enqueued_at[:_SECOND] if self.enqueued_at else None
+
+    @property
     def place(self) -> Place | None:
         """Where the event lies in the world's hubs; None unless every part of it is known.
 
         A part that is missing would make two events one: partitions count alike, and a hub made anew counts
-        from 0 again. Event Hubs takes a hub's name in any case, so it stands here in lower case.
+        from 0 again.
         """
-        if not self.hub or not self.partition or self.sequence_number is None or not self.enqueued_at:
+        enqueued = self.enqueued_second
+        if not self.hub or not self.partition or self.sequence_number is None or not enqueued:
             return None
-        return Place(self.hub.lower(), self.partition, self.sequence_number, self.enqueued_at)
+        return Place(self.hub.lower(), self.partition, self.sequence_number, enqueued)
 
 
 class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -34,7 +34,7 @@ type Order = tuple[str, str, tuple[int, int | str], int, int]
 
 
 def believed_time(time: str | None, source: Source, clock_ahead: timedelta) -> str | None:
-    """The time of an event, or its enqueued time where the first lies further beyond it than a clock may.
+    """The time of an event, or the second of its enqueuing where that lies too far before it.
 
     One event that is dated years ahead would otherwise supersede every later version of its id, in silence.
 
@@ -43,13 +43,13 @@ def believed_time(time: str | None, source: Source, clock_ahead: timedelta) -> s
         source: where it came from; where its enqueued time is not known the event's time stands.
         clock_ahead: by how much a producer's clock may be ahead of the hub's.
     """
-    enqueued = source.enqueued_at
+    enqueued = source.enqueued_second
     # Nearly every event is older than its enqueuing, and texts order as times do.
-    if not time or not enqueued or time <= enqueued:
+    if not time or not enqueued or time[: len(enqueued)] <= enqueued:
         return time
     try:
-        is_ahead = times.parse(time) - times.parse(enqueued) > clock_ahead
-        return times.normalise(enqueued) if is_ahead else time
+        is_ahead = times.parse(time) - times.parse(f"{enqueued}Z") > clock_ahead
+        return times.normalise(f"{enqueued}Z") if is_ahead else time
     except ValueError:  # of a document or a message that somebody else wrote
         return time
 
@@ -57,7 +57,8 @@ def believed_time(time: str | None, source: Source, clock_ahead: timedelta) -> s
 def order(version: Version, clock_ahead: timedelta = CLOCK_AHEAD) -> Order:
     """Where a version of an id stands among the others; a later one is greater.
 
-    Event time (see `believed_time`), then enqueued time, then partition, sequence number and index.
+    Event time (see `believed_time`), then the second of enqueuing, then partition, sequence number and index.
+    Within a partition the sequence number says the same as milliseconds, which not all sources have.
     """
     source = version.source
     partition = source.partition or ""
@@ -66,7 +67,7 @@ def order(version: Version, clock_ahead: timedelta = CLOCK_AHEAD) -> Order:
     place = (0, int(partition)) if is_number else (1, partition)
     number = -1 if source.sequence_number is None else source.sequence_number
     time = believed_time(version.time, source, clock_ahead)
-    return (time or "", source.enqueued_at or "", place, number, source.index)
+    return (time or "", source.enqueued_second or "", place, number, source.index)
 
 
 def is_repeat(one: Source, other: Source) -> bool:

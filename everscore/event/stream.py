@@ -239,9 +239,21 @@ class Stream:
 
     def _time(self, payload: object, source: Source) -> str:
         if self._time_rule is None:
-            return _enqueued(source)
+            return self._enqueued(source)
         pointer, get, read = self._time_rule
         return read(get(payload), pointer)
+
+    def _enqueued(self, source: Source) -> str:
+        """The time of enqueuing, as an event's time; where it is not known, the earliest that there is.
+
+        From schema 2 on it is cut off at the second: a version out of an archive, which has no milliseconds,
+        would otherwise be older than another of the same second.
+        """
+        enqueued = source.enqueued_at if self._schema == 1 else f"{source.enqueued_second}Z"
+        try:
+            return times.normalise(enqueued or "")
+        except ValueError:
+            return _EARLIEST
 
 
 def _key_value(value: object, field: str, what: str) -> str | int | float:
@@ -271,14 +283,6 @@ def _key_value(value: object, field: str, what: str) -> str | int | float:
 def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", bool: "true or false", str: "a text", type(None): "null"}
     return names.get(type(value), "a number")
-
-
-def _enqueued(source: Source) -> str:
-    """The time of enqueuing, as an event's time; where it is not known, the earliest that there is."""
-    try:
-        return times.normalise(source.enqueued_at or "")
-    except ValueError:
-        return _EARLIEST
 
 
 def _read_time(value: object, field: str, read: Callable[[str], str] = times.normalise) -> str:

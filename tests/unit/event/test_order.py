@@ -14,7 +14,17 @@ from everscore.event.item import Source
 from everscore.event.order import Version, believed_time, is_repeat, order, supersedes
 
 TIMES = st.sampled_from(["2026-11-25T10:00:00.000000Z", "2026-11-25T10:00:00.000001Z"])
-ENQUEUED = st.sampled_from([None, "", "2026-11-25T10:00:00.000Z", "2026-11-25T10:00:00.001Z"])
+# As the hub keeps it, and as an archive does.
+ENQUEUED = st.sampled_from(
+    [
+        None,
+        "",
+        "2026-11-25T10:00:00.900Z",
+        "2026-11-25T10:00:00.001Z",
+        "2026-11-25T10:00:00Z",
+        "2026-11-25T10:00:01Z",
+    ]
+)
 SOURCES = st.builds(
     Source,
     namespace=st.sampled_from([None, "ns"]),
@@ -73,6 +83,26 @@ def test_hole_01_newer_is_one_order(one, other, third) -> None:
         assert supersedes(one, third) is not is_repeat(one.source, third.source)
 
 
+def archived(version: Version) -> Version:
+    """The version as an archive of the hub keeps it: its time of enqueuing in whole seconds."""
+    enqueued = version.source.enqueued_at
+    cut = f"{enqueued[:19]}Z" if enqueued else enqueued
+    return Version(version.time, structs.replace(version.source, enqueued_at=cut))
+
+
+@given(VERSIONS, VERSIONS)
+@example(Version(LATE, PLACE), Version(LATE, structs.replace(PLACE, enqueued_at="2026-11-25T10:00:00.900Z")))
+def test_hole_01_09_a_version_out_of_an_archive_is_the_same_version(one, other) -> None:
+    """Whichever of two versions comes out of an archive, which keeps whole seconds, the same one is the newer,
+    and an event that the hub has delivered is repeated by its copy.
+    """
+    for left in (one, archived(one)):
+        for right in (other, archived(other)):
+            assert supersedes(left, right) is supersedes(one, other)
+            assert is_repeat(left.source, right.source) is is_repeat(one.source, other.source)
+    assert is_repeat(one.source, archived(one).source) is (one.source.place is not None)
+
+
 @given(st.sampled_from(["hub", "partition", "sequence_number", "enqueued_at"]))
 def test_hole_09_what_has_no_place_is_no_repeat(unknown) -> None:
     """A version of unknown place is never taken for a repeat: a later one with the same numbers is stored."""
@@ -89,7 +119,8 @@ def test_hole_09_what_has_no_place_is_no_repeat(unknown) -> None:
     [
         ("2026-11-26T10:00:00.000000Z", "2026-11-25T10:00:00.000Z", "2026-11-26T10:00:00.000000Z"),
         ("2026-11-26T10:00:00.000001Z", "2026-11-25T10:00:00.000Z", "2026-11-25T10:00:00.000000Z"),
-        ("2099-01-01T00:00:00.000000Z", "2026-11-25T10:00:00.123Z", "2026-11-25T10:00:00.123000Z"),
+        ("2099-01-01T00:00:00.000000Z", "2026-11-25T10:00:00.123Z", "2026-11-25T10:00:00.000000Z"),
+        ("2026-11-26T10:00:00.100000Z", "2026-11-25T10:00:00.123Z", "2026-11-25T10:00:00.000000Z"),
         ("1970-01-01T00:00:00.000000Z", "2026-11-25T10:00:00.123Z", "1970-01-01T00:00:00.000000Z"),
         ("2099-01-01T00:00:00.000000Z", None, "2099-01-01T00:00:00.000000Z"),
         ("garbled", "also garbled", "garbled"),
@@ -97,7 +128,9 @@ def test_hole_09_what_has_no_place_is_no_repeat(unknown) -> None:
     ],
 )
 def test_hole_10_times_ahead_of_their_enqueuing_are_not_believed(time, enqueued, believed) -> None:
-    """A time more than the limit beyond that of enqueuing is replaced by it; one at the limit or before stands."""
+    """A time more than the limit beyond the second of enqueuing is replaced by it; one at the limit or before
+    stands.
+    """
     source = Source(enqueued_at=enqueued)
     assert believed_time(time, source, timedelta(hours=24)) == believed
     assert believed_time(believed, source, timedelta(hours=24)) == believed

@@ -172,6 +172,16 @@ def test_without_a_time_the_enqueued_time_counts() -> None:
     assert identify(payload, time=None).time < known.time
 
 
+@pytest.mark.parametrize("enqueued", ["2026-11-25T10:00:00.123Z", "2026-11-25T10:00:00Z"])
+def test_hole_01_under_schema_2_the_second_of_enqueuing_counts(enqueued) -> None:
+    """A version out of an archive, which keeps whole seconds, is no older than one of the same second that the
+    hub has delivered.
+    """
+    payload = {"pk": "p", "id": "i"}
+    found = identify(payload, source=Source(enqueued_at=enqueued), schema=2, time=None)
+    assert found.time == "2026-11-25T10:00:00.000000Z"
+
+
 @pytest.mark.parametrize("number", [2**53 + 1, 2**64 + 1, -(10**30)])
 def test_hole_07_identity_and_time_read_the_number_that_was_sent(number) -> None:
     """A long integer is a number to id, key and time: its identity is not that of the same digits in a text."""

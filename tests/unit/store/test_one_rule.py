@@ -33,7 +33,9 @@ SOURCES = st.builds(
     hub=st.sampled_from([None, "events"]),
     partition=st.sampled_from([None, "0", "1"]),
     sequence_number=st.none() | st.integers(0, 1),
-    enqueued_at=st.sampled_from([None, ENQUEUED, "2026-11-25T10:30:00.001Z"]),
+    enqueued_at=st.sampled_from(
+        [None, ENQUEUED, "2026-11-25T10:30:00.001Z", "2026-11-25T10:30:00Z", "2026-11-25T10:30:01Z"]
+    ),
     index=st.integers(0, 1),
 )
 
@@ -74,6 +76,11 @@ async def end_of(where: FakeStore, item: Item) -> Done | None:
 @example(item_of(0, source_of(1), 0), item_of(0, source_of(2, enqueued_at="2026-11-25T10:30:00.001Z"), 1))
 @example(item_of(1, source_of(1), 0), item_of(1, source_of(1, partition="1"), 1))
 @example(item_of(0, source_of(1), 0), item_of(1, source_of(1), 0))
+@example(item_of(0, source_of(1), 0), item_of(1, source_of(1, enqueued_at="2026-11-25T10:30:00Z"), 0))
+@example(
+    item_of(2, source_of(1, enqueued_at="2026-11-25T10:30:00.900Z"), 0),
+    item_of(2, source_of(2, enqueued_at="2026-11-25T10:30:00Z"), 1),
+)
 def test_hole_01_all_that_compare_versions_agree(stored, other) -> None:
     """Of two versions of one id, of which one is stored: a dead letter of the other is settled exactly where
     neither storing nor a redrive nor a replay would store it.
