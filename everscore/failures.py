@@ -10,7 +10,8 @@ The tree, by what the pipeline does with an event that meets it:
         └── Retryable             may succeed later             → retry queue
             ├── Throttled         the service says: slower      → wait in process, then the retry queue
             ├── Transient         outages, time-outs            → retry queue, with back-off
-            │   └── PartitionTransient  of one partition alone  → likewise, and the others go on
+            │   ├── PartitionTransient  of one partition alone  → likewise, and the others go on
+            │   └── OutOfTime     our own time was used up      → likewise; it says nothing of the service
             ├── Configuration     a role or a name is missing   → retry queue, loud
             ├── Conflict          another writer was faster     → compare again, then the retry queue
             └── Unexpected        nobody foresaw it             → retry queue, dead letters after 3 tries
@@ -119,6 +120,10 @@ class Transient(Retryable):
 
 class PartitionTransient(Transient):
     """One partition of the store cannot answer now: it moves, or lags behind. The others may well."""
+
+
+class OutOfTime(Transient):
+    """Our own time ended before that of the request: it says nothing of the service that was asked."""
 
 
 class Configuration(Retryable):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from everscore.clock import deadline
-from everscore.failures import Stage, Transient
+from everscore.failures import OutOfTime, Stage, Transient
 
 
 @asynccontextmanager
@@ -25,13 +25,15 @@ async def bounded(stage: Stage, kind: str, service: str, seconds: float) -> Asyn
 
     Raises:
         Transient: the time was used up. What was sent may have been carried out.
+        OutOfTime: likewise, and it was less than what such a request is given: the step's own time ended.
     """
     left = deadline.cut(seconds)
     if left <= 0.0:
-        raise Transient(stage, "no time left", f"the invocation's time was used up; {service} was not asked")
+        raise OutOfTime(stage, "no time left", f"the invocation's time was used up; {service} was not asked")
     try:
         async with asyncio.timeout(left):
             yield
     except TimeoutError as error:
         detail = f"{service} gave no whole answer within {left:.3g} seconds; what was sent may have been done"
-        raise Transient(stage, f"{kind} timed out", detail) from error
+        kept_short = OutOfTime if left < seconds else Transient
+        raise kept_short(stage, f"{kind} timed out", detail) from error

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from enum import StrEnum
 
-from everscore.failures import Configuration, Failure, PartitionTransient, Stage, Transient
+from everscore.failures import Configuration, Failure, OutOfTime, PartitionTransient, Stage, Transient
 from everscore.ports import Document, DocumentStore, Write, WriteRefusedError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ class BreakingStore:
     """A document store that stops asking while the one behind it does not answer.
 
     Only what stops every document counts: a store out of reach, a missing role or container. A throttled
-    store is alive, and what is wrong with one document or partition says nothing of the others.
+    store is alive, and what is wrong with one document or partition says nothing of the others. What was cut
+    short since our own time was used up says nothing at all, neither good nor bad.
 
     Args:
         store: the one behind.
@@ -110,6 +111,8 @@ class BreakingStore:
         return True
 
     def _saw(self, failure: Failure | None, *, probe: bool) -> None:
+        if isinstance(failure, OutOfTime):
+            return
         if not isinstance(failure, Transient | Configuration) or isinstance(failure, PartitionTransient):
             if self._open_until is not None:
                 logger.warning("The store answers again.")

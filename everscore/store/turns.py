@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from everscore.clock.deadline import Deadline
-from everscore.failures import Stage, Transient
+from everscore.failures import OutOfTime, Stage
 
 
 class Turns:
@@ -43,17 +43,17 @@ class Turns:
         """One request, once a slot is free.
 
         Raises:
-            Transient: the deadline passed, perhaps with the request on its way: its outcome is unknown.
+            OutOfTime: the deadline passed, perhaps with the request on its way: its outcome is unknown.
         """
         if self._deadline.passed:
-            raise Transient(Stage.STORE, "no time left", "the invocation's time was used up before")
+            raise OutOfTime(Stage.STORE, "no time left", "the invocation's time was used up before")
         try:
             async with asyncio.timeout(self._deadline.remaining), self._slots:
                 with self._counted():
                     return await request()
         except TimeoutError as error:
             detail = "the invocation's time was used up; whether this was written is not known"
-            raise Transient(Stage.STORE, "no time left", detail) from error
+            raise OutOfTime(Stage.STORE, "no time left", detail) from error
 
     async def pause(self, seconds: float) -> None:
         """Wait as the store asked, without a slot."""

@@ -21,7 +21,7 @@ from everscore.adapters.hub import HubReader
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.clock.deadline import Deadline, within
 from everscore.config.connections import Connection
-from everscore.failures import Failure, Stage, Transient
+from everscore.failures import Failure, OutOfTime, Stage, Transient
 from everscore.ports import PoisonMessage, Write, WriteRefusedError
 from everscore_local import azurite
 from everscore_local.endpoints import EVENTHUBS_KEY, EVENTHUBS_KEY_NAME
@@ -272,9 +272,9 @@ async def test_hole_15_the_deadline_of_a_step_cuts_its_requests_short() -> None:
                 began = time.monotonic()
                 late = await ends(calls)
                 took = time.monotonic() - began
-    assert {type(each) for each in cut_short.values()} == {Transient}
+    assert {type(each) for each in cut_short.values()} == {OutOfTime}
     assert {reason.split(" ", 1)[1] for _, reason in kinds(cut_short)} == {"timed out"}
-    assert kinds(late) == {(Transient, "no time left")}
+    assert kinds(late) == {(OutOfTime, "no time left")}
     assert took < PATIENCE / 2
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from everscore.adapters.classification import classify_cosmos
-from everscore.failures import Conflict, Failure, Permanent, Stage, Throttled, Transient
+from everscore.failures import Conflict, Failure, OutOfTime, Permanent, Stage, Throttled, Transient
 from everscore.ports import Write, WriteRefusedError
 from everscore.store import breaker
 from everscore.store.breaker import BreakingStore, State
@@ -155,6 +155,32 @@ async def test_what_says_that_the_store_is_there_never_opens_it(clock, answer):
     await fail(breaking, 10)
     assert breaking.state is State.CLOSED
     assert store.asked == 10
+
+
+async def test_what_our_own_time_cut_short_says_nothing_of_the_store(clock):
+    """It neither opens the breaker nor closes it, and as a probe it makes room for the next."""
+    store = Store()
+    breaking = BreakingStore(store, failures=2, longest_pause=4)
+    cut_short = WriteRefusedError(OutOfTime(Stage.STORE, "store timed out"), None)
+    store.answer = cut_short
+    await fail(breaking, 10)
+    with pytest.raises(OutOfTime):
+        await breaking.read("k", ["a"])
+    assert breaking.state is State.CLOSED
+    store.answer = OUT
+    await fail(breaking)
+    store.answer = cut_short
+    await fail(breaking)
+    store.answer = OUT
+    await fail(breaking)
+    assert breaking.state is State.OPEN
+    clock.now += 1.0
+    store.answer = cut_short
+    await fail(breaking)
+    assert breaking.state is State.HALF_OPEN
+    store.answer = None
+    assert await breaking.write("k", WRITES) == 1.0
+    assert breaking.state is State.CLOSED
 
 
 async def test_a_cancelled_probe_makes_room_for_the_next(clock):

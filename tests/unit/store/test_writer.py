@@ -18,7 +18,16 @@ from everscore.event import order
 from everscore.event.event import Done, Event
 from everscore.event.item import Source
 from everscore.event.scores import Scores
-from everscore.failures import Conflict, Failure, Permanent, Stage, Throttled, Transient, Unexpected
+from everscore.failures import (
+    Conflict,
+    Failure,
+    OutOfTime,
+    Permanent,
+    Stage,
+    Throttled,
+    Transient,
+    Unexpected,
+)
 from everscore.ports import WriteRefusedError
 from everscore.store import documents
 from everscore.store.writer import CONFLICT_ROUNDS, Writer
@@ -376,7 +385,7 @@ async def test_what_finds_no_slot_until_the_invocation_must_end_goes_to_the_queu
     events = [event_of(number, pk=f"p{number}") for number in range(5)]
     await store(where, *events, parallel=2, patience=3600, seconds=0.3)
     assert len(sent) == 2
-    assert {type(event.failure) for event in events} == {Transient}
+    assert {type(event.failure) for event in events} == {OutOfTime}
     assert {event.failure.reason for event in events if event.failure} == {"no time left"}
 
 
