@@ -56,10 +56,12 @@ class BodyReader:
         try, while the others are stored.
         """
         claimed = sum(map(claimed_size, items))
-        share: Share | None = None
-        with contextlib.suppress(TimeoutError):  # without a share none of them is read
-            async with asyncio.timeout(budget.share(0.5).remaining if claimed else None):
-                share = await self._memory.share(claimed)
+        # Bodies that came with the message stand in no line behind those that are still to be read.
+        share: Share | None = None if claimed else Share()
+        if claimed:
+            with contextlib.suppress(TimeoutError):  # without a share none of them is read
+                async with asyncio.timeout(budget.share(0.5).remaining):
+                    share = await self._memory.share(claimed)
         try:
             bound = budget.share(0.5) if share is not None else Deadline.after(0)
             found = await asyncio.gather(*(self.read_one(item, bound) for item in items))

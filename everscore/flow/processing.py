@@ -101,11 +101,15 @@ class Processing:
         await settle(Processed([Event(item, failure=late) for item in reading.left], 0.0, last=True))
 
     async def _run_slice(self, reading: Reading, share: Share, budget: Deadline, settle: Settle) -> bool:
-        """Take as much as the share allows to its ends; returns whether that was anything."""
+        """Take as much as the share allows to its ends; returns whether that was anything.
+
+        The last slice is settled even where it is empty (an own decoder may give fewer records when it is
+        asked again): whoever settles has more to account for than these events.
+        """
         began = time.perf_counter()
         events = await self._decoder.decode_slice(reading, share)
         share.shrink()
-        if not events:
+        if not events and reading.left:
             return False
         self._recorder.decoded(time.perf_counter() - began)
         await self._score([event for event in events if not event.failure and not event.item.scores])

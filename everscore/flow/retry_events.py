@@ -19,7 +19,7 @@ from everscore.clock.holding import hold
 from everscore.decode.memory import Memory
 from everscore.event.event import Event
 from everscore.event.item import Item
-from everscore.failures import Failure, Permanent, Stage, Transient, Unexpected
+from everscore.failures import Permanent, Stage, Transient, Unexpected
 from everscore.flow.bodies import Bodies, BodyReader
 from everscore.flow.brake import Brake
 from everscore.flow.ending import NoPlaceAnswersError, age_of, count, foreign, is_final, note, queued_at
@@ -360,13 +360,13 @@ class RetryEvents:
                 next try finds the events stored.
         """
         for name in sorted(names):
-            refusal: Failure | None = None
+            refusal: Exception | None = None
             async for _ in hold(budget):
                 try:
                     await self._blobs.delete_dead_letter(name)
                     break
-                except Failure as failure:
-                    refusal = failure
+                except Exception as error:  # noqa: BLE001 - whatever it is, the letter may still be there
+                    refusal = error
             else:
                 raise NoPlaceAnswersError(f"dead letter {name} cannot be removed: {refusal}") from refusal
 

@@ -136,6 +136,20 @@ class Placing:
         return messages, unplaced + items
 
     async def _pack(self, items: list[Item], pointers: dict[int, Item]) -> tuple[list[Packed], list[Item]]:
+        """Fill messages; an item that cannot be encoded is one that fits into none, and its neighbours do."""
+        try:
+            return await self._pack_all(items, pointers)
+        except Exception as error:  # noqa: BLE001 - one item's own: narrowed down to it
+            if len(items) == 1:
+                logger.warning("The event of %s fits into no message: %s", items[0].source, _why(error))
+                return [], items
+        half = len(items) // 2
+        first, second = await self._pack(items[:half], pointers), await self._pack(items[half:], pointers)
+        return first[0] + second[0], first[1] + second[1]
+
+    async def _pack_all(
+        self, items: list[Item], pointers: dict[int, Item]
+    ) -> tuple[list[Packed], list[Item]]:
         if sum(len(item.body) for item in items) < _SMALL:
             return pack(items, pointers, claimed_limit=self.claimed_limit)
         # What takes tens of milliseconds must not stall the loop that all invocations share.
@@ -145,12 +159,12 @@ class Placing:
         """Put an item's body, or all of it, into a blob; what points at it, or None where blobs refuse."""
         if item.is_pointer:  # the event lies there already; its pointer must not overwrite it
             return shortened(item)
-        name = claim_check_name(item, whole=whole)
-        data = encode_item(item) if whole else encode_body(item)
         async with self._slots:
             if blobs.is_out:
                 return None
             try:
+                name = claim_check_name(item, whole=whole)
+                data = encode_item(item) if whole else encode_body(item)
                 await self._blobs.put_claim_check(name, data)
             except Exception as error:  # noqa: BLE001 - whatever it is, the blobs have not taken the item
                 blobs.refused(error)
@@ -188,15 +202,16 @@ class Placing:
         item.dead_letter = False
         item.blob = item.blob_size = None
         letter = DeadLetter(item=item, failed_at=times.milliseconds_text(times.now()))
-        name = letter_name(item)
         async with self._slots:
             if blobs.is_out:
                 return False
             try:
-                await self._blobs.put_dead_letter(name, encode_dead_letter(letter), metadata_of(letter))
+                await self._blobs.put_dead_letter(
+                    letter_name(item), encode_dead_letter(letter), metadata_of(letter)
+                )
             except Exception as error:  # noqa: BLE001 - whatever it is, the blobs have not taken the letter
                 blobs.refused(error)
-                logger.warning("Dead letter %s could not be written: %s", name, _why(error))
+                logger.warning("The dead letter of %s could not be written: %s", item.source, _why(error))
                 return False
         blobs.took()
         return True

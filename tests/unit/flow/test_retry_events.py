@@ -20,7 +20,7 @@ from everscore.retry.packing import pack
 from everscore.retry.placing import Delayed
 from everscore.store.breaker import State
 from everscore_cli.redriving import From, redriven
-from tests.fakes import LARGE, OUT, World, ago, body_of, item_of, source_of, stream_of
+from tests.fakes import LARGE, OUT, World, ago, body_of, item_of, payload_of, source_of, stream_of
 
 BRAKED = Braked(at="2026-11-25T10:00:00.000Z", configuration="c")
 
@@ -861,3 +861,50 @@ def _unread():
 
 def _letters(world: World):
     return dict(zip(sorted(world.blobs.dead_letters), world.blobs.letters, strict=True))
+
+
+async def test_bodies_in_the_message_wait_for_no_memory_of_others() -> None:
+    """A message without claim checks is not held up by those that wait for memory to read theirs."""
+    world = World(claimed=1_000)
+    share = await world.claimed.share(1_000)
+    first_in_line = asyncio.create_task(world.claimed.share(1_000))
+    await asyncio.sleep(0)
+    await world.placing.enqueue([Delayed(item_of(1), 1.0)])
+    async with asyncio.timeout(60):
+        await world.retry()
+    assert list(world.stored) == ["id-1"]
+    share.close()
+    (await first_in_line).close()
+
+
+async def test_what_was_not_tried_is_accounted_for_after_an_empty_slice() -> None:
+    """An own decoder that gives fewer records when asked again loses nothing that came in the same message."""
+    answers = iter([2])
+    world = World(
+        stream=stream_of(unwrap="array"),
+        hook=lambda bodies: [[payload_of(n) for n in range(next(answers, 1))] for _ in bodies],
+        memory=1,
+    )
+    pending = Item(body=b"pending", source=source_of(9), dead_letter=True)
+    await world.placing.enqueue([Delayed(item_of(1, b"own"), 1.0), Delayed(pending, 1.0)])
+    await world.retry()
+    assert list(world.stored) == ["id-0"]
+    assert [letter.item.body for letter in world.blobs.letters] == [b"pending"]
+
+
+async def test_a_letter_whose_removal_meets_an_unforeseen_error_keeps_the_message() -> None:
+    """It is tried again like any other refusal, and ends as no exception that nobody knows."""
+    world = World()
+    await world.placing.enqueue([Delayed(_redriven(), 1.0)])
+    world.blobs.letters_refuse = RuntimeError("nobody foresaw this")
+    with pytest.raises(NoPlaceAnswersError, match="nobody foresaw this"):
+        await world.retry()
+    world.blobs.letters_refuse = None
+    await world.retry()
+    assert list(world.stored) == ["id-1"]
+
+
+def _redriven() -> Item:
+    item = item_of(1)
+    item.letter = "old"
+    return item

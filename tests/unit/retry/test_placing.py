@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from everscore.event.item import Item
 from everscore.failures import Stage, Unexpected
+from everscore.retry import packing, placing
 from everscore.retry.claim_checks import decode_item
 from everscore.retry.placing import PARALLEL, REFUSALS, Delayed, Placing
 from tests.fakes import LARGE, OUT, FakeBlobs, FakeQueue, World, item_of, source_of
@@ -270,3 +273,26 @@ async def test_a_dead_letter_points_nowhere() -> None:
     assert await world.placing.dead_letter([item]) == []
     [letter] = world.blobs.letters
     assert (letter.item.body, letter.item.blob, letter.item.dead_letter) == (b"x", None, False)
+
+
+async def test_an_item_that_has_no_name_or_form_leaves_its_neighbours_alone(monkeypatch) -> None:
+    """What cannot be named or encoded comes back as not placed, and nothing is raised."""
+    world = World()
+    odd, good = item_of(1), item_of(2)
+    for name in ("letter_name", "claim_check_name"):
+        real = getattr(placing, name)
+        monkeypatch.setattr(placing, name, _failing(real, odd))
+    monkeypatch.setattr(packing, "encode_item", _failing(packing.encode_item, odd))
+    assert await world.placing.dead_letter([odd, good]) == [odd]
+    assert [letter.item.source for letter in world.blobs.letters] == [good.source]
+    assert await world.placing.enqueue([Delayed(odd, 1.0), Delayed(good, 1.0)]) == [Delayed(odd, 1.0)]
+    assert [item.source for item in world.queue.items] == [good.source]
+
+
+def _failing(real: Callable[..., Any], odd: Item) -> Callable[..., Any]:
+    def call(item: Item, **arguments: Any) -> Any:
+        if item is odd:
+            raise TypeError("nobody foresaw this")
+        return real(item, **arguments)
+
+    return call
