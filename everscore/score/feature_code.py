@@ -61,7 +61,7 @@ class FeatureCode:
         for name, column in made.items():
             if name in self._texts:
                 made[name] = column.astype(object)
-            elif column.dtype.kind not in "fib":
+            elif column.dtype.kind not in "fiub":
                 made[name] = column.astype(np.float64)
         return made
 

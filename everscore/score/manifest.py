@@ -7,6 +7,7 @@ otherwise silently do nothing), and ``schemas/model.schema.json`` lets editors c
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -32,6 +33,7 @@ from everscore.failures import ManifestError
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 
+_LARGEST = sys.float_info.max
 _SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -120,9 +122,9 @@ def _fits(value: object, kind: InputType) -> bool:
         case InputType.BOOLEAN:
             return isinstance(value, bool)
         case InputType.INTEGER:
-            return isinstance(value, int) and not isinstance(value, bool)
+            return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
         case InputType.NUMBER:
-            return isinstance(value, int | float) and not isinstance(value, bool)
+            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 class Features(_Part):

@@ -2,7 +2,8 @@
 
 onnxruntime refuses float64 where it expects float32, and accepts plain lists without looking; so every
 column is cast to the dtype that the session declares, and a value that the dtype cannot hold is the failure
-of its own event.
+of its own event. Floats of 32 bits round, whole numbers too: so such a model reads every number, and so it was
+compared with the trained one. All digits of an integer reach a model whose tensor holds integers.
 """
 
 from __future__ import annotations
@@ -167,18 +168,28 @@ class Caster:
             return column
         with np.errstate(over="ignore", invalid="ignore"):
             cast = column.astype(dtype)
-        if dtype.kind == "f":
-            lost = np.isinf(cast)
-            if column.dtype.kind == "f":
-                self._note(np.isinf(column), "input not finite", f"The column '{name}' is infinite.", field)
-        else:
-            lost = cast.astype(column.dtype) != column
+            lost = np.isinf(cast) if dtype.kind == "f" else _changed(column, cast)
+        if column.dtype.kind == "f":
+            self._note(np.isinf(column), "input not finite", f"The column '{name}' is infinite.", field)
+            if dtype.kind != "f":
+                detail = f"The column '{name}' is NaN, which {dtype.name} cannot hold."
+                self._note(np.isnan(column), "input not finite", detail, field)
         self._note(lost, "input out of range", f"A value of '{name}' does not fit {dtype.name}.", field)
         return cast
 
     def _note(self, where: Array, reason: str, detail: str, field: str) -> None:
         for row in self.rows[where].tolist():
             self.failures.setdefault(row, Permanent(Stage.SCORE, reason, detail, field=field))
+
+
+def _changed(column: Array, cast: Array) -> Array:
+    """Where whole numbers or booleans are others than the values that they were cast from."""
+    changed: Array = cast.astype(column.dtype) != column
+    if cast.dtype.kind == "i" and column.dtype.kind in "uf":
+        # A number beyond the largest wraps (unsigned) or stops there (floats, on ARM): cast back, both are what
+        # they were.
+        changed |= column >= -int(np.iinfo(cast.dtype).min)
+    return changed
 
 
 def _quoted(names: Sequence[str] | Mapping[str, object]) -> str:

@@ -123,6 +123,11 @@ def with_outputs(kind: str = "classifier", **changes: Any) -> dict[str, Any]:
         (with_input(type="text"), "is text, which has no NaN"),
         (with_input(missing={"value": "x"}), "is of type number, which 'x' (its value when missing) is not"),
         (with_input(missing={"value": True}), "is of type number, which True"),
+        (
+            with_input(type="integer", missing={"value": 2**63}),
+            "is of type integer, which 9223372036854775808",
+        ),
+        (with_input(missing={"value": 10**400}), "is of type number, which 1000"),
         (with_input(name="site"), "'site' stands 2 times in the names of inputs"),
         (changed(inputs=[]), "inputs: tuple should have at least 1 item"),
         (changed(tensors={"X": ["temp", "speed"]}), "tensors.X names the column 'speed'"),

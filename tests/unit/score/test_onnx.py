@@ -436,11 +436,13 @@ def features(columns):
 """
 
 
-def with_features(folder: Path, source: str, **manifest: Any) -> Path:
+def with_features(
+    folder: Path, source: str, tensor: int = FLOAT, model: ModelProto | None = None, **manifest: Any
+) -> Path:
     """A model whose features.py makes the column x."""
     (folder / "features.py").write_text(source)
     digest = hashlib.sha256((folder / "features.py").read_bytes()).hexdigest()
-    return write(folder, echo(FLOAT), features={"sha256": digest, "columns": ["x"]}, **manifest)
+    return write(folder, model or echo(tensor), features={"sha256": digest, "columns": ["x"]}, **manifest)
 
 
 def test_own_code_runs_once_a_batch_and_its_raise_hits_the_guilty_row_alone(tmp_path: Path) -> None:
@@ -466,6 +468,45 @@ def test_infinite_and_too_large_features_are_permanent(tmp_path: Path) -> None:
     with np.errstate(divide="ignore"):
         assert outcome(model, {"x": 1}) == ("input not finite", "x")
     assert outcome(model, {"x": 3}) == ("score", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "made", "expected"),
+    [
+        (INT64, "np.uint64(2**63 - 1)", ("score", 2.0**63)),
+        (INT64, "np.uint64(2**63)", ("input out of range", "x")),
+        (INT64, "np.uint64(2**64 - 1)", ("input out of range", "x")),
+        (INT64, "2.0**63", ("input out of range", "x")),
+        (INT64, "-(2.0**63)", ("score", -(2.0**63))),
+        (INT32, "np.uint64(2**64 - 1)", ("input out of range", "x")),
+        (INT32, "2**31", ("input out of range", "x")),
+        (INT64, "0.5", ("input out of range", "x")),
+        (INT64, "np.nan", ("input not finite", "x")),
+        (INT32, "-np.inf", ("input not finite", "x")),
+        (BOOL, "np.nan", ("input not finite", "x")),
+        (BOOL, "2", ("input out of range", "x")),
+        (FLOAT, "np.uint64(2**64 - 1)", ("score", 2.0**64)),
+    ],
+)
+def test_hole_07_what_own_code_makes_reaches_the_model_or_is_refused(
+    tmp_path: Path, tensor: int, made: str, expected: tuple[str, object]
+) -> None:
+    """A number that the model's type cannot hold never becomes another one: it is refused for its reason."""
+    source = f"import numpy as np\n\ndef features(columns):\n    return {{'x': np.full(1, {made})}}\n"
+    model = load_model(with_features(tmp_path, source, tensor=tensor))
+    assert outcome(model, {"x": 1}) == expected
+
+
+def test_hole_07_every_digit_of_an_unsigned_number_reaches_the_model(tmp_path: Path) -> None:
+    """Own code's unsigned numbers are not taken over floats, which would round them."""
+    mod = helper.make_node("Mod", ["x", "thousand"], ["y"])
+    model_of_digits = graph({"x": (INT64, (None, 1))}, [mod], {"y": (INT64, (None, 1))})
+    model_of_digits.graph.initializer.append(helper.make_tensor("thousand", INT64, [1], [1_000]))
+    source = (
+        "import numpy as np\n\ndef features(columns):\n    return {'x': np.full(1, np.uint64(2**53 + 1))}\n"
+    )
+    model = load_model(with_features(tmp_path, source, model=model_of_digits))
+    assert outcome(model, {"x": 1}) == ("score", 993.0)
 
 
 def test_the_hash_of_a_model_with_own_code_covers_the_code(tmp_path: Path) -> None:
