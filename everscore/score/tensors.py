@@ -2,8 +2,8 @@
 
 onnxruntime refuses float64 where it expects float32, and accepts plain lists without looking; so every
 column is cast to the dtype that the session declares, and a value that the dtype cannot hold is the failure
-of its own event. Floats of 32 bits round, whole numbers too: so such a model reads every number, and so it was
-compared with the trained one. All digits of an integer reach a model whose tensor holds integers.
+of its own event. Floats of 32 bits round, whole numbers too: so such a model reads every number, and so it
+was compared with the trained one. All digits of an integer reach a model whose tensor holds integers.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ def _changed(column: Array, cast: Array) -> Array:
     """Where whole numbers or booleans are others than the values that they were cast from."""
     changed: Array = cast.astype(column.dtype) != column
     if cast.dtype.kind == "i" and column.dtype.kind in "uf":
-        # A number beyond the largest wraps (unsigned) or stops there (floats, on ARM): cast back, both are what
-        # they were.
+        # A number beyond the largest wraps (unsigned) or stops there (floats, on ARM): cast back, both are
+        # what they were.
         changed |= column >= -int(np.iinfo(cast.dtype).min)
     return changed
 
