@@ -41,7 +41,7 @@ class Line(NamedTuple):
     """One event as its source has it.
 
     Attributes:
-        number: its line, from 1; of whole files, the how-manieth it is.
+        number: of its line, from 1; of whole files, its place among them, from 1.
         body: the exact bytes, without the line's end.
         value: what they say; None where they are not looked into, or hold what Python cannot (`_value`).
     """

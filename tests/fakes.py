@@ -442,11 +442,11 @@ class World:
             name: telemetry.of(name, breaker=lambda: self.breaker)
             for name in ("score_events", "retry_events")
         }
-        self.store = beside.store if beside else FakeStore()
-        self.queue = beside.queue if beside else FakeQueue()
-        self.blobs = beside.blobs if beside else FakeBlobs()
-        self.hub = beside.hub if beside else FakeHub()
-        self.poison = beside.poison if beside else FakePoison()
+        self.store: FakeStore = beside.store if beside else FakeStore()
+        self.queue: FakeQueue = beside.queue if beside else FakeQueue()
+        self.blobs: FakeBlobs = beside.blobs if beside else FakeBlobs()
+        self.hub: FakeHub = beside.hub if beside else FakeHub()
+        self.poison: FakePoison = beside.poison if beside else FakePoison()
         self.configuration = configuration
         if proven:
             self.blobs.verdicts.setdefault(configuration, (msgspec.json.encode(proven_by(configuration)), 1))

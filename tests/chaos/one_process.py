@@ -20,7 +20,7 @@ def _die(worker: WorkerProcess) -> None:
         os._exit(139)
 
 
-WorkerProcess._bury = _die  # type: ignore[method-assign]
+WorkerProcess._bury = _die  # type: ignore[method-assign, assignment]
 
 if __name__ == "__main__":
     sys.exit(host.main())

@@ -9,7 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from azure.cosmos.aio import CosmosClient
 from azure.eventhub import EventData
@@ -116,7 +116,7 @@ def _hub_event(partition: str, event: EventData, hub: str) -> HubEvent:
     return HubEvent(
         place=(partition, sequence, enqueued),
         number=int(properties.get(NUMBER, -1)),
-        body=b"".join(event.body),
+        body=b"".join(cast("Iterable[bytes]", event.body)),
         properties=properties,
         source=Source(
             namespace="127.0.0.1",

@@ -136,5 +136,5 @@ async def _batch(client: EventHubProducerClient, key: str | None, partition: str
 
 def _data(each: Sent) -> EventData:
     data = EventData(each.body)
-    data.properties = {**each.properties, NUMBER: str(each.number)}
+    data.properties.update({**each.properties, NUMBER: str(each.number)})
     return data

@@ -41,7 +41,7 @@ def test_a_hub_read_again_from_its_start_writes_nothing(stack: LocalStack) -> No
 
 
 @pytest.mark.parametrize("answer", [{"status": 408}, {"status": 503}, {"reset": True}])
-def test_writes_whose_outcome_is_unknown_stay_single(stack: LocalStack, answer: dict[str, object]) -> None:
+def test_writes_whose_outcome_is_unknown_stay_single(stack: LocalStack, answer: dict[str, int]) -> None:
     """Batches that are written while their sender is told otherwise end as one document an event, written once."""
     part = {408: 0, 503: 1}.get(answer.get("status", 0), 2)
     sent = real_flights(1100)[500 + 200 * part : 700 + 200 * part]

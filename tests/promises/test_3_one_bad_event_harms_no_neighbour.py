@@ -148,14 +148,14 @@ async def test_a_packed_message_that_kills_the_worker_is_split(app: Path, servic
 async def test_when_most_of_a_batch_fails_for_one_reason_it_waits(tmp_path: Path, services: Services) -> None:
     """A wrong stream.json is a mistake of the deployment: all events wait, and none is a dead letter before it is corrected."""
     broken = copy_app(tmp_path / "broken", stream={"id": "/no/such/field"})
-    mended = copy_app(tmp_path / "mended")
+    fixed = copy_app(tmp_path / "fixed")
     async with worker(broken, services.settings(STATUS_INTERVAL_SECONDS="0.001")) as running:
         await running.score(received(*bodies(*range(30)), b"hello"))
         status, report = await running.details()
     assert status == 503
     assert "brake" in report["checks"]["configuration"]["detail"]
     assert dead_letters(services) == []
-    async with worker(mended, services.settings()) as running:
+    async with worker(fixed, services.settings()) as running:
         for message in await asyncio.to_thread(take_messages, services, 31):
             assert (await running.retry(message)).error is None
         assert len(documents(services)) == 30

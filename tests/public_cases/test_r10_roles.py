@@ -2,7 +2,7 @@
 
 Condition: a role for data alone, while the code creates databases and containers.
 Right: the app never creates any; a 403 or 404 says which role or name is missing, and the events wait in the
-retry queue until it is mended.
+retry queue until it is fixed.
 """
 
 from __future__ import annotations

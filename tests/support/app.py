@@ -139,7 +139,8 @@ class Worker:
 
     async def details(self) -> tuple[int, dict[str, Any]]:
         """Status and body of health_details."""
-        request = {"method": "GET", "url": "http://127.0.0.1/api/health/details", "headers": {}, "query": {}}
+        request: dict[str, Any] = {"method": "GET", "url": "http://127.0.0.1/api/health/details"}
+        request |= {"headers": {}, "query": {}}
         request |= {"params": {}, "body": b"", "identities": []}
         result = await self.invoke("health_details", [("req", "http", request)])
         assert result.error is None, result.error

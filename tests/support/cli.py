@@ -68,7 +68,7 @@ class Cli:
         """The status once its numbers are these and nothing waits."""
         deadline = time.monotonic() + 180
         while True:
-            status = self.json("status")
+            status: dict[str, Any] = self.json("status")
             waiting = status["lag"] + status["retryQueueMessages"] + status["poisonQueueMessages"]
             if waiting == 0 and all(status[name] == number for name, number in wanted.items()):
                 return status

@@ -7,9 +7,11 @@ import base64
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pytest
 from azure.eventhub import EventData, EventHubProducerClient
 from azure.storage.blob.aio import BlobServiceClient
 
@@ -41,7 +43,7 @@ FLIGHT = {
 
 
 def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
-    """A wrong stream.json makes dead letters; once it is mended a redrive stores them and removes the letters."""
+    """A wrong stream.json makes dead letters; once it is fixed a redrive stores them and removes the letters."""
     with cli_in(tmp_path, stream={"time": "/when"}, host=SHORT) as cli:
         setting(cli.app, BRAKE_HOURS="0")  # without a brake, which would have all of it wait
         cli.run("up", "--free-ports")
@@ -146,32 +148,87 @@ def setting(app: Path, **values: str) -> None:
     path.write_text(json.dumps(settings))
 
 
-def test_a_range_of_the_hub_is_replayed_and_changes_nothing(tmp_path):
-    """Events that are stored already are found superseded; a lost document comes back as it was."""
-    with cli_in(tmp_path, host=SHORT) as cli:
+@pytest.fixture(scope="module")
+def replaying(tmp_path_factory) -> Iterator[Cli]:
+    """The command on a stack that the tests of replays share, in their order."""
+    with cli_in(tmp_path_factory.mktemp("replaying"), host=SHORT) as cli:
         cli.run("up", "--free-ports")
-        cli.run("send", "--count", "60")
-        before = cli.settled(documents=60)
-        documents = cli.json("query", "--sql", "SELECT c.id, c._etag FROM c")
-        assert cli.json("replay", "--dry-run") == {"replayed": 0, "found": 60}
-        assert cli.json("replay", "--until", "2013-01-01") == {"replayed": 0, "found": 0}
-        partition = next(each for each in before["partitions"] if each["last"] is not None)
-        span = cli.json(
-            "replay",
-            "--partition",
-            partition["id"],
-            "--from-sequence",
-            "0",
-            "--to-sequence",
-            "1",
-            "--dry-run",
-        )
-        assert span["found"] == min(2, partition["last"] + 1)
-        assert cli.json("replay", "--since", "1h") == {"replayed": 60, "found": 60}
-        cli.settled(documents=60, deadLetters=0)
-        assert cli.json("query", "--sql", "SELECT c.id, c._etag FROM c") == documents
-        cli.run("replay", "--from-sequence", "1", code=1)
-        assert "give --partition too" in cli.said
+        yield cli
+
+
+def test_a_range_of_the_hub_is_replayed_and_changes_nothing(replaying: Cli):
+    """Events that are stored already are found superseded; a lost document comes back as it was."""
+    cli = replaying
+    cli.run("send", "--count", "60")
+    before = cli.settled(documents=60)
+    documents = cli.json("query", "--sql", "SELECT c.id, c._etag FROM c")
+    assert cli.json("replay", "--dry-run") == {"replayed": 0, "found": 60}
+    assert cli.json("replay", "--until", "2013-01-01") == {"replayed": 0, "found": 0}
+    partition = next(each for each in before["partitions"] if each["last"] is not None)
+    span = cli.json(
+        "replay",
+        "--partition",
+        partition["id"],
+        "--from-sequence",
+        "0",
+        "--to-sequence",
+        "1",
+        "--dry-run",
+    )
+    assert span["found"] == min(2, partition["last"] + 1)
+    assert cli.json("replay", "--since", "1h") == {"replayed": 60, "found": 60}
+    cli.settled(documents=60, deadLetters=0)
+    assert cli.json("query", "--sql", "SELECT c.id, c._etag FROM c") == documents
+    cli.run("replay", "--from-sequence", "1", code=1)
+    assert "give --partition too" in cli.said
+
+
+def test_hole_18_a_binary_property_names_one_document_by_replay_redrive_and_hub(replaying: Cli):
+    """Hole 18: a dead letter whose id is in a binary property comes back under the id that the hub's way gives."""
+    cli, name = replaying, b"\xff\xfe\x00id"
+    before = cli.json("status")["documents"]
+    stream = json.loads((cli.app / "stream.json").read_text()) | {"id": {"property": "key"}}
+    (cli.app / "stream.json").write_text(json.dumps({**stream, "time": "/when"}))
+    setting(cli.app, BRAKE_HOURS="0")  # so that the wrong pointer makes a letter at once
+    cli.run("restart")
+    _send_named(cli, name)
+    status = cli.settled(deadLetters=1)
+    sequence = str(next(each["last"] for each in status["partitions"] if each["id"] == "0"))
+    (letter,) = cli.json("deadletters", "list")["letters"]
+    assert (letter["stage"], letter["reason"]) == ("validate", "time missing")
+    shown = json.loads(cli.run("deadletters", "show", letter["name"]))
+    assert shown["item"]["properties"] == {"key": "//4AaWQ="}
+
+    (cli.app / "stream.json").write_text(json.dumps(stream))
+    cli.run("restart")
+    only = ("--partition", "0", "--from-sequence", sequence, "--to-sequence", sequence)
+    assert cli.json("replay", *only) == {"replayed": 1, "found": 1}
+    cli.settled(documents=before + 1, deadLetters=1)
+    document = cli.json("query", "~2f~2f4AaWQ~3d")
+    assert (document["key"]["id"], document["source"]["sequenceNumber"]) == ("//4AaWQ=", int(sequence))
+
+    # A redrive of the letter finds that very document: it is superseded, and the letter goes.
+    assert cli.json("deadletters", "redrive", "--yes")["redriven"] == 1
+    cli.settled(documents=before + 1, deadLetters=0)
+    assert cli.json("query", "~2f~2f4AaWQ~3d") == document
+
+    # The same event by way of the trigger is a later source of that document, and no second one.
+    _send_named(cli, name)
+    cli.settled(documents=before + 1, deadLetters=0)
+    moved = cli.json("query", "~2f~2f4AaWQ~3d")
+    assert moved["source"]["sequenceNumber"] > int(sequence)
+    assert moved["scores"] == document["scores"]
+
+
+def _send_named(cli: Cli, name: bytes) -> None:
+    """A flight to partition 0 whose id is binary, in an application property."""
+    connection = cli.json("up")["settings"]["EVENTHUB"]
+    with EventHubProducerClient.from_connection_string(connection, eventhub_name="events") as producer:
+        batch = producer.create_batch(partition_id="0")
+        event = EventData(json.dumps(FLIGHT))
+        event.properties = {"key": name}
+        batch.add(event)
+        producer.send_batch(batch)
 
 
 def test_hole_49_a_partition_that_stands_still_is_led_on(tmp_path):

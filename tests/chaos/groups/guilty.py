@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from tests.chaos.run import Run
 from tests.chaos.traffic import Sent, event
@@ -74,9 +75,7 @@ async def _unreadable(run: Run, events: list[Sent]) -> None:
         skipping = asyncio.create_task(
             run.operator("partition", "skip", partition, "--to", str(sequence), "--yes")
         )
-        await run.until(
-            lambda partition=partition, sequence=sequence: _moved(run, partition, sequence), 60, "skip"
-        )
+        await run.until(partial(_moved, run, partition, sequence), 60, "skip")
         await run.restart_host()
         await skipping
         run.acted(LIBRARY)

@@ -160,7 +160,7 @@ async def _fragile(run: Run, share: int) -> None:
 
 
 async def _braked(run: Run, row: str, stream: dict[str, Any], count: int) -> None:
-    """Every event fails for one reason: none may become a dead letter, and all are stored once it is mended."""
+    """Every event fails for one reason: none may become a dead letter, and all are stored once it is fixed."""
     broken = run.copy_app(run.folder / "braked", stream=stream)
     await run.restart_host(broken)
     await run.send(run.flights.events(count, row))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from tests.chaos.run import Run
@@ -70,7 +71,7 @@ async def places(run: Run) -> None:
             held = run.host.log().count(HELD)
             await run.send_slowly(events, SECONDS)
             if holds:
-                await run.until(lambda held=held: _held(run, held), 40, f"{row}: a batch is held")
+                await run.until(partial(_held, run, held), 40, f"{row}: a batch is held")
         await run.passed(120)
         await run.drained()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 from tests.chaos.groups import malformed
 from tests.chaos.groups.guilty import DECODER, RAISING
@@ -38,12 +39,13 @@ async def short(run: Run) -> None:
     await run.restart_host()
     await _guilty_member(run)
 
-    for row, action in {
+    actions: dict[str, dict[str, Any]] = {
         "1: 429": {"status": 429, "substatus": 3200, "retryAfterMs": 300},
         "2: 408 after the write": {"status": 408, "afterCommit": True},
         "3: reset in mid-answer": {"reset": True},
         "5: 401": {"status": 401},
-    }.items():
+    }
+    for row, action in actions.items():
         async with run.acting(row), run.bench.store.faults(rule(run, 0.7, **action)):
             await run.send_slowly(run.flights.events(SHARE, row), 1)
             await run.passed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from tests.chaos.bench import PARTITIONS, HostProcess
 from tests.chaos.groups.places import HELD, STORE_OUT
@@ -55,7 +56,7 @@ async def _late_ends(run: Run, slow: HostProcess, events: list[Sent]) -> HostPro
             await run.send(events[turn::_ROUNDS])
             await busy(run, slow)
             fast = await run.start_host()
-            await run.until(lambda fast=fast: owns(fast, PARTITIONS // 2), 60, "each host has its share")
+            await run.until(partial(owns, fast, PARTITIONS // 2), 60, "each host has its share")
             await asyncio.sleep(2 * _DELAY_SECONDS)
             if gone_back or turn == _ROUNDS - 1:
                 break

@@ -142,8 +142,8 @@ async def guilty_member(run: Run) -> None:
     await under_until_passed(run, row, events, rules)
     for status in (409, 412, 503):
         row = f"{status} of one member, for a while"
-        action = {"status": status, "inBatchIndex": 0}
-        await under(run, row, run.flights.events(share, row), rule(run, 0.5, **action))
+        one: dict[str, Any] = {"status": status, "inBatchIndex": 0}
+        await under(run, row, run.flights.events(share, row), rule(run, 0.5, **one))
         await run.passed()
     row = "really too large: 413"
     events = run.flights.events(run.events - 6 * share, row)

@@ -215,7 +215,7 @@ def test_the_faults_of_this_file_are_real() -> None:
     asyncio.run(scenario())
 
 
-# Records of one body. An odd one has no form in JSON: the own decoder gives NaN for it, until that is mended.
+# Records of one body. An odd one has no form in JSON: the own decoder gives NaN for it, until that is fixed.
 RECORDS = st.sampled_from(["good", "good", "large", "no key", "nan", "bomb", "odd", "large and odd"])
 ANSWERS = st.lists(
     st.sampled_from(
@@ -253,7 +253,7 @@ FINER_STEPS = st.builds(
     steps=FINER_STEPS,
     unwrap=st.sampled_from(["array", "records"]),
     own_decoder=st.booleans(),
-    mended=st.booleans(),
+    fixed=st.booleans(),
     proven=st.booleans(),
 )
 @example(
@@ -261,7 +261,7 @@ FINER_STEPS = st.builds(
     steps=[("hub unread", {}, None, 1), ("retry", {"store": [OUT], "queue": [OUT]}, None, 1)],
     unwrap="array",
     own_decoder=False,
-    mended=False,
+    fixed=False,
     proven=True,
 )
 @example(
@@ -272,7 +272,7 @@ FINER_STEPS = st.builds(
     ],
     unwrap="array",
     own_decoder=True,
-    mended=False,
+    fixed=False,
     proven=True,
 )
 @example(  # three deaths with its mark in place prove a suspect guilty
@@ -284,10 +284,10 @@ FINER_STEPS = st.builds(
     ],
     unwrap="array",
     own_decoder=False,
-    mended=False,
+    fixed=False,
     proven=True,
 )
-def test_every_record_ends_somewhere(*, kinds, steps, unwrap, own_decoder, mended, proven) -> None:
+def test_every_record_ends_somewhere(*, kinds, steps, unwrap, own_decoder, fixed, proven) -> None:
     """Places that refuse now and then, lost answers, ends at any call: at no time is a record nowhere."""
     bodies = Bodies(kinds, wrapped=unwrap == "records", own_decoder=own_decoder)
     world = World(
@@ -295,7 +295,7 @@ def test_every_record_ends_somewhere(*, kinds, steps, unwrap, own_decoder, mende
         hook=bodies.decode if own_decoder else None,
         proven=proven,
     )
-    asyncio.run(_run_finely(world, bodies, steps, mended=mended))
+    asyncio.run(_run_finely(world, bodies, steps, fixed=fixed))
 
 
 class Bodies:
@@ -304,7 +304,7 @@ class Bodies:
     Attributes:
         kinds: of the records, by (sequence number, index).
         of: the bodies.
-        mended: the own decoder gives a form in JSON to odd records, too.
+        fixed: the own decoder gives a form in JSON to odd records, too.
     """
 
     _FIELDS = {  # noqa: RUF012 - nobody changes it
@@ -320,7 +320,7 @@ class Bodies:
         self.kinds = {
             (event, index): kind for event, each in enumerate(kinds) for index, kind in enumerate(each)
         }
-        self.mended = False
+        self.fixed = False
         self._wrapped, self._own_decoder = wrapped, own_decoder
         self.of = [self._body(event, len(each)) for event, each in enumerate(kinds)]
 
@@ -339,7 +339,7 @@ class Bodies:
         decoded = [json.loads(each.removeprefix(b"own:")) for each in bodies]
         for each in decoded:
             for record in each["records"] if self._wrapped else each:
-                if record.get("odd") and not self.mended:
+                if record.get("odd") and not self.fixed:
                     record["n"] = float("nan")
         return decoded
 
@@ -350,10 +350,10 @@ class Bodies:
 
     def storable(self, kind: str) -> bool:
         """Whether a record of this kind may be stored in the end."""
-        return kind in ("good", "large") or ("odd" in kind and self._own_decoder and self.mended)
+        return kind in ("good", "large") or ("odd" in kind and self._own_decoder and self.fixed)
 
 
-async def _run_finely(world: World, bodies: Bodies, steps, *, mended: bool) -> None:
+async def _run_finely(world: World, bodies: Bodies, steps, *, fixed: bool) -> None:
     interference = Interference(world)
     for number, each in enumerate(bodies.of):
         world.hub.events["0", number] = HubEvent(each, {}, source_of(number))
@@ -378,7 +378,7 @@ async def _run_finely(world: World, bodies: Bodies, steps, *, mended: bool) -> N
         expired -= set(world.blobs.claim_checks)
         if not in_hub:
             _every_record_is_somewhere(world, bodies, expired)
-    bodies.mended = mended
+    bodies.fixed = fixed
     if in_hub:
         await _invocation(world, bodies, "hub", 1)
     world.brake._patience = timedelta(0)  # it lets go, so that a drained pipeline shows where everything ends

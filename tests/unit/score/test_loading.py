@@ -61,7 +61,7 @@ async def test_whatever_keeps_it_from_loading_is_a_retryable_failure(loader, tmp
 
 
 async def test_a_failed_load_is_tried_again_only_after_a_while(loader, tmp_path, monkeypatch) -> None:
-    """Not by every batch; and once it is mended the model is there."""
+    """Not by every batch; and once it is fixed the model is there."""
     source = ModelSource(tmp_path, threads=1)
     loader.raises = Transient(Stage.SCORE, "model missing")
     for _ in range(5):
