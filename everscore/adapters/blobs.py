@@ -186,8 +186,8 @@ class StorageBlobs:
     async def _put(
         self, container: str, name: str, data: bytes, metadata: Mapping[str, str] | None = None
     ) -> None:
-        blob = self._client.get_blob_client(container, name)
         async with request(f"container {container}", self._timeout):
+            blob = self._client.get_blob_client(container, name)
             await blob.upload_blob(
                 data,
                 overwrite=True,
@@ -200,9 +200,9 @@ class StorageBlobs:
         return None if found is None else found.data
 
     async def _download(self, container: str, name: str) -> StoredBlob | None:
-        blob = self._client.get_blob_client(container, name)
         answers: list[Any] = []
         async with request(f"container {container}", self._timeout):
+            blob = self._client.get_blob_client(container, name)
             try:
                 found = await blob.download_blob(raw_response_hook=answers.append)
                 return StoredBlob(await found.readall(), found.properties.etag or "")

@@ -107,6 +107,7 @@ class CosmosStore:
 
     async def read(self, pk: str, ids: Sequence[str]) -> dict[str, Document]:
         """See everscore.ports.DocumentStore."""
+        answers: list[object] = []
         try:
             async with self._bounded():
                 container = await self._connect()
@@ -115,11 +116,14 @@ class CosmosStore:
                     parameters=[{"name": "@ids", "value": list(ids)}],
                     partition_key=pk,
                     timeout=self._sdk_timeout,
+                    raw_response_hook=answers.append,
                 )
                 return {document["id"]: document async for document in pages}
         except AzureError as error:
             raise failure_of(error) from error
         except _MALFORMED as error:
+            if not answers:
+                raise
             raise unreadable_answer(f"{type(error).__name__}: {quote(str(error))}") from error
 
     async def check(self) -> None:

@@ -12,6 +12,8 @@ from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOpt
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
+# What azure-identity meets in an answer that is none of its service's.
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 # What azure-identity says where no way to sign in works (azure/identity/aio/_credentials/chained.py).
 _NO_TOKEN = "failed to retrieve a token from the included credentials"  # noqa: S105 - a sentence
 
@@ -55,7 +57,12 @@ class SharedCredential:
             task.add_done_callback(partial(self._asked, key))
         else:
             asked.close()
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except _MALFORMED as error:
+            # Whatever answers in place of the identity's service: no request that wanted a token is guilty.
+            detail = f"the identity's answer is not readable: {type(error).__name__}: {error}"
+            raise ClientAuthenticationError(detail) from error
 
     def _asked(self, key: Any, task: asyncio.Task[Any]) -> None:
         self._asking.pop(key, None)

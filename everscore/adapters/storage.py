@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -11,8 +11,8 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 
 from everscore.adapters.bounds import bounded
 from everscore.adapters.classification import classify_storage, quote
-from everscore.adapters.transport import transport
-from everscore.failures import Failure, Stage, Transient
+from everscore.adapters.transport import Answers, noting_answers, transport
+from everscore.failures import Failure, Stage, Transient, unexpected
 
 # What the SDK meets in an answer that is none of the service's, such as a proxy's page for maintenance.
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError, ParseError)
@@ -47,16 +47,25 @@ async def request(service: str, seconds: float) -> AsyncIterator[None]:
         seconds: for all of it.
 
     Raises:
-        Failure: that the exception of the SDK stands for, or that there was no answer in time.
+        Failure: that the exception of the SDK stands for, or that there was no answer in time. What kept the
+            SDK from asking at all is ours, and unexpected: the service has nothing to do with it.
     """
     async with bounded(Stage.RETRY, "storage", service, seconds):
-        try:
+        with noting_answers() as answers, _translated(service, answers):
             yield
-        except AzureError as error:
-            raise failure_of(service, error) from error
-        except _MALFORMED as error:
-            detail = f"{service}: {type(error).__name__}: {quote(str(error))}"
-            raise Transient(Stage.RETRY, "storage answer not readable", detail) from error
+
+
+@contextmanager
+def _translated(service: str, answers: Answers) -> Iterator[None]:
+    try:
+        yield
+    except AzureError as error:
+        raise failure_of(service, error) from error
+    except _MALFORMED as error:
+        if not answers.came:
+            raise unexpected(Stage.RETRY, error) from error
+        detail = f"{service}: {type(error).__name__}: {quote(str(error))}"
+        raise Transient(Stage.RETRY, "storage answer not readable", detail) from error
 
 
 def failure_of(service: str, error: AzureError) -> Failure:

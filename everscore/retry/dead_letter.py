@@ -61,11 +61,11 @@ def metadata_of(letter: DeadLetter) -> dict[str, str]:
     item = letter.item
     metadata = {
         "stage": item.stage or "",
-        "reason": ascii_text(item.reason or ""),
+        "reason": item.reason or "",
         "failedat": letter.failed_at,
-        "enqueuedat": ascii_text(item.source.enqueued_at or ""),
+        "enqueuedat": item.source.enqueued_at or "",
     }
-    return {key: text for key, text in metadata.items() if text}
+    return {key: plain for key, text in metadata.items() if (plain := ascii_text(text))}
 
 
 def ascii_text(text: str) -> str:

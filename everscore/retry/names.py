@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import msgspec
 
 from everscore.clock import times
 from everscore.event.item import Item
 
+# What hubs, partitions and messages of a queue are called, well below the 1,024 characters of a blob's name.
+_PLAIN = re.compile(r"[A-Za-z0-9._$-]{1,500}")
 # Where letters lie whose event has no time.
 UNKNOWN = "unknown/"
 
@@ -21,14 +24,18 @@ def blob_name(item: Item) -> str:
     it, since a hub made anew counts from 0 again, perhaps within the hour. Where the time is not known,
     nothing stands in for it that would be another with each try: the name begins with ``unknown/``. Where any
     part of the place is unknown, the item's content stands in for partition and sequence number: two events
-    would share what is left.
+    would share what is left. Where the place has characters or a length that no hub gives it, and that the
+    service may refuse in a name, its SHA-256 does.
     """
     source = item.source
     if source.place is None:
         where = f"{source.hub or 'unknown'}-{_content_hash(item)}"
     else:
         where = f"{source.place.hub}-{source.place.partition}-{source.place.sequence_number}"
-    return f"{_moment(source.enqueued_at)}{where}-{source.index}.json"
+    where = f"{where}-{source.index}"
+    if not _PLAIN.fullmatch(where):
+        where = hashlib.sha256(where.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{_moment(source.enqueued_at)}{where}.json"
 
 
 def _content_hash(item: Item) -> str:

@@ -22,7 +22,7 @@ from everscore.adapters.blobs import StorageBlobs
 from everscore.adapters.credentials import Credentials
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.config.connections import Connection
-from everscore.failures import Configuration, Conflict, Failure, Throttled, Transient
+from everscore.failures import Configuration, Conflict, Failure, Throttled, Transient, Unexpected
 from everscore.ports import VerdictBlobs
 from everscore_local import azurite as stand_in
 from tests.fakes import FakeBlobs
@@ -258,6 +258,18 @@ async def test_an_answer_becomes_a_failure_of_its_class(
     assert code in failure.detail
     if kind is Throttled:
         assert failure.retry_after == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata"), [("\ud800", {}), ("x", {"reason": "a\nb"}), ("x", {"reason": None})]
+)
+async def test_what_cannot_be_sent_is_no_fault_of_the_service(
+    services: Services, clients: Clients, name: str, metadata: dict[str, str]
+) -> None:
+    """A blob that the SDK refuses before it asks anybody is not waited for like an outage."""
+    blobs = clients.blobs(services.storage, services.names.dead_letters, services.names.claim_checks)
+    with pytest.raises(Unexpected):
+        await blobs.put_dead_letter(name, b"x", metadata)
 
 
 async def test_blobs_are_written_overwritten_and_read(services: Services, clients: Clients) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everscore.retry.dead_letter import ascii_text
+from everscore.event.item import Item, Source
+from everscore.retry.dead_letter import DeadLetter, ascii_text, metadata_of
 
 
 @given(st.text(st.characters(), max_size=600))
@@ -16,3 +17,13 @@ def test_ascii_texts_are_printable_and_short(text) -> None:
     assert not made or made.isprintable()
     assert len(made) <= 256
     assert made == made.strip()
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_every_header_of_a_letter_is_one(text) -> None:
+    """Whatever a message says of its event, the headers of its letter can be sent."""
+    item = Item(stage=text, reason=text, source=Source(enqueued_at=text))
+    for value in metadata_of(DeadLetter(item=item, failed_at=text)).values():
+        assert value
+        assert value.isascii()
+        assert value.isprintable()

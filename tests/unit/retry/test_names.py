@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 from msgspec import structs
@@ -25,6 +26,23 @@ def test_names_tell_events_apart() -> None:
         Item(body=b"b", source=Source(index=1)),
     ]
     assert len({blob_name(item) for item in items}) == len(items)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a/../b", "a\nb", "h" * 5_000, "h?", "\u6771"])
+def test_a_place_that_no_hub_has_makes_a_name_that_the_service_takes(odd: str) -> None:
+    """Whatever a message names as an event's place, its letter can be written, and has a name of its own."""
+    items = [
+        Item(source=source_of(1, hub=odd)),
+        Item(source=source_of(2, hub=odd)),
+        Item(source=source_of(1, partition=odd)),
+        Item(source=source_of(1, hub=odd, enqueued_at=None)),
+    ]
+    names = [blob_name(item) for item in items]
+    assert len(set(names)) == len(items)
+    assert all(
+        re.fullmatch(r"(unknown/|\d{4}/\d\d/\d\d/\d\d/\d{4}-)[a-z0-9]{64}\.json", name) for name in names
+    )
+    assert names[0] == blob_name(Item(source=source_of(1, hub=odd)))
 
 
 @pytest.mark.parametrize("unknown", ["hub", "partition", "sequence_number", "enqueued_at"])
