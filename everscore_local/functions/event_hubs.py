@@ -75,6 +75,8 @@ class EventHubListener:
             "hub": self._hub,
             "consumerGroup": self._group,
             "partitions": sorted(self._balancer.owned),
+            # Taken by another host while a batch was under way here, a pause between two tries included.
+            "lost": sorted(name for name, pump in self._pumps.items() if pump.lost and not pump.done),
         }
 
     def start(self) -> None:

@@ -34,8 +34,9 @@ async def stealing(run: Run) -> None:
     )
     share = run.events // 2
     fast = await _late_ends(run, slow, run.flights.events(share, LATE))
-    await _loops(run, slow, fast, run.flights.events(run.events - share, LOOPS))
     await _ended(run, slow, fast)
+    again = await _loops(run, slow, fast, run.flights.events(run.events - share, LOOPS))
+    await _ended(run, slow, again)
     # A checkpoint that went back stays there until the partition's next event.
     last = run.flights.events(PARTITIONS, LOOPS)
     for number, event in enumerate(last):
@@ -74,8 +75,12 @@ async def _late_ends(run: Run, slow: HostProcess, events: list[Sent]) -> HostPro
     return fast
 
 
-async def _loops(run: Run, slow: HostProcess, fast: HostProcess, events: list[Sent]) -> None:
-    """No destination answers, so that all batches are in their hosts' loops; partitions go to and fro meanwhile."""
+async def _loops(run: Run, slow: HostProcess, fast: HostProcess, events: list[Sent]) -> HostProcess:
+    """No destination answers, so that all batches are in their hosts' loops; partitions go to and fro meanwhile.
+
+    Returns:
+        The second host, which runs on.
+    """
     async with run.bench.store.faults(STORE_OUT), run.bench.proxy.fault("queue", mode="down"):
         await run.send(events[::2])
         await run.until(lambda: _logged(slow, HELD), 60, "the slow host tries a batch again")
@@ -87,26 +92,27 @@ async def _loops(run: Run, slow: HostProcess, fast: HostProcess, events: list[Se
         await run.until(lambda: owns(again, PARTITIONS // 2), 60, "each host has its share")
         await run.send(events[1::2])
         await run.until(lambda: _logged(again, HELD), 60, "the second host tries the same batches")
-        await asyncio.sleep(1.5)  # a cycle, in which the first host notices
+        await run.until(lambda: _has_lost(slow), 60, "the first host notices")
         run.acted(LOOPS, slow.log().count(_LOST) - before)
+    return again
 
 
 async def _logged(host: HostProcess, what: str) -> bool:
     return what in host.log()
 
 
+async def _has_lost(host: HostProcess) -> bool:
+    """Whether a batch is under way there, in a call or between two tries, of a partition that another host took."""
+    return any(listener.get("lost") for listener in (await host.status())["listeners"])
+
+
 async def _ended(run: Run, *hosts: HostProcess) -> None:
-    """Wait until nothing is under way that a host has lost."""
+    """Wait until nothing is under way that a host has lost, whose end would move a checkpoint back."""
 
     async def met() -> bool:
-        states = [await host.status() for host in hosts if host.alive]
-        return not any(state["worker"]["running"] for state in states)
+        return not any([await _has_lost(host) for host in hosts])
 
-    zeros = 0
-    while zeros < 4:
-        await run.until(met, 120, "no call is under way any more")
-        zeros += 1
-        await asyncio.sleep(0.5)
+    await run.until(met, 120, "nothing is under way any more that a host has lost")
 
 
 @asynccontextmanager

@@ -48,8 +48,10 @@ def test_hole_50_a_call_runs_on_beside_the_new_owner_and_is_checkpointed_backwar
     host.wait(hub.take, "the ownership")
     host.wait(lambda: "was taken by another host" in host.log(), "the loss")
     hub.move_checkpoint(2, "")  # the new owner has passed everything meanwhile
+    assert host.ask("/admin/host/status")["listeners"][0]["lost"] == ["0"]
     host.open_gate()
     host.wait(lambda: hub.checkpoints() == {"0": 0}, "the late checkpoint")
+    host.wait(lambda: host.ask("/admin/host/status")["listeners"][0]["lost"] == [], "the end")
     assert bodies(host.seen()) == [b"do:gate:1:a"]  # and takes nothing more
     assert host.ask("/admin/host/status")["listeners"][0]["partitions"] == []
     hub.take(owner="")
