@@ -186,6 +186,23 @@ def classify_storage(
     return Unexpected(Stage.RETRY, f"storage answers {status}", f"{what}: {detail}")
 
 
+def classify_hub(condition: str | None, status: int | None, detail: str) -> Failure:
+    """The failure that a refusal of Event Hubs stands for.
+
+    Args:
+        condition: of AMQP, without its domain, or None.
+        status: of the answer to a token or a question, or None.
+        detail: what was asked and what was answered, for the sentence.
+    """
+    if condition == "not-found" or status == 404:
+        hint = "check EVENTHUB_NAME and the namespace in EVENTHUB; the deployment creates the hub"
+        return Configuration(Stage.RETRY, "hub missing", f"{hint}: {detail}")
+    if condition == "unauthorized-access" or status in (401, 403):
+        hint = "the identity needs the role Azure Event Hubs Data Receiver, or the key in EVENTHUB is wrong"
+        return Configuration(Stage.RETRY, "hub refuses access", f"{hint}: {detail}")
+    return Transient(Stage.RETRY, "hub not read", detail)
+
+
 def quote(message: str) -> str:
     """The beginning of a service's message on one line, without what may be a key or a signature."""
     line = _SECRET.sub("…", " ".join(message[: 8 * _DETAIL_LIMIT].split()))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -20,7 +22,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from everscore.adapters.amqp_values import as_json, install
 from everscore.adapters.bounds import bounded
-from everscore.adapters.classification import quote
+from everscore.adapters.classification import classify_hub, quote
 from everscore.adapters.credentials import Credentials, is_without_token
 from everscore.clock import times
 from everscore.clock.deadline import Deadline
@@ -28,6 +30,8 @@ from everscore.config.connections import Connection, parts_of
 from everscore.event.item import Source
 from everscore.failures import Failure, Stage, Transient
 from everscore.ports import HubEvent
+
+logger = logging.getLogger(__name__)
 
 # Readers of the trigger's own group are turned away by its owner level, and the default group always exists.
 GROUP = "$Default"
@@ -39,7 +43,10 @@ _ANSWER = 20.0
 _SILENCE = 20.0
 # Seconds without an event, while the partition holds more, after which a reading is given up.
 _PATIENCE = 30.0
-# Seconds for reading one event, its connection and its end included.
+# Seconds that a reading has for its cleaning up, the end of its connection included.
+_ENDING = 10.0
+_STATUS = re.compile(r"Status code: (\d{3})\b")
+# Seconds for reading one event: its turn, its connection and its end included.
 _FETCH = 45.0
 # Each question to the hub opens a connection of its own, and a hub seldom gets more partitions.
 _IDS_SECONDS = 3600.0
@@ -77,22 +84,30 @@ class HubReader:
         self._ids_until = 0.0
         # The client reads a partition once at a time.
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._connection = connection
+        self._credentials = credentials
+        self._client = self._make_client()
+        self._given_up: list[EventHubConsumerClient] = []
         if connection.connection_string:
             # As the host names it in a trigger's metadata: without a port.
             endpoint = parts_of(connection.connection_string)["endpoint"]
             self.namespace = urlsplit(endpoint).hostname or ""
-            self._client = EventHubConsumerClient.from_connection_string(
-                connection.connection_string, GROUP, eventhub_name=hub, retry_total=1
-            )
         else:
             self.namespace = connection.endpoints["namespace"]
-            self._client = EventHubConsumerClient(
-                connection.endpoints["namespace"],
-                hub,
-                GROUP,
-                credentials.get(connection.client_id),
-                retry_total=1,
+
+    def _make_client(self) -> EventHubConsumerClient:
+        connection = self._connection
+        if connection.connection_string:
+            return EventHubConsumerClient.from_connection_string(
+                connection.connection_string, GROUP, eventhub_name=self.hub, retry_total=1
             )
+        return EventHubConsumerClient(
+            connection.endpoints["namespace"],
+            self.hub,
+            GROUP,
+            self._credentials.get(connection.client_id),
+            retry_total=1,
+        )
 
     async def partitions(self) -> dict[str, PartitionState]:
         """Every partition by its id.
@@ -145,8 +160,8 @@ class HubReader:
         if state.is_empty or not state.first <= number <= state.last:
             return None
         async with (
-            self._turns[place.partition],
             self._bounded(_FETCH),
+            self._turns[place.partition],
             aclosing(self.read(place.partition, number, number, state=state)) as found,
         ):
             async for page in found:
@@ -187,8 +202,9 @@ class HubReader:
         async def fail(_: PartitionContext | None, error: Exception) -> None:
             await pages.put(error)
 
+        client = self._client
         task = asyncio.create_task(
-            self._client.receive_batch(
+            client.receive_batch(
                 take,
                 partition_id=partition,
                 starting_position=start,
@@ -223,10 +239,25 @@ class HubReader:
                     return
         finally:
             task.cancel()
-            await _ended(task)
+            try:
+                await _ended(task)
+            finally:
+                if not task.done():
+                    self._give_up(client)
+
+    def _give_up(self, client: EventHubConsumerClient) -> None:
+        """Go on with another client, since this one holds for ever that a partition is being read."""
+        if client is self._client:
+            logger.warning("A reading of hub %s does not end: its client is given up.", self.hub)
+            self._client = self._make_client()
+            self._given_up.append(client)
 
     async def close(self) -> None:
-        """Close the client."""
+        """Close the client; one that was given up may never close, and is left to the end of the process."""
+        for client in self._given_up:
+            with suppress(TimeoutError, EventHubError, AzureError, OSError):
+                async with asyncio.timeout(_ENDING):
+                    await client.close()
         await self._client.close()
 
     def _event(self, partition: str, event: EventData) -> HubEvent:
@@ -247,9 +278,8 @@ class HubReader:
     def _failure(self, error: BaseException) -> Failure:
         if is_without_token(error):
             return Transient(Stage.RETRY, "no token", quote(str(error)))
-        return Transient(
-            Stage.RETRY, "hub not read", f"{self.hub}: {type(error).__name__}: {quote(str(error))}"
-        )
+        detail = f"{self.hub}: {type(error).__name__}: {quote(str(error))}"
+        return classify_hub(*_refusal(error), detail)
 
 
 async def _next[T](pages: asyncio.Queue[T | BaseException], reading: asyncio.Task[None]) -> T | BaseException:
@@ -270,16 +300,28 @@ async def _ended(task: asyncio.Task[None]) -> None:
     """Wait until a cancelled reading has ended, whoever cancels the one that waits meanwhile.
 
     A second cancellation would cut its cleaning up off, and the client would hold for ever that the partition
-    is being read.
+    is being read. A reading that does not end at all is not waited for: whoever cancels must get through.
     """
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    until = Deadline.after(_ENDING)
+    while not task.done() and not until.passed:
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=until.remaining)
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
         raise cancelled
+
+
+def _refusal(error: BaseException) -> tuple[str | None, int | None]:
+    """What the hub refuses with: the AMQP condition without its domain, and the status of its answer.
+
+    Tokens and questions are answered with a status like HTTP's, of which the SDK keeps but the text.
+    """
+    if not isinstance(error, EventHubError):
+        return None, None
+    found = _STATUS.search(str(error))
+    return error.error, int(found[1]) if found else None
 
 
 def _partition_state(properties: Mapping[str, Any]) -> PartitionState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from everscore.adapters.credentials import Credentials
 from everscore.adapters.hub import HubReader
 from everscore.config.connections import Connection
 from everscore.event.item import Source
-from everscore.failures import Transient
+from everscore.failures import Configuration, Transient
 from everscore_local.endpoints import EVENTHUBS_KEY, EVENTHUBS_KEY_NAME
 from tests.support.services import part
 
@@ -87,6 +88,66 @@ async def test_a_reading_that_is_given_up_leaves_the_partition_readable(
     found = await reader.fetch(sources[3])
     assert found is not None
     assert found.body == b"event 3"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "says"),
+    [
+        (("", ""), "hub missing", "EVENTHUB_NAME"),
+        ((EVENTHUBS_KEY, "d3Jvbmcga2V5d3Jvbmcga2V5"), "hub refuses access", "Azure Event Hubs Data Receiver"),
+    ],
+)
+async def test_what_an_operator_can_fix_says_how(
+    connection: str, sources: list[Source], change: tuple[str, str], reason: str, says: str
+) -> None:
+    """An unknown hub and a refused key are configuration failures of every question, and show no key."""
+    name = "other" if reason == "hub missing" else "h"
+    text = connection.replace(*change) if change[0] else connection
+    async with Credentials() as credentials:
+        reader = HubReader(Connection("EVENTHUB", connection_string=text), name, credentials=credentials)
+        for call in (reader.partitions(), reader.fetch(structs.replace(sources[0], hub=name))):
+            with pytest.raises(Configuration) as caught:
+                await call
+            assert caught.value.reason == reason
+            assert says in caught.value.detail
+            assert "d3Jvbmcg" not in str(caught.value)
+        await reader.close()
+
+
+async def test_waiting_for_a_turn_is_bounded_like_all_else(
+    reader: HubReader, sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits behind a reading that does not end waits no longer than a fetch may take."""
+    await reader.partitions()
+    monkeypatch.setattr(hub, "_FETCH", 0.5)
+    async with reader._turns["0"], asyncio.timeout(60):
+        with pytest.raises(Transient, match="hub timed out"):
+            await reader.fetch(sources[0])
+
+
+async def test_a_reading_that_never_ends_lets_go_of_who_cancels(
+    reader: HubReader, sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled while the client's cleaning up hangs, a reader ends all the same; the next finds its event."""
+    let_go = asyncio.Event()
+
+    async def stubborn(*_args: object, **_options: object) -> None:
+        while not let_go.is_set():
+            with suppress(asyncio.CancelledError):
+                await let_go.wait()
+
+    monkeypatch.setattr(hub, "_ENDING", 0.3)
+    monkeypatch.setattr(reader._client, "receive_batch", stubborn)
+    fetching = asyncio.create_task(reader.fetch(sources[0]))
+    while not reader._turns["0"].locked():
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    fetching.cancel()
+    async with asyncio.timeout(60):
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+        assert (await reader.fetch(sources[3])).body == b"event 3"  # type: ignore[union-attr]
+    let_go.set()
 
 
 async def test_what_the_hub_does_not_hold_is_none(reader: HubReader, sources: list[Source]) -> None:

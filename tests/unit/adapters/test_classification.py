@@ -10,6 +10,7 @@ import pytest
 from everscore.adapters.classification import (
     classify_cosmos,
     classify_cosmos_operation,
+    classify_hub,
     classify_storage,
     quote,
 )
@@ -206,3 +207,22 @@ def test_quotes_are_short_and_on_one_line() -> None:
     assert quote("a\r\n\t b") == "a b"
     assert len(quote("x" * 10_000)) == 300
     assert quote("x" * 301).endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "failure_class"),
+    [
+        ("not-found", None, C.CONFIGURATION),
+        ("client-error", 404, C.CONFIGURATION),
+        ("unauthorized-access", None, C.CONFIGURATION),
+        ("client-error", 401, C.CONFIGURATION),
+        ("client-error", 503, C.TRANSIENT),
+        ("link:detach-forced", None, C.TRANSIENT),
+        (None, None, C.TRANSIENT),
+    ],
+)
+def test_refusals_of_the_hub(condition, status, failure_class) -> None:
+    """What names a missing hub or right waits for an operator; all else passes, and is quoted."""
+    failure = classify_hub(condition, status, "h: text")
+    assert failure.failure_class is failure_class
+    assert "h: text" in failure.detail
