@@ -17,7 +17,7 @@ The tree, by what the pipeline does with an event that meets it:
             └── Unexpected        nobody foresaw it             → retry queue, dead letters after 3 tries
 
 A failure of a whole call (a request, a batch) carries no event: the caller spreads it over the events
-of that call. No message holds a secret or a payload.
+of that call. No message holds a payload; what looks like a secret is masked, since some of them quote others.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from __future__ import annotations
 from enum import StrEnum
 from math import inf
 from typing import ClassVar
+
+from everscore.quoting import masked, quote
 
 
 class Stage(StrEnum):
@@ -82,6 +84,7 @@ class Failure(EverscoreError):  # noqa: N818 - a failure is what it is; the subc
         field: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        detail = masked(detail) if detail else detail
         super().__init__(reason, detail)
         self.stage = stage
         self.reason = reason
@@ -146,6 +149,14 @@ class Unexpected(Retryable):
 
 def unexpected(stage: Stage, error: BaseException) -> Unexpected:
     """The failure of an event that met an exception nobody foresaw."""
-    failure = Unexpected(stage, f"unexpected {type(error).__name__}", str(error)[:500])
+    failure = Unexpected(stage, f"unexpected {type(error).__name__}", quote(str(error)))
     failure.__cause__ = error
     return failure
+
+
+def describe(error: BaseException) -> str:
+    """What a log or a report says of any exception: a sentence of our own whole, any other one quoted."""
+    if isinstance(error, EverscoreError):
+        return masked(str(error))
+    text = quote(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

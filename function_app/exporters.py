@@ -26,6 +26,9 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.resources import Resource
 
+from everscore.failures import describe
+from everscore.quoting import quote
+
 logger = logging.getLogger(__name__)
 
 # Each failed attempt has a line of theirs, or three; what is to be said of them is said here, once an hour.
@@ -81,7 +84,7 @@ class LazyExporter(MetricExporter):
                 self._exporter = self._make()
             result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
         except Exception as error:  # noqa: BLE001 - told below, and the next interval tries again
-            self._last_words.text = f"{type(error).__name__}: {error}"
+            self._last_words.text = describe(error)
             result = MetricExportResult.FAILURE
         self._tell(result)
         return result
@@ -124,7 +127,7 @@ class _LastWords(logging.Handler):
         self.text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()[:300]
+        self.text = quote(record.getMessage())
 
 
 def azure_monitor(connection_string: str) -> MetricExporter:
@@ -182,7 +185,7 @@ def _stop(stopping: MeterProvider) -> None:
     try:
         stopping.shutdown(timeout_millis=_STOP_SECONDS * 1000)
     except Exception as error:  # noqa: BLE001 - the process ends, and its last metrics with it
-        logger.debug("The last metrics were not exported: %s", error)
+        logger.debug("The last metrics were not exported: %s", describe(error))
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from everscore.config.settings import Settings
+from everscore.failures import describe
 from everscore.watch.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Exporting:
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await asyncio.to_thread(self._provider.force_flush)
         except Exception as error:  # noqa: BLE001 - no measurement is worth a failed invocation
-            logger.debug("Metrics were not flushed: %s", error)
+            logger.debug("Metrics were not flushed: %s", describe(error))
 
 
 # Of the process, not of an event loop: two sets of the same instruments would be one too many.
@@ -55,7 +56,7 @@ def of(settings: Settings) -> Exporting:
         try:
             _made[key] = Exporting(_provider(monitor, otlp, settings))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no event's
-            logger.warning("Metrics go nowhere: %s: %s", type(error).__name__, error)
+            logger.warning("Metrics go nowhere: %s", describe(error))
             _made[key] = Exporting(None)
     return _made[key]
 

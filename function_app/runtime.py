@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from everscore.clock.deadline import Deadline
-from everscore.failures import EverscoreError
+from everscore.failures import EverscoreError, describe
 from everscore.watch.health import Check, Report
 from function_app import trigger_data
 
@@ -61,7 +61,7 @@ async def score_events(events: Sequence[func.EventHubEvent], context: func.Conte
     try:
         runtime = get()
     except Exception as error:
-        logger.critical("No event can be scored: %s", error)
+        logger.critical("No event can be scored: %s", describe(error))
         if not retry.endless:
             # Raised now, the batch would be lost; whoever corrects the settings restarts the app meanwhile.
             await asyncio.sleep(_budget_without_settings())
@@ -82,7 +82,7 @@ async def retry_events(message: func.QueueMessage) -> None:
     try:
         runtime = get()
     except Exception as error:
-        logger.critical("No event can be retried: %s", error)
+        logger.critical("No event can be retried: %s", describe(error))
         # A dequeue count stands for crashes; raised at once, a wrong setting would look like one.
         await asyncio.sleep(_budget_without_settings())
         raise
@@ -124,7 +124,7 @@ async def health_details() -> Report:
         runtime = get()
     except Exception as error:  # noqa: BLE001 - the report must come, whatever keeps the app from being built
         known = isinstance(error, EverscoreError)
-        detail = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+        detail = f"{'' if known else 'unexpected '}{describe(error)}"
         return Report(healthy=False, checks={"settings": Check(ok=False, detail=detail)})
     from function_app.health_checks import check_all  # noqa: PLC0415 - imports what get() has just built
 

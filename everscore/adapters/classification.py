@@ -6,8 +6,6 @@ Sources: learn.microsoft.com/azure/cosmos-db/nosql/conceptual-resilient-sdk-appl
 
 from __future__ import annotations
 
-import re
-
 from everscore.failures import (
     Configuration,
     Conflict,
@@ -19,8 +17,7 @@ from everscore.failures import (
     Transient,
     Unexpected,
 )
-
-_DETAIL_LIMIT = 300
+from everscore.quoting import quote
 
 # Sub-statuses of 403 that say "ask again elsewhere or later", not "you may not".
 _FORBIDDEN_TRANSIENT = {3: "write region moving", 1008: "region unavailable"}
@@ -43,8 +40,6 @@ _STORAGE_HINTS = {
     "AuthenticationFailed": "the key or signature in the connection string is wrong, or a clock is",
     "KeyBasedAuthenticationNotPermitted": "the account takes no keys: set STORAGE__accountName, not STORAGE",
 }
-# Keys and signatures: base64 or its URL form, ending as 32 and 64 bytes do; and what follows "sig=".
-_SECRET = re.compile(r"(?<=sig=)[^&\s]+|[A-Za-z0-9+/]{20,}={1,2}|[A-Za-z0-9+/%]{20,}%3D", re.IGNORECASE)
 
 
 def classify_cosmos(
@@ -201,9 +196,3 @@ def classify_hub(condition: str | None, status: int | None, detail: str) -> Fail
         hint = "the identity needs the role Azure Event Hubs Data Receiver, or the key in EVENTHUB is wrong"
         return Configuration(Stage.RETRY, "hub refuses access", f"{hint}: {detail}")
     return Transient(Stage.RETRY, "hub not read", detail)
-
-
-def quote(message: str) -> str:
-    """The beginning of a service's message on one line, without what may be a key or a signature."""
-    line = _SECRET.sub("…", " ".join(message[: 8 * _DETAIL_LIMIT].split()))
-    return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"

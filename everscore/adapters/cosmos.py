@@ -21,7 +21,6 @@ from everscore.adapters.classification import (
     classify_cosmos,
     classify_cosmos_operation,
     is_key_mismatch,
-    quote,
     unreadable_answer,
 )
 from everscore.adapters.credentials import Credentials
@@ -29,6 +28,7 @@ from everscore.adapters.transport import transport
 from everscore.config.connections import Connection, on_loopback, parts_of
 from everscore.failures import Configuration, Failure, Stage, Throttled, Transient
 from everscore.ports import Document, Write, WriteRefusedError
+from everscore.quoting import quote
 
 _READ = (
     "SELECT c.id, c._etag, c.time, c.source, c.fingerprint, c.scores, c.shadow, c.earlierScores, c.outcome "

@@ -22,7 +22,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from everscore.adapters.amqp_values import as_json, install
 from everscore.adapters.bounds import bounded
-from everscore.adapters.classification import classify_hub, quote
+from everscore.adapters.classification import classify_hub
 from everscore.adapters.credentials import Credentials, is_without_token
 from everscore.clock import times
 from everscore.clock.deadline import Deadline
@@ -30,6 +30,7 @@ from everscore.config.connections import Connection, parts_of
 from everscore.event.item import Source
 from everscore.failures import Failure, Stage, Transient
 from everscore.ports import HubEvent
+from everscore.quoting import quote
 
 logger = logging.getLogger(__name__)
 

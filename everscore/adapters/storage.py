@@ -10,9 +10,10 @@ from xml.etree.ElementTree import ParseError
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
 from everscore.adapters.bounds import bounded
-from everscore.adapters.classification import classify_storage, quote
+from everscore.adapters.classification import classify_storage
 from everscore.adapters.transport import Answers, noting_answers, transport
 from everscore.failures import Failure, Stage, Transient, unexpected
+from everscore.quoting import quote
 
 # What the SDK meets in an answer that is none of the service's, such as a proxy's page for maintenance.
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError, ParseError)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 
-from everscore.failures import Failure, Permanent, Retryable, SettingError, Stage, unexpected
+from everscore.failures import Failure, Permanent, Retryable, SettingError, Stage, describe, unexpected
+from everscore.quoting import quote
 
 type Hook = Callable[[list[bytes]], Sequence[object]]
 
@@ -21,7 +22,7 @@ def load_hook(setting: str) -> Hook:
         hook = getattr(importlib.import_module(module_name), name)
     except Exception as error:
         raise SettingError(
-            f"DECODER is {setting!r}; expected module:function of this app: {type(error).__name__}: {error}."
+            f"DECODER is {setting!r}; expected module:function of this app: {describe(error)}."
         ) from error
     if not callable(hook):
         raise SettingError(f"DECODER is {setting!r}; expected a function.")
@@ -54,4 +55,4 @@ def call_hook(hook: Hook, bodies: list[bytes]) -> list[object]:
 def _as_failure(error: Exception) -> Failure:
     if isinstance(error, Failure):
         return error
-    return Permanent(Stage.DECODE, f"decoder: {type(error).__name__}", str(error)[:500])
+    return Permanent(Stage.DECODE, f"decoder: {type(error).__name__}", quote(str(error)))

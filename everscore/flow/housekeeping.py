@@ -16,7 +16,7 @@ from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline, within
 from everscore.event.event import Event
 from everscore.event.item import Item
-from everscore.failures import EverscoreError, Failure, Permanent, Stage
+from everscore.failures import Failure, Permanent, Stage, describe
 from everscore.flow.brake import Brake
 from everscore.flow.ending import NoPlaceAnswersError, age_of, foreign, note
 from everscore.flow.limits import Patience
@@ -91,10 +91,8 @@ class Housekeeping:
         try:
             await self._move(message, summary, budget)
             await self._poison.delete(message)
-        except EverscoreError as error:
-            logger.error("A message of the poison queue stays there for now: %s", error)  # noqa: TRY400
-        except Exception:  # this one message's own: its neighbours go on
-            logger.exception("A message of the poison queue stays there for now")
+        except Exception as error:  # noqa: BLE001 - this one message's own: its neighbours go on
+            logger.error("A message of the poison queue stays there for now: %s", describe(error))  # noqa: TRY400
         else:
             return True
         return False

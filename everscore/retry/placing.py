@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from everscore.clock import times
 from everscore.event.item import Item
-from everscore.failures import Configuration, Failure, Throttled, Transient
+from everscore.failures import Configuration, Failure, Throttled, Transient, describe
 from everscore.ports import Blobs, RetryQueue
 from everscore.retry.claim_checks import encode_body, encode_item, pointer, shortened, slim_pointer
 from everscore.retry.dead_letter import DeadLetter, encode_dead_letter, metadata_of
@@ -218,4 +218,4 @@ class Placing:
 
 
 def _why(error: Exception) -> str:
-    return str(error) if isinstance(error, Failure) else f"unexpected {type(error).__name__}: {error}"
+    return f"{'' if isinstance(error, Failure) else 'unexpected '}{describe(error)}"

@@ -11,7 +11,7 @@ import logging
 import time
 from pathlib import Path
 
-from everscore.failures import Configuration, Failure, ManifestError, Stage, Transient
+from everscore.failures import Configuration, Failure, ManifestError, Stage, Transient, describe
 from everscore.score.model import Model
 
 logger = logging.getLogger(__name__)
@@ -83,4 +83,4 @@ def _as_failure(error: Exception) -> Failure:
         return error
     if isinstance(error, ManifestError):
         return Configuration(Stage.SCORE, "model manifest wrong", str(error))
-    return Transient(Stage.SCORE, "model does not load", f"{type(error).__name__}: {error}")
+    return Transient(Stage.SCORE, "model does not load", describe(error))

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Iterable
 
 from everscore.clock import times
+from everscore.failures import describe
 from everscore.ports import (
     Blobs,
     Checkpoints,
@@ -125,4 +126,4 @@ async def _try(what: str, reading: Awaitable[None], seconds: float) -> None:
     except TimeoutError:
         logger.warning("No metrics of %s: no answer within %g seconds", what, seconds)
     except Exception as error:  # noqa: BLE001 - a measurement less, and nothing else depends on it
-        logger.warning("No metrics of %s: %s: %s", what, type(error).__name__, error)
+        logger.warning("No metrics of %s: %s", what, describe(error))

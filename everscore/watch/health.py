@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from everscore.failures import EverscoreError
+from everscore.failures import EverscoreError, describe
 
 
 class Check(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,6 +50,6 @@ async def _check(probe: Probe) -> Check:
     try:
         return Check(ok=True, detail=await probe())
     except EverscoreError as error:
-        return Check(ok=False, detail=str(error))
+        return Check(ok=False, detail=describe(error))
     except Exception as error:  # noqa: BLE001 - the report must come, whatever one part does
-        return Check(ok=False, detail=f"unexpected {type(error).__name__}: {error}")
+        return Check(ok=False, detail=f"unexpected {describe(error)}")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from everscore.clock import times
-from everscore.failures import Configuration, Stage
+from everscore.failures import Configuration, Stage, describe
 from everscore.ports import Blobs
 from everscore.watch.summary import Summary
 
@@ -171,7 +171,9 @@ class Status:
             self._report.at = _stamp()
             await self._blobs.put_status(self._report.function, msgspec.json.encode(self._report))
         except Exception as error:  # noqa: BLE001 - every event has its place by now: no report is worth a repeat
-            logger.warning("The status of %s could not be written: %s", self._report.function, error)
+            logger.warning(
+                "The status of %s could not be written: %s", self._report.function, describe(error)
+            )
             self._quiet_until = time.monotonic() + self._interval / 4
             self._untold |= news
             for what in news:

@@ -21,6 +21,7 @@ from typing import Any
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from everscore.event.event import Done, Event
+from everscore.failures import describe
 from everscore.store.breaker import State
 from everscore.watch.summary import Summary
 
@@ -84,11 +85,12 @@ def _harmless[**P](method: Callable[P, None]) -> Callable[P, None]:
     def guarded(*arguments: P.args, **keywords: P.kwargs) -> None:
         try:
             method(*arguments, **keywords)
-        except Exception as error:
-            # The events have their places by now: no measurement is worth doing a batch again.
+        except Exception as error:  # noqa: BLE001 - the events have their places: no reason to do a batch again
             if not told:
                 told.append(type(error).__name__)
-                logger.exception("A measurement failed; further failures of its kind are not logged")
+                logger.error(  # noqa: TRY400 - a trace would quote it whole
+                    "A measurement failed; further failures of its kind are not logged: %s", describe(error)
+                )
 
     return guarded
 

@@ -14,7 +14,7 @@ import uuid
 import msgspec
 
 from everscore.clock import times
-from everscore.failures import Configuration, Conflict, Stage
+from everscore.failures import Configuration, Conflict, Stage, describe
 from everscore.ports import VerdictBlobs
 from everscore.watch.judging import Tally, Verdict, Window, added, judged
 
@@ -102,7 +102,7 @@ class Judge:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     await self._write()
             except Exception as error:  # noqa: BLE001 - what waits goes on waiting until it is written
-                logger.warning("The verdict on the configuration could not be written: %s", _why(error))
+                logger.warning("The verdict on the configuration could not be written: %s", describe(error))
                 self._quiet_until = time.monotonic() + _PATIENCE_SECONDS
 
     def _is_due(self, now: float) -> bool:
@@ -141,7 +141,7 @@ class Judge:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 self._now, _ = await self._read()
         except Exception as error:  # noqa: BLE001 - judged by what this worker met itself
-            logger.warning("The verdict on the configuration could not be read: %s", _why(error))
+            logger.warning("The verdict on the configuration could not be read: %s", describe(error))
         self._asked_at = time.monotonic()
 
     async def _read(self) -> tuple[Verdict, str | None]:
@@ -185,7 +185,7 @@ class Verdicts:
                     async with asyncio.timeout(_PATIENCE_SECONDS):
                         self._verdict = await read_verdict(self._blobs, self._configuration)
                 except Exception as error:  # noqa: BLE001 - unknown, for 10 seconds
-                    logger.warning("The verdict on the configuration could not be read: %s", _why(error))
+                    logger.warning("The verdict on the configuration could not be read: %s", describe(error))
                     self._verdict = None
                 self._asked_at = time.monotonic()
             return self._verdict
@@ -205,7 +205,3 @@ async def read_verdict(blobs: VerdictBlobs, configuration: str) -> Verdict:
     except msgspec.DecodeError as error:
         detail = f"score_events writes it anew with its next batch: {error}"
         raise Configuration(Stage.RETRY, "verdict unreadable", detail) from error
-
-
-def _why(error: Exception) -> str:
-    return str(error) or type(error).__name__
