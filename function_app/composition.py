@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -67,10 +68,14 @@ class Runtime:
     fast_dates: bool
 
     async def close(self) -> None:
-        """Close every client."""
+        """Close every client, also where closing one raises; that is raised in the end."""
         clients = (self.store, self.queue, self.poison, self.blobs, self.hub, self.checkpoints)
-        for client in (*clients, self.credentials):
-            await client.close()
+        async with AsyncExitStack() as closing:
+            for client in (
+                self.credentials,
+                *clients,
+            ):  # closed from the end: clients need credentials
+                closing.push_async_callback(client.close)
 
 
 def build() -> Runtime:

@@ -163,7 +163,10 @@ class CosmosStore:
                 # A task of its own: it goes on for the others where the time of one of them ends.
                 self._connecting = asyncio.create_task(self._try_to_connect())
                 self._connecting.add_done_callback(self._end_connecting)
-            failure = await asyncio.shield(self._connecting)
+            connecting = self._connecting
+            # Not cancelled with who waits for it; and who closes the client cancels it, and no invocation.
+            await asyncio.wait({connecting})
+            failure = None if connecting.cancelled() else connecting.result()
             if failure is not None:
                 # Raised by each that waited, it would go on holding the frames of all of them.
                 raise failure.with_traceback(None)

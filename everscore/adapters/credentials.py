@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -57,8 +58,12 @@ class SharedCredential:
             task.add_done_callback(partial(self._asked, key))
         else:
             asked.close()
+        # Not cancelled with who waits for it; and who closes the credential cancels it, and no request.
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise ClientAuthenticationError("the credential was closed before a token came")
         try:
-            return await asyncio.shield(task)
+            return task.result()
         except _MALFORMED as error:
             # Whatever answers in place of the identity's service: no request that wanted a token is guilty.
             detail = f"the identity's answer is not readable: {type(error).__name__}: {error}"
@@ -104,10 +109,11 @@ class Credentials:
         return self._made[client_id]
 
     async def close(self) -> None:
-        """Close what was made."""
-        for credential in self._made.values():
-            await credential.close()
-        self._made.clear()
+        """Close what was made, all of it also where closing one raises."""
+        async with AsyncExitStack() as closing:
+            for credential in self._made.values():
+                closing.push_async_callback(credential.close)
+            self._made.clear()
 
     async def __aenter__(self) -> Self:
         return self
