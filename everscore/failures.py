@@ -11,7 +11,8 @@ The tree, by what the pipeline does with an event that meets it:
             ├── Throttled         the service says: slower      → wait in process, then the retry queue
             ├── Transient         outages, time-outs            → retry queue, with back-off
             │   ├── PartitionTransient  of one partition alone  → likewise, and the others go on
-            │   └── OutOfTime     our own time was used up      → likewise; it says nothing of the service
+            │   ├── OutOfTime     our own time was used up      → likewise; it says nothing of the service
+        │   └── Overdue       its batch took too long       → likewise, one event a message
             ├── Configuration     a role or a name is missing   → retry queue, loud
             ├── Conflict          another writer was faster     → compare again, then the retry queue
             └── Unexpected        nobody foresaw it             → retry queue, dead letters after 3 tries
@@ -123,6 +124,10 @@ class Transient(Retryable):
 
 class PartitionTransient(Transient):
     """One partition of the store cannot answer now: it moves, or lags behind. The others may well."""
+
+
+class Overdue(Transient):
+    """Own code or the model took all of the time that its batch had: the event goes on alone."""
 
 
 class OutOfTime(Transient):

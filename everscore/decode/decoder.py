@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import takewhile
 
+from everscore.clock.deadline import Deadline
+from everscore.clock.threads import Threads
 from everscore.decode.bodies import Bodies, BodyLimits, failed
 from everscore.decode.memory import PER_EVENT, Share, parsed_size
 from everscore.decode.own_decoder import Hook, call_hook
@@ -18,6 +19,8 @@ from everscore.failures import Failure
 
 # Bytes that an own decoder is taken to make of one byte: Avro and the like are dense.
 _OWN_GROWTH = 20
+# Calls of an own decoder at a time; most of its time may be waiting.
+_OWN_THREADS = 8
 # Bytes of bodies that are looked at together.
 _AT_ONCE = 1024 * 1024
 
@@ -36,18 +39,22 @@ class Decoder:
         self._hook = hook
         # One thread for all batches: Python reads one body at a time anyway, and the allocator of the C
         # library keeps for each thread what that once had in use (measured: 60 MB more with four). The own
-        # decoder, which may wait for something, has threads that no other batch waits for.
-        self._thread = ThreadPoolExecutor(1, "decode") if hook is None else None
+        # decoder may wait for something, and has more.
+        self._threads = Threads(1 if hook is None else _OWN_THREADS, "decode")
 
     def decode(self, items: Sequence[Item]) -> list[Event]:
         """Decode and validate all at once; see `Reading.next`."""
         return self.read(items).next(Share())
 
-    async def decode_slice(self, reading: Reading, share: Share) -> list[Event]:
-        """`Reading.next` off the event loop, which all invocations share."""
-        if self._thread is None:
-            return await asyncio.to_thread(reading.next, share)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, reading.next, share)
+    async def decode_slice(self, reading: Reading, share: Share, until: Deadline) -> list[Event]:
+        """`Reading.next` off the event loop, which all invocations share.
+
+        Raises:
+            NotBegunError: no thread was free by the deadline.
+            StillRunningError: it has not ended by then; the reading is of no use any more.
+        """
+        # In the second half of the time an own decoder may end its last call, and is not called again.
+        return await self._threads.run(partial(reading.next, share, until.share(0.5)), until)
 
     def read(self, items: Sequence[Item]) -> Reading:
         """Begin to decode a batch, slice by slice."""
@@ -80,17 +87,21 @@ class Reading:
             return _decoded_size(item)
         return parsed_size(item.body) + PER_EVENT
 
-    def next(self, share: Share) -> list[Event]:
+    def next(self, share: Share, until: Deadline | None = None) -> list[Event]:
         """Decode and validate as many events as the share allows.
 
         A body that holds several records gives one event for each. What fails comes back with its failure,
         never as an exception.
 
+        Args:
+            share: of the memory.
+            until: when an own decoder is not called any more to find out for which body it raises.
+
         Returns:
             The events; none where not even the first fits, and ``need`` says what it takes.
         """
         events: list[Event] = []
-        decoded = self._call_hook(self._hook, share) if self._hook is not None else {}
+        decoded = self._call_hook(self._hook, share, until) if self._hook is not None else {}
         at_once = self._hook is None
         while self._at < len(self._items):
             if at_once and (at_once := self._take_plain(share, events)):
@@ -182,7 +193,7 @@ class Reading:
             self._record = index + 1
         return True
 
-    def _call_hook(self, hook: Hook, share: Share) -> dict[int, object]:
+    def _call_hook(self, hook: Hook, share: Share, until: Deadline | None) -> dict[int, object]:
         """What the own decoder makes of as many bodies as the share allows, by one call."""
         admitted: list[int] = []
         reserved = 0
@@ -199,7 +210,8 @@ class Reading:
             reserved += spare
             admitted.append(index)
         share.give_back(reserved)
-        results = call_hook(hook, [self._items[index].body for index in admitted]) if admitted else []
+        bodies = [self._items[index].body for index in admitted]
+        results = call_hook(hook, bodies, until) if admitted else []
         return dict(zip(admitted, results, strict=True))
 
     def _take_decoded(self, item: Item, decoded: object, share: Share, events: list[Event]) -> bool:

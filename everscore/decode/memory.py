@@ -52,13 +52,21 @@ class Memory:
             raise
         return Share(self, size)
 
-    def grow(self, size: int) -> bool:
-        """Take more for a share, unless somebody waits or not so much is left."""
+    def grow(self, share: Share, size: int) -> bool:
+        """Take more for a share, unless that is closed, somebody waits or not so much is left."""
         with self._lock:
-            if self._waiting or self._free < size:
+            if share.is_closed or self._waiting or self._free < size:
                 return False
             self._free -= size
+            share.size += size
             return True
+
+    def close(self, share: Share) -> None:
+        """Take back all that a share has; on the event loop. A thread that has it still gets no more."""
+        with self._lock:
+            share.is_closed = True
+            size, share.size = share.size, 0
+        self.release(size)
 
     def release(self, size: int) -> None:
         """Take back what a share does not need any more; on the event loop."""
@@ -84,6 +92,7 @@ class Share:
         self._memory = memory
         self.size = size
         self.used = 0
+        self.is_closed = False
 
     def take(self, size: int, *, first: bool = False) -> bool:
         """Use some more, if there is as much.
@@ -96,11 +105,9 @@ class Share:
         if self._memory is None:
             return True
         lacking = self.used + size - self.size
-        if lacking > 0:
-            if self._memory.grow(lacking):
-                self.size += lacking
-            elif not (first and self.size >= self._memory.total):
-                return False
+        goes_ahead = first and not self.is_closed and self.size >= self._memory.total
+        if lacking > 0 and not self._memory.grow(self, lacking) and not goes_ahead:
+            return False
         self.used += size
         return True
 
@@ -117,7 +124,8 @@ class Share:
     def close(self) -> None:
         """Let others have all of it; on the event loop."""
         self.used = 0
-        self.shrink()
+        if self._memory is not None:
+            self._memory.close(self)
 
 
 def parsed_size(text: bytes) -> int:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 
-from everscore.failures import Failure, Permanent, Retryable, SettingError, Stage, describe, unexpected
+from everscore.clock.deadline import Deadline
+from everscore.failures import (
+    Failure,
+    Overdue,
+    Permanent,
+    Retryable,
+    SettingError,
+    Stage,
+    describe,
+    unexpected,
+)
 from everscore.quoting import quote
 
 type Hook = Callable[[list[bytes]], Sequence[object]]
@@ -30,10 +40,16 @@ def load_hook(setting: str) -> Hook:
     return found
 
 
-def call_hook(hook: Hook, bodies: list[bytes]) -> list[object]:
+def call_hook(hook: Hook, bodies: list[bytes], until: Deadline | None = None) -> list[object]:
     """Decode bodies by one call; where that raises it is halved down to the guilty body.
 
     A Retryable that it raises, such as Transient, is the failure of all of them.
+
+    Args:
+        hook: the own decoder.
+        bodies: of a slice.
+        until: what is not narrowed down by then fails as Overdue, since a decoder that is slow to fail
+            would be called some 500 times for 256 bodies.
 
     Returns:
         For each body its object, or its Failure.
@@ -47,8 +63,11 @@ def call_hook(hook: Hook, bodies: list[bytes]) -> list[object]:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code: bisected to the guilty body
         if len(bodies) == 1:
             return [error if isinstance(error, Failure) else unexpected(Stage.DECODE, error)]
+        if until is not None and until.passed:
+            detail = f"there was no time to find the body for which it raised {type(error).__name__}"
+            return [Overdue(Stage.DECODE, "decoder too slow", detail)] * len(bodies)
         half = len(bodies) // 2
-        return call_hook(hook, bodies[:half]) + call_hook(hook, bodies[half:])
+        return call_hook(hook, bodies[:half], until) + call_hook(hook, bodies[half:], until)
     return [_as_failure(result) if isinstance(result, Exception) else result for result in results]
 
 

@@ -19,7 +19,7 @@ from everscore.clock.holding import hold
 from everscore.decode.memory import Memory
 from everscore.event.event import Event
 from everscore.event.item import Item
-from everscore.failures import Permanent, Stage, Transient, Unexpected
+from everscore.failures import Overdue, Permanent, Stage, Transient, Unexpected
 from everscore.flow.bodies import Bodies, BodyReader
 from everscore.flow.brake import Brake
 from everscore.flow.ending import NoPlaceAnswersError, age_of, count, foreign, is_final, note, queued_at
@@ -327,6 +327,7 @@ class RetryEvents:
                     hint=event.failure.retry_after if event.failure else None,
                     luck=luck,  # one draw for the message, so that what fails together stays together
                 ),
+                alone=isinstance(event.failure, Overdue),
             )
             for event in failed
             if id(event.item) not in ids

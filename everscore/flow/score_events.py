@@ -20,7 +20,7 @@ from everscore.clock.deadline import Deadline, within
 from everscore.clock.holding import hold
 from everscore.event.event import Event
 from everscore.event.item import Item
-from everscore.failures import Stage, Unexpected
+from everscore.failures import Overdue, Stage, Unexpected
 from everscore.flow.brake import brake, in_doubt, tally_of, to_wait
 from everscore.flow.ending import NoPlaceAnswersError, count, is_final, note
 from everscore.flow.limits import Limits, Patience
@@ -210,7 +210,7 @@ class ScoreEvents:
                 if item.braked
                 else backoff.delay(item.attempts, queued_at=now, now=now, hint=hint, luck=luck)
             )
-            delayed.append(Delayed(item, delay))
+            delayed.append(Delayed(item, delay, alone=isinstance(event.failure, Overdue)))
         unplaced = await self._placing.enqueue(delayed, together=together)
         return [by_item[id(one.item)] for one in unplaced]
 

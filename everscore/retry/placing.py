@@ -30,10 +30,11 @@ _SMALL = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Delayed:
-    """An item and the seconds until its next try."""
+    """An item, the seconds until its next try, and whether it then has a message of its own."""
 
     item: Item
     delay: float
+    alone: bool = False
 
 
 class _Asked:
@@ -95,18 +96,18 @@ class Placing:
         Returns:
             What may not be in the queue.
         """
-        groups: dict[int, list[Item]] = defaultdict(list)
+        groups: dict[tuple[int, bool], list[Item]] = defaultdict(list)
         for one in delayed:
-            groups[math.ceil(one.delay)].append(one.item)
+            groups[math.ceil(one.delay), alone or one.alone].append(one.item)
         blobs, queue = _Asked(), _Asked()
         filled = await asyncio.gather(
-            *(self._fill(items, pointers or {}, blobs, alone=alone) for items in groups.values())
+            *(self._fill(items, pointers or {}, blobs, alone=each) for (_, each), items in groups.items())
         )
         if together and any(unplaced for _, unplaced in filled):
             return list(delayed)
         left = {id(item) for _, unplaced in filled for item in unplaced}
         messages = [
-            (packed, delay) for delay, (full, _) in zip(groups, filled, strict=True) for packed in full
+            (packed, delay) for (delay, _), (full, _) in zip(groups, filled, strict=True) for packed in full
         ]
         sent = await asyncio.gather(*(self._send(packed, delay, queue) for packed, delay in messages))
         for (packed, _), ok in zip(messages, sent, strict=True):

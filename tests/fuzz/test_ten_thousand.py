@@ -8,6 +8,7 @@ import base64
 import msgspec
 import pytest
 
+from everscore.clock.deadline import Deadline
 from everscore.decode.decoder import Decoder, Reading
 from everscore.decode.memory import Share
 from everscore.event.event import Event
@@ -91,14 +92,14 @@ def test_harm_is_noticed(harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder that raises, loses an event or changes its bytes breaks the verdict, so that it proves something."""
     decode = Decoder.decode_slice
 
-    async def harmful(self: Decoder, reading: Reading, share: Share) -> list[Event]:
+    async def harmful(self: Decoder, reading: Reading, share: Share, until: Deadline) -> list[Event]:
         items = reading.left
         if harm == "raises" and any(item.body.startswith(b"[") for item in items):
             raise KeyError("records")
         if harm == "changes":
             for item in items:
                 item.body = item.body.replace(b"hello", b"HELLO")
-        found = await decode(self, reading, share)
+        found = await decode(self, reading, share, until)
         return [each for each in found if harm != "drops" or each.payload or each.item.body != b"null"]
 
     monkeypatch.setattr(Decoder, "decode_slice", harmful)

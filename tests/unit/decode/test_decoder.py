@@ -15,15 +15,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from everscore.clock.deadline import Deadline
 from everscore.decode.bodies import BodyLimits
 from everscore.decode.decoder import Decoder
 from everscore.decode.json_text import parse_json
 from everscore.decode.memory import Memory
-from everscore.decode.own_decoder import load_hook
+from everscore.decode.own_decoder import call_hook, load_hook
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.event.scores import Scores
-from everscore.failures import Failure, Permanent, SettingError, Stage, Transient, Unexpected
+from everscore.failures import Failure, Overdue, Permanent, SettingError, Stage, Transient, Unexpected
 from tests.fakes import body_of, item_of, payload_of, source_of, stream_of
 
 
@@ -453,3 +454,20 @@ def test_texts_of_other_types_become_plain_ones(text) -> None:
     assert event.failure is None
     assert type(event.payload["colour"]) is str
     assert event.payload["colour"] == "p"
+
+
+def test_an_own_decoder_that_is_slow_to_fail_is_not_asked_for_each_half() -> None:
+    """Once the time for it is over no guilty body is looked for: what is left goes on, each body alone."""
+    calls: list[int] = []
+
+    def fails(bodies: list[bytes]) -> list[object]:
+        calls.append(len(bodies))
+        raise ValueError("boom")
+
+    results = call_hook(fails, [b"x"] * 256, Deadline.after(0.0))
+    assert calls == [256]
+    assert len(results) == 256
+    assert {type(result) for result in results} == {Overdue}
+    calls.clear()
+    assert {type(each) for each in call_hook(fails, [b"x"] * 4, Deadline.after(3600))} == {Unexpected}
+    assert len(calls) == 7

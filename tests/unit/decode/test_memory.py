@@ -118,3 +118,14 @@ def test_hole_06_a_text_is_reckoned_for_no_less_than_it_takes(payload) -> None:
     tracemalloc.stop()
     assert values[0] == payload
     assert taken + 2 * len(text) <= parsed_size(text) < 8 * (taken + 2 * len(text))
+
+
+async def test_a_closed_share_gets_no_more() -> None:
+    """A thread that nobody waits for any longer may still have it: what it asks for would never come back."""
+    memory = Memory(100)
+    share = await memory.share(100)
+    share.close()
+    assert not share.take(1)
+    assert not share.take(1, first=True)
+    whole = await memory.share(100)
+    assert whole.take(100)
