@@ -12,7 +12,7 @@ import msgspec
 from everscore.config.settings import Settings
 from everscore.decode import packing, records
 from everscore.decode.json_text import check_json, parse_json
-from everscore.event import storable
+from everscore.event import identity, storable
 from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.event.stream import Stream
@@ -172,16 +172,22 @@ class Bodies:
             fingerprint=hashlib.sha256(item.body).hexdigest(),
             long_integers=long_integers,
         )
+        # Identity that was found once is kept, so that a new rule never doubles a document.
+        kept = None if item.id is None or item.pk is None or item.time is None else (item.pk, item.id)
         try:
             found = self._stream.identify(payload, item.source, item.properties, item.body)
         except Failure as failure:
-            # Identity that was found once is kept, so that a new rule never doubles a document.
-            if item.id is None or item.pk is None or item.time is None:
+            if kept is None:
                 event.failure = detached(failure)
+            else:
+                event.key = identity.read_back(*kept)
+            return event
+        if kept is None:
+            item.id, item.pk, item.time = found.id, found.pk, found.time
+        elif kept != (found.pk, found.id):
+            event.key = identity.read_back(*kept)
             return event
         event.key, event.clock_ahead = found.key, found.clock_ahead
-        if item.id is None or item.pk is None or item.time is None:
-            item.id, item.pk, item.time = found.id, found.pk, found.time
         return event
 
 

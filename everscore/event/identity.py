@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
+from everscore.event import storable
 from everscore.event.item import Source
 
 # The newest schema of stream.json: what makes an identity is said by its number, and never changes under one.
@@ -12,6 +14,7 @@ SCHEMA = 2
 ID_LIMIT = 900  # bytes; the service takes 1,023 of id
 PK_LIMIT = 2_000  # bytes; the service takes 2,048 of partition key
 
+_ESCAPED = re.compile(rb"~([0-9a-f]{2})")
 _PLAIN = re.compile(r"[A-Za-z0-9\-_.]*")
 
 
@@ -49,6 +52,35 @@ def _number(value: float) -> str:
 
 def _plain_byte(byte: int) -> bool:
     return byte < 128 and (chr(byte).isalnum() or byte in b"-_.")
+
+
+def decode(text: str) -> str | int | float | None:
+    """What `encode` made a text of; None of a hash, and the text itself where it was made in no such way."""
+    if text.startswith(("~h", "~b")):
+        return None
+    try:
+        if text.startswith("~n"):
+            digits = _unescape(text[2:])
+            return int(digits) if digits.lstrip("-").isdigit() else float(digits)
+        return _unescape(text)
+    except ValueError:
+        return text
+
+
+def _unescape(text: str) -> str:
+    plain = _ESCAPED.sub(
+        lambda found: bytes.fromhex(found[1].decode()), text.encode("utf-8", "surrogatepass")
+    )
+    return plain.decode("utf-8", "surrogatepass")
+
+
+def read_back(pk: str, doc_id: str) -> dict[str, Any]:
+    """The key of an identity that was made by a rule that is no longer known, as far as its texts say it.
+
+    A bucket stays a bucket, and of a hash nothing is said.
+    """
+    key: dict[str, Any] = {"pk": [decode(part) for part in pk.split("|")], "id": decode(doc_id)}
+    return {name: storable.spell_long_integers(value)[0] for name, value in key.items() if value is not None}
 
 
 def encode_id(value: str | float, schema: int = SCHEMA) -> str:

@@ -209,6 +209,21 @@ def test_hole_09_an_event_of_unknown_place_is_named_by_its_content(unknown) -> N
     assert identity.source_id(places[1], b"a") == f"~b{hashlib.sha256(b'a').hexdigest()}.1"
 
 
+@given(VALUES, st.sampled_from([1, 2]))
+def test_a_text_is_read_back_as_the_value_that_it_was_made_of(value, schema) -> None:
+    """Encoding loses nothing, under either schema; of a hash nothing is said."""
+    assert identity.decode(identity.encode(value, schema)) == value
+    assert identity.decode("~h" + "0" * 64) is None
+
+
+@given(st.text(max_size=12))
+def test_any_text_of_a_message_is_read_back(text) -> None:
+    """An identity that somebody else wrote into a message is read as far as it says anything."""
+    identity.read_back(text, text)
+    assert identity.decode("~nx~") == "~nx~"
+    assert identity.decode("~ff") == "~ff"
+
+
 def test_an_id_of_exactly_the_limit_is_readable() -> None:
     """900 bytes are an id as they are, 901 a hash: whoever reads by id has to know which."""
     assert identity.encode_id("a" * 900) == "a" * 900

@@ -63,15 +63,20 @@ async def test_what_finished_stages_made_is_kept() -> None:
     assert document["pipeline"]["attempts"] == 2
 
 
-async def test_an_item_whose_new_rule_fails_keeps_its_identity() -> None:
-    """A rule that now finds no key does not take away the identity that was found before."""
+@pytest.mark.parametrize("field", ["/absent", "/n"])
+async def test_an_item_keeps_its_identity_under_a_new_rule(field) -> None:
+    """A rule that now finds no key, or another, does not take away the identity that was found before; the
+    document's key is what that identity was made of.
+    """
     world = World()
     with world.store.refusing():
-        await world.score(item_of(1))
-    strict = World(stream=stream_of(partitionKey=["/absent"]))
+        await world.score(item_of(1, id=7.5, pk="a/b"))
+    strict = World(stream=stream_of(partitionKey=["/pk", field]))
     strict.queue.messages = world.queue.messages
     await strict.retry()
-    assert list(strict.store.documents) == [("p", "id-1")]
+    [(identity, document)] = strict.store.documents.items()
+    assert identity == ("a~2fb", "~n7.5")
+    assert document["key"] == {"pk": ["a/b"], "id": 7.5}
 
 
 async def test_an_unexpected_failure_is_final_at_the_third_try() -> None:
