@@ -16,6 +16,7 @@ from everscore.adapters import checkpoints as host_checkpoints
 from everscore.adapters.checkpoints import Position
 from everscore.config.settings import Settings
 from everscore.watch.backlog import events_beyond
+from everscore.watch.furthest import Mark, advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Partition:
         id: its id.
         last: sequence number of the newest event; None = there is none.
         checkpoint: sequence number up to which the host has passed it; None = nothing yet.
-        lag: events that the host has not passed.
+        lag: events that no host has passed, also none before its checkpoint went back.
     """
 
     id: str
@@ -47,6 +48,15 @@ class HubEnd:
         if self.last is None or self.begin is None:
             return 0
         return events_beyond(checkpoint, self.begin, self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What a partition holds that is not empty."""
+
+    first: int
+    last: int
+    is_empty: bool = False
 
 
 def last_numbers(ends: Mapping[str, HubEnd]) -> dict[str, int]:
@@ -83,10 +93,35 @@ async def positions(service: BlobServiceClient, settings: Settings) -> dict[str,
     )
 
 
-def with_lag(ends: Mapping[str, HubEnd], passed: Mapping[str, int]) -> list[Partition]:
-    """Both together, in order of the ids."""
+def with_lag(
+    ends: Mapping[str, HubEnd], passed: Mapping[str, int], marks: Mapping[str, Mark] | None = None
+) -> list[Partition]:
+    """All together, in order of the ids.
+
+    Args:
+        ends: the range of each partition.
+        passed: the checkpoints.
+        marks: how far each was passed at its furthest: a late end of a host that has lost the partition is
+            checkpointed backwards, and what lies between was passed all the same.
+    """
     order = sorted(ends, key=lambda id_: (len(id_), id_))
-    return [Partition(id_, ends[id_].last, passed.get(id_), ends[id_].lag(passed.get(id_))) for id_ in order]
+    at_most = furthest(ends, passed, marks or {})
+    return [Partition(id_, ends[id_].last, passed.get(id_), ends[id_].lag(at_most.get(id_))) for id_ in order]
+
+
+def furthest(
+    ends: Mapping[str, HubEnd], passed: Mapping[str, int], marks: Mapping[str, Mark]
+) -> dict[str, int]:
+    """How far each partition was passed at its furthest, by what the hub holds of it now."""
+    ranges = {
+        id_: _Range(end.begin, end.last)
+        for id_, end in ends.items()
+        if end.begin is not None and end.last is not None
+    }
+    marked = {id_: mark.number for id_, mark in advance(marks, ranges, passed).items()}
+    # A checkpoint may be read later than the end of its partition, and lie beyond that.
+    numbers = {id_: max(passed.get(id_, -1), marked.get(id_, -1)) for id_ in ends}
+    return {id_: number for id_, number in numbers.items() if number >= 0}
 
 
 async def queue_depth(service: QueueServiceClient, name: str) -> int:

@@ -41,15 +41,15 @@ async def stuck_partitions(
     """Partitions that have stood still for at least ``threshold`` seconds, by id.
 
     A checkpoint also stands still where nothing comes in, so the time counts since the first event that waits
-    came in. The hub is asked for that event only where the checkpoint is old enough. Where everything was
-    passed once and the checkpoint went back, nothing waits.
+    came in, beyond the furthest that the partition was passed: what lies behind a checkpoint that went back
+    does not wait. The hub is asked for that event only where the checkpoint is old enough.
 
     Args:
         settings: lead to the hub.
         partitions: with their lag.
         ends: the range of each.
         positions: the checkpoints; a partition may have none.
-        furthest: the highest checkpoint that was ever seen of a partition.
+        furthest: the highest checkpoint that was seen of a partition; those without any are missing.
         threshold: in seconds.
 
     Raises:
@@ -59,15 +59,16 @@ async def stuck_partitions(
     candidates = [
         one
         for one in partitions
-        if one.lag
-        and ends[one.id].lag(max(_number(one.checkpoint), furthest.get(one.id, -1)))
-        and (one.id not in positions or _seconds(positions[one.id].moved, now) >= threshold)
+        if one.lag and (one.id not in positions or _seconds(positions[one.id].moved, now) >= threshold)
     ]
     if not candidates:
         return {}
     async with hub_reader(settings) as hub:
         waiting = await asyncio.gather(
-            *(_first_waiting(hub, one, ends[one.id], positions.get(one.id)) for one in candidates)
+            *(
+                _first_waiting(hub, one.id, furthest.get(one.id), ends[one.id], positions.get(one.id))
+                for one in candidates
+            )
         )
     return {
         one.id: StuckPartition(first, _seconds(since, now))
@@ -77,23 +78,19 @@ async def stuck_partitions(
 
 
 async def _first_waiting(
-    hub: HubReader, partition: Partition, end: HubEnd, position: Position | None
+    hub: HubReader, partition: str, passed: int | None, end: HubEnd, position: Position | None
 ) -> tuple[int, datetime | None]:
-    """The first event past the checkpoint, and since when both stand; None where retention has taken it."""
+    """The first event that was not passed, and since when all stands still; None where it is gone."""
     begin, last = end.begin or 0, end.last or 0
-    first = begin if partition.checkpoint is None else max(begin, partition.checkpoint + 1)
+    first = begin if passed is None else max(begin, passed + 1)
     state = PartitionState(begin, last, is_empty=False, last_enqueued_at=times.now())
-    async with aclosing(hub.read(partition.id, first, first, state=state)) as pages:
+    async with aclosing(hub.read(partition, first, first, state=state)) as pages:
         async for page in pages:
             for event in page:
                 if event.source.enqueued_at is not None:
                     came = times.parse(event.source.enqueued_at)
                     return first, came if position is None else max(came, position.moved)
     return first, None
-
-
-def _number(checkpoint: int | None) -> int:
-    return -1 if checkpoint is None else checkpoint
 
 
 def _seconds(since: datetime, now: datetime) -> float:

@@ -171,7 +171,14 @@ def build() -> Runtime:
     verdicts = Verdicts(blobs, configuration)
     brake = Brake(verdicts, patience)
     scoring_status, retry_status = (
-        Status(name, blobs, interval=interval, has_policy=has_policy, configuration=configuration)
+        Status(
+            name,
+            blobs,
+            interval=interval,
+            has_policy=has_policy,
+            configuration=configuration,
+            model_failure=lambda: models.failure,
+        )
         for name, has_policy in (("score_events", True), ("retry_events", False))
     )
     return Runtime(

@@ -148,7 +148,7 @@ def encodable(value: object) -> object:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
         return {encodable(name): encodable(inner) for name, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple | set | frozenset):
         return [encodable(inner) for inner in value]
     if isinstance(value, int) and not _LEAST <= value <= _MOST:
         return str(value)

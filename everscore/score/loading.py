@@ -55,6 +55,11 @@ class ModelSource:
         self._failure: Failure | None = None
         self._failed_at = 0.0
 
+    @property
+    def failure(self) -> Failure | None:
+        """Why the model did not load when it was last needed; None where it did, or was not needed yet."""
+        return self._failure
+
     async def get(self) -> Model:
         """The model.
 

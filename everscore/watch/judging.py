@@ -157,10 +157,11 @@ def judge(total: Tally, *, proven: bool, before: State) -> State:
     """The state of a configuration.
 
     - Braked: of 20 bodies or more, more than half failed alike, or every score was not finite.
-    - Unproven: nothing was scored yet; or fewer than 20 bodies came, of which more than two fifths failed
-      alike. A single failure counts only until the first body that does not fail.
-    - Well: all else. What is not well becomes so when two fifths or fewer fail alike: near a half, where a
-      few bodies make the difference, all that waits would be let go time and again.
+    - Unproven: nothing was scored yet, or too few bodies came to tell a few bad ones from a mistake that hits
+      most; see `is_small`. One that was well is unproven again where, of fewer than 20 bodies, two or more
+      and over two fifths failed alike.
+    - Well: all else. What is braked becomes so by the same proof, which near a half is hard to give: there,
+      where a few bodies make the difference, all that waits would be let go time and again.
 
     Args:
         total: of all workers.
@@ -168,16 +169,29 @@ def judge(total: Tally, *, proven: bool, before: State) -> State:
         before: its state so far.
     """
     _, alike = total.commonest
-    many = alike * 5 > total.bodies * 2
     if total.bodies >= MINIMUM_BODIES:
         nothing_finite = not total.scored and NOT_FINITE in total.failed
         if alike * 2 > total.bodies or nothing_finite:
             return State.BRAKED
-        if many and before is not State.WELL:
-            return before
-    elif many and alike > 1:
-        return State.UNPROVEN
-    return State.WELL if proven else State.UNPROVEN
+    if before is not State.WELL:
+        return State.WELL if proven and is_small(alike, total.bodies) else before
+    on_trial = total.bodies < MINIMUM_BODIES and alike > 1 and _is_many(alike, total.bodies)
+    return State.WELL if proven and not on_trial else State.UNPROVEN
+
+
+def is_small(alike: int, bodies: int) -> bool:
+    """Whether those that failed alike are too few for a mistake that hits most of what comes.
+
+    At most two fifths of the bodies failed, and so much less than half that a fair coin would show it once in
+    several hundred times: by the square root of 8, 2.8 standard deviations. At 200 bodies both are one. 8
+    bodies without a failure are enough, 12 with one, 15 with two, 50 with 30 %. Without that a mistake that
+    hits 60 % would make three dead letters on average before it shows, where events come one by one.
+    """
+    return not _is_many(alike, bodies) and (bodies - 2 * alike) ** 2 >= 8 * bodies
+
+
+def _is_many(alike: int, bodies: int) -> bool:
+    return alike * 5 > bodies * 2
 
 
 def judged(verdict: Verdict, worker: str, own: Tally, now: datetime) -> Verdict:
@@ -234,15 +248,25 @@ def lets_go(verdict: Verdict | None, braked_at: datetime, now: datetime) -> bool
 
 
 def alarms(verdict: Verdict, now: datetime) -> bool:
-    """Whether somebody is to be told: braked; or unproven with the 20th failure, or for 10 minutes."""
+    """Whether somebody is to be told: braked; or unproven with the 20th failure, or for 10 minutes.
+
+    A few bad events among the first ones of a configuration are no alarm: they only wait for more to come.
+    """
     if verdict.state is State.BRAKED:
         return True
-    if verdict.failing_since is None:
+    if verdict.failing_since is None or _is_on_trial(verdict):
         return False
     return (
         sum(verdict.total.failed.values()) >= MINIMUM_BODIES
         or times.milliseconds_text(now - ALARM_AFTER) >= verdict.failing_since
     )
+
+
+def _is_on_trial(verdict: Verdict) -> bool:
+    """Whether all that a configuration lacks is a few more bodies."""
+    _, alike = verdict.total.commonest
+    is_proven = verdict.proven and not _is_many(alike, verdict.total.bodies)
+    return verdict.state is State.UNPROVEN and is_proven
 
 
 def sentence_of(verdict: Verdict) -> str:
@@ -257,6 +281,8 @@ def sentence_of(verdict: Verdict) -> str:
     said = f"configuration {verdict.configuration[:12]} is {verdict.state}{since}: {why}"
     if verdict.failing_since is None:
         return said
+    if _is_on_trial(verdict):
+        return f"{said}. What fails waits in the retry queue until a few more bodies tell whose fault it is"
     return (
         f"{said}. What fails waits in the retry queue for BRAKE_HOURS and becomes no dead letter meanwhile: "
         "correct stream.json, the model or the decoder, and restart the app"

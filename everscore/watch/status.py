@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
 
 from everscore.clock import times
-from everscore.failures import Configuration, Stage, describe
+from everscore.failures import Configuration, Failure, Stage, describe
 from everscore.ports import Blobs
 from everscore.watch.summary import Summary
 
@@ -37,6 +38,7 @@ class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
         last_failure: the most frequent reason of the last batch in which something failed.
         last_failure_at: when.
         no_place_at, no_place: when and for which events no destination answered.
+        model_failure: why the model did not load; None where it did, or was not needed yet.
     """
 
     function: str
@@ -53,6 +55,7 @@ class StatusReport(msgspec.Struct, rename="camel", omit_defaults=True):
     last_failure_at: str | None = None
     no_place_at: str | None = None
     no_place: str | None = None
+    model_failure: str | None = None
 
 
 def decode_status(data: bytes) -> StatusReport:
@@ -80,7 +83,10 @@ async def read_status(blobs: Blobs, function: str) -> StatusReport | None:
 
 
 def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
-    """What a report shows to be wrong, the worst first; a held batch counts for an hour."""
+    """What a report shows to be wrong, the worst first; a held batch counts for an hour.
+
+    A model that did not load counts until the function says otherwise: it does so with its next batch.
+    """
     found: list[Configuration] = []
     since = times.milliseconds_text(now - _RECENT)
     if report.retry_policy is False:
@@ -88,6 +94,9 @@ def problems_of(report: StatusReport, now: datetime) -> list[Configuration]:
             "score_events runs without its endless retry policy: restore @app.retry with max_retry_count -1"
         )
         found.append(Configuration(Stage.RETRY, "retry policy missing", detail))
+    if report.model_failure:
+        detail = f"at {report.at}: {report.model_failure}; its events wait in the retry queue"
+        found.append(Configuration(Stage.SCORE, "the model does not load", detail))
     if report.no_place_at and report.no_place_at > since:
         detail = f"at {report.no_place_at} for {report.no_place}; the batch was held"
         found.append(Configuration(Stage.RETRY, "no destination answered", detail))
@@ -107,16 +116,25 @@ class Status:
         interval: seconds between writes.
         has_policy: whether this function should run under a retry policy.
         configuration: hash of the one that it runs under.
+        model_failure: says why the model does not load, where it does not.
     """
 
     def __init__(
-        self, function: str, blobs: Blobs, *, interval: float, has_policy: bool, configuration: str = ""
+        self,
+        function: str,
+        blobs: Blobs,
+        *,
+        interval: float,
+        has_policy: bool,
+        configuration: str = "",
+        model_failure: Callable[[], Failure | None] = lambda: None,
     ) -> None:
         self._report = StatusReport(
             function=function,
             configuration=configuration,
             retry_policy=True if has_policy else None,
         )
+        self._model_failure = model_failure
         self._blobs = blobs
         self._interval = interval
         self._written_at: float | None = None
@@ -137,6 +155,11 @@ class Status:
             report.last_failure = summary.reasons.most_common(1)[0][0]
             report.last_failure_at = _stamp()
             self._untold.add("last_failure")
+        failure = self._model_failure()
+        text = None if failure is None else str(failure)
+        if text != report.model_failure:
+            report.model_failure = text
+            self._untold.add("model_failure" if text else "model_loaded")
 
     def policy_missing(self) -> None:
         """No endless retry policy is in force: a batch that raises would be lost."""

@@ -16,7 +16,7 @@ from rich.table import Table
 from everscore.clock import times
 from everscore.config.connections import LOOPBACK, parts_of
 from everscore.config.settings import Settings
-from everscore.watch.furthest import read_marks
+from everscore.watch.furthest import Mark, read_marks
 from everscore.watch.judging import Verdict
 from everscore_cli import observe, project
 from everscore_cli.clients import hub, storage, store
@@ -123,14 +123,16 @@ async def _gather(target: project.Target, stuck_after: float) -> _Seen:
             hub.consumer(settings) as consumer,
             storage.host_blobs(settings) as host_blobs,
         ):
+            # Before the hub, so that they know of nothing later. Where they are out of reach, so are the
+            # reports, and those say why.
+            known = await _or_why(_marks(settings))
+            marks = {} if isinstance(known, _Unknown) else known
             positions, ends = await asyncio.gather(
                 observe.positions(host_blobs, settings), observe.hub_ends(consumer)
             )
             passed = {id_: position.number for id_, position in positions.items()}
-            found = observe.with_lag(ends, passed)
-            # Where they are out of reach, so are the reports, and those say why.
-            marks = await _or_why(_furthest(settings))
-            furthest = {} if isinstance(marks, _Unknown) else marks
+            found = observe.with_lag(ends, passed, marks)
+            furthest = observe.furthest(ends, passed, marks)
             still = await stuck_partitions(
                 settings, found, ends, positions, furthest=furthest, threshold=stuck_after
             )
@@ -176,9 +178,9 @@ def _own_connections(target: project.Target) -> Mapping[str, str]:
     return connection_settings(stack.ports) if stack is not None and stack.state.own_ports else {}
 
 
-async def _furthest(settings: Settings) -> dict[str, int]:
+async def _marks(settings: Settings) -> dict[str, Mark]:
     async with destinations(settings) as found:
-        return {partition: mark.number for partition, mark in (await read_marks(found.blobs)).items()}
+        return await read_marks(found.blobs)
 
 
 async def _or_why[T](work: Awaitable[T]) -> T | _Unknown:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everscore.event.item import Item, Source
+from everscore.event.item import Braked, Item, Source, Step
 from everscore.event.scores import Scores
 from everscore.retry import claim_checks, dead_letter, envelope
 from everscore.retry.dead_letter import DeadLetter, decode_dead_letter, encode_dead_letter
@@ -125,6 +125,42 @@ def test_fields_that_a_later_release_of_this_schema_adds_are_no_hindrance() -> N
     inner = zlib.compress(msgspec.msgpack.encode([{"body": b"x", "wonder": 1}]))
     message = packed(inner)[:-1] + b',"more":[1]}'
     assert decode_envelope(message).items == [Item(body=b"x")]
+
+
+LONE, SPELT = "a\ud800", "a\\ud800"
+TEXTS = (
+    "blob", "id", "pk", "time", "etag", "stage", "reason", "field", "exception", "failure_class", "failed_at",
+    "first_failed_at", "queued_at", "traceparent", "letter",
+)  # fmt: skip
+
+
+def scores_of(text: str) -> dict[str, Scores]:
+    """Scores with a text wherever they have one."""
+    return {text: Scores(text, text, text, 1.0, {text: 1.0})}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        *((each, LONE, SPELT) for each in TEXTS),
+        ("properties", {LONE: [LONE, {LONE: (LONE,)}]}, {SPELT: [SPELT, {SPELT: [SPELT]}]}),
+        ("system", {LONE: {"a": LONE}}, {SPELT: {"a": SPELT}}),
+        ("source", Source(LONE, LONE, LONE, 1, LONE, LONE), Source(SPELT, SPELT, SPELT, 1, SPELT, SPELT)),
+        ("braked", Braked(LONE, LONE), Braked(SPELT, SPELT)),
+        ("history", [Step(LONE, LONE, LONE)], [Step(SPELT, SPELT, SPELT)]),
+        ("scores", scores_of(LONE), scores_of(SPELT)),
+        ("shadow", {LONE: {LONE: {LONE: LONE}}}, {SPELT: {SPELT: {SPELT: SPELT}}}),
+    ],
+)
+def test_a_lone_surrogate_in_any_field_is_spelt_out(name: str, value: object, read: object) -> None:
+    """An item that no message, claim check or dead letter could hold would have no place to go."""
+    item = Item(body=b"\xff", **{name: value})
+    [sent] = decode_envelope(encode_envelope([encode_item(item)])).items
+    checked = claim_checks.decode_item(claim_checks.encode_item(item))
+    lettered = decode_dead_letter(encode_dead_letter(DeadLetter(item, "2026-11-25T10:00:00.000Z"))).item
+    for back in (sent, checked, lettered):
+        assert back.body == b"\xff"
+        assert getattr(back, name) == read
 
 
 def test_lone_surrogates_do_not_keep_an_item_from_being_written() -> None:

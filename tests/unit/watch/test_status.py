@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from everscore.clock import times
-from everscore.failures import Configuration
+from everscore.failures import Configuration, Failure, Stage, Transient
 from everscore.flow.ending import NoPlaceAnswersError
 from everscore.watch import status as status_module
 from everscore.watch.status import Status, StatusReport, decode_status, problems_of, read_status
@@ -169,6 +169,25 @@ async def test_what_one_instance_says_is_not_wiped_out_by_another() -> None:
     assert (report.no_place, report.last_failure, report.received) == ("partition 1", "store: a", 2)
     blobs.status["score_events"] = b'{"function":"score_events","noPlaceAt":"2999","noPlace":"later"}'
     assert (await report_of(one, blobs)).no_place == "later"
+
+
+async def test_a_model_that_does_not_load_is_a_problem_until_it_does() -> None:
+    """Both changes are told at once, and the problem stands however long no batch comes."""
+    blobs = FakeBlobs()
+    failures: list[Failure | None] = [Transient(Stage.SCORE, "model missing", "no model.onnx")]
+    status = Status("score_events", blobs, interval=60, has_policy=True, model_failure=lambda: failures[-1])
+    await status.write()
+    status.scored(Summary(received=1, queued=1))
+    report = await report_of(status, blobs)
+    assert report.model_failure == "score: model missing: no model.onnx"
+    [problem] = problems_of(report, times.now() + timedelta(days=30))
+    assert problem.reason == "the model does not load"
+    assert "no model.onnx" in problem.detail
+    failures.append(None)
+    status.scored(Summary(received=1, stored=1))
+    report = await report_of(status, blobs)
+    assert report.model_failure is None
+    assert problems_of(report, times.now()) == []
 
 
 async def test_a_status_that_cannot_be_read_is_written_anew() -> None:

@@ -116,6 +116,8 @@ async def everything(meters: Meters) -> None:
     await world.score(*(item_of(number, b"no json") for number in range(10, 60)))
     await world.score(fresh(20, time="2999-01-01T00:00:00Z"))
     await world.retry()
+    known = World(telemetry=meters.telemetry)
+    await known.score(item_of(3, b"no json"))
     hub, passed = Hub(**{"0": Range(1, 10)}), Passed(**{"0": 7})
     keeping = meters.telemetry.of("housekeeping")
     backlog = Backlog(

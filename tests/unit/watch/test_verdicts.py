@@ -51,7 +51,7 @@ async def test_hole_02_a_change_is_written_at_once_and_nothing_else_more_than_on
     assert writes(blobs) == 1
     assert (await met(judge, BAD)).state is State.BRAKED
     assert (writes(blobs), written(blobs).state) == (2, State.BRAKED)
-    assert (await met(judge, *[GOOD] * 30)).state is State.WELL
+    assert (await met(judge, *[GOOD] * 50)).state is State.WELL
     assert (writes(blobs), written(blobs).state) == (3, State.WELL)
     eager = judge_of(blobs, interval=0)
     await met(eager, GOOD, GOOD)
@@ -92,7 +92,7 @@ async def test_hole_02_workers_that_write_at_once_lose_nothing_of_each_other() -
 async def test_hole_02_a_worker_that_starts_judges_by_what_others_have_met() -> None:
     """After a restart one bad event is a dead letter at once, since the configuration is known to be well."""
     blobs = FakeBlobs()
-    await met(judge_of(blobs), *[GOOD] * 3)
+    await met(judge_of(blobs), *[GOOD] * 8)
     assert (await met(judge_of(blobs), BAD)).state is State.WELL
     braked = FakeBlobs()
     await met(judge_of(braked), *[BAD] * 20)
@@ -152,15 +152,15 @@ async def test_hole_02_a_damaged_verdict_is_written_anew_and_lets_nothing_go() -
     assert await Verdicts(blobs, "c").get() is None
     with pytest.raises(Configuration, match="verdict unreadable"):
         await read_verdict(blobs, "c")
-    await met(judge_of(blobs), GOOD)
-    assert (written(blobs).state, writes(blobs)) == (State.WELL, 8)
+    await met(judge_of(blobs), *[GOOD] * 8)
+    assert (written(blobs).state, writes(blobs)) == (State.WELL, 9)
 
 
 async def test_what_is_not_written_because_others_write_comes_with_the_next_batch(caplog) -> None:
     """A worker that meets another at each of its tries gives up for now."""
     blobs = FakeBlobs()
     judge = judge_of(blobs)
-    await met(judge, GOOD)
+    await met(judge, *[GOOD] * 8)
     put = blobs.put_verdict
 
     async def beaten(configuration: str, data: bytes, etag: str | None) -> None:
@@ -179,7 +179,7 @@ async def test_a_reader_asks_once_for_all_and_not_again_for_a_while() -> None:
     reader = Verdicts(blobs, "c")
     first = await asyncio.gather(*(reader.get() for _ in range(5)))
     assert first == [Verdict(configuration="c")] * 5
-    await met(judge_of(blobs), GOOD)
+    await met(judge_of(blobs), *[GOOD] * 8)
     assert await reader.get() == first[0]
     assert (await Verdicts(blobs, "c").get() or first[0]).state is State.WELL
 
