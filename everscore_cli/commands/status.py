@@ -153,21 +153,19 @@ async def _gather(target: project.Target, stuck_after: float) -> _Seen:
     async def parts() -> list[PartHealth]:
         return await check(target.stack) if target.stack else []
 
-    depths = asyncio.gather(
-        _or_why(depth(settings.retry_queue)),
-        _or_why(depth(f"{settings.retry_queue}-poison")),
-        _or_why(dead_letters()),
-        _or_why(documents()),
-    )
-    healths, found, reports, verdicts, numbers = await asyncio.gather(
+    # In the order in which an event goes: one that moves on meanwhile is seen twice at worst, never nowhere.
+    healths, found, reports, verdicts = await asyncio.gather(
         parts(),
         _or_why(partitions()),
         _or_why(read_reports(settings)),
         _or_why(read_verdicts(settings)),
-        depths,
     )
+    waiting = await asyncio.gather(
+        _or_why(depth(settings.retry_queue)), _or_why(depth(f"{settings.retry_queue}-poison"))
+    )
+    ended = await asyncio.gather(_or_why(dead_letters()), _or_why(documents()))
     names = ("retryQueueMessages", "poisonQueueMessages", "deadLetters", "documents")
-    counted = dict(zip(names, numbers, strict=True))
+    counted = dict(zip(names, (*waiting, *ended), strict=True))
     brake = timedelta(hours=settings.brake_hours)
     return _Seen(healths, _own_connections(target), found, counted, reports, verdicts, brake)
 
