@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from everscore.adapters.blobs import StorageBlobs
-from everscore.adapters.checkpoints import HostCheckpoints
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
+from everscore.adapters.host_checkpoints import HostCheckpoints
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.config.configuration_hash import configuration_hash
 from everscore.config.settings import Settings, load_settings

@@ -13,6 +13,8 @@ from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOpt
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
+from everscore.failures import describe
+
 # What azure-identity meets in an answer that is none of its service's.
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 # What azure-identity says where no way to sign in works (azure/identity/aio/_credentials/chained.py).
@@ -66,7 +68,7 @@ class SharedCredential:
             return task.result()
         except _MALFORMED as error:
             # Whatever answers in place of the identity's service: no request that wanted a token is guilty.
-            detail = f"the identity's answer is not readable: {type(error).__name__}: {error}"
+            detail = f"the identity's answer is not readable: {describe(error)}"
             raise ClientAuthenticationError(detail) from error
 
     def _asked(self, key: Any, task: asyncio.Task[Any]) -> None:

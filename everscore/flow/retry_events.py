@@ -28,7 +28,7 @@ from everscore.flow.processing import Processed, Processing
 from everscore.ports import Blobs, RetryQueue
 from everscore.retry.claim_checks import ClaimChecks, Redeemed
 from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError, decode_envelope
-from everscore.retry.names import letter_name
+from everscore.retry.names import blob_name
 from everscore.retry.packing import claimed_size
 from everscore.retry.placing import Delayed, Placing
 from everscore.retry.suspects import NotTriedError, Suspects
@@ -434,5 +434,5 @@ class RetryEvents:
 def _settled_letters(events: Sequence[Event]) -> set[str]:
     """The dead letters whose events have a new end, but for those just written anew."""
     ended = [event for event in events if event.done or (is_final(event) and not event.item.dead_letter)]
-    written = {letter_name(event.item) for event in ended if not event.done}
+    written = {blob_name(event.item) for event in ended if not event.done}
     return {event.item.letter for event in ended if event.item.letter} - written

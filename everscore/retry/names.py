@@ -18,7 +18,9 @@ UNKNOWN = "unknown/"
 
 
 def blob_name(item: Item) -> str:
-    """``<yyyy>/<mm>/<dd>/<hh>/<mmss>-<hub>-<partition>-<sequence>-<index>.json``, by the time of enqueuing.
+    """Of an item's dead letter; other blobs of it have the same, below a folder of theirs.
+
+    ``<yyyy>/<mm>/<dd>/<hh>/<mmss>-<hub>-<partition>-<sequence>-<index>.json``, by the time of enqueuing.
 
     That time is in whole seconds, since an archive of the hub keeps no more. Minute and second are part of
     it, since a hub made anew counts from 0 again, perhaps within the hour. Where the time is not known,
@@ -55,11 +57,6 @@ def _moment(enqueued_at: str | None) -> str:
         return f"{times.parse(enqueued_at):%Y/%m/%d/%H/%M%S}-" if enqueued_at else UNKNOWN
     except ValueError:
         return UNKNOWN
-
-
-def letter_name(item: Item) -> str:
-    """Of an item's dead letter."""
-    return blob_name(item)
 
 
 def suspect_name(item: Item) -> str:

@@ -15,7 +15,7 @@ from everscore.failures import Configuration, Failure, Throttled, Transient, des
 from everscore.ports import Blobs, RetryQueue
 from everscore.retry.claim_checks import encode_body, encode_item, pointer, shortened, slim_pointer
 from everscore.retry.dead_letter import DeadLetter, encode_dead_letter, metadata_of
-from everscore.retry.names import claim_check_name, letter_name
+from everscore.retry.names import blob_name, claim_check_name
 from everscore.retry.packing import Packed, pack
 
 logger = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ class Placing:
                 return False
             try:
                 await self._blobs.put_dead_letter(
-                    letter_name(item), encode_dead_letter(letter), metadata_of(letter)
+                    blob_name(item), encode_dead_letter(letter), metadata_of(letter)
                 )
             except Exception as error:  # noqa: BLE001 - whatever it is, the blobs have not taken the letter
                 blobs.refused(error)

@@ -12,30 +12,21 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from functools import partial
 
-import msgspec
-
-from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline
 from everscore.event.event import Done, Event
-from everscore.event.order import CLOCK_AHEAD, Version, order
+from everscore.event.order import CLOCK_AHEAD, order
 from everscore.failures import (
-    Conflict,
-    Failure,
     Permanent,
     Stage,
-    Throttled,
     Transient,
     Unexpected,
     unexpected,
 )
-from everscore.ports import Document, DocumentStore, Write, WriteRefusedError
+from everscore.ports import DocumentStore
 from everscore.store import documents
+from everscore.store.chunk import Chunk, Pending, version_of
 from everscore.store.turns import Turns
-
-# Comparisons that one event may lose to other writers before it goes to the retry queue.
-CONFLICT_ROUNDS = 3
 
 
 class Writer:
@@ -89,161 +80,10 @@ class Writer:
 
     async def _store_key(self, pk: str, events: Sequence[Event], deadline: Deadline) -> float:
         chunks = [
-            _Chunk(self._store, pk, pending, Turns(self._slots, self._patience, deadline), self._clock_ahead)
+            Chunk(self._store, pk, pending, Turns(self._slots, self._patience, deadline), self._clock_ahead)
             for pending in _chunks(list(_build(events)))
         ]
         return sum(await asyncio.gather(*(chunk.run() for chunk in chunks)))
-
-
-class _Pending(msgspec.Struct):
-    """An event whose document is still to be written.
-
-    Attributes:
-        built: its document by itself.
-        document: what is sent: that, with what it takes over from the one whose place it takes.
-    """
-
-    event: Event
-    built: Document
-    document: Document
-    size: int
-    etag: str | None = None
-    conflicts: int = 0
-
-
-class _Chunk:
-    """One transactional batch on its way, shrinking until every event of it has ended."""
-
-    def __init__(
-        self,
-        store: DocumentStore,
-        pk: str,
-        pending: dict[str, _Pending],
-        turns: Turns,
-        clock_ahead: timedelta,
-    ) -> None:
-        self._store = store
-        self._pk = pk
-        self._pending = pending
-        self._turns = turns
-        self._clock_ahead = clock_ahead
-        self._waits = 0
-
-    async def run(self) -> float:
-        """Write until every event has ended; returns request units. Nothing is raised."""
-        try:
-            return await self._write()
-        except Exception as error:  # noqa: BLE001 - bisected to the guilty event: its neighbours go on
-            if len(self._pending) > 1:
-                return await self._run_halves()
-            self._fail(list(self._pending.values()), unexpected(Stage.STORE, error))
-            return 0.0
-
-    async def _write(self) -> float:
-        while self._pending:
-            sent = list(self._pending.values())
-            if self._turns.patience_is_over:
-                detail = "the store took longer than BATCH_DEADLINE_SECONDS for this batch"
-                self._fail(sent, Transient(Stage.STORE, "deadline passed", detail))
-                break
-            try:
-                charge = await self._turns.ask(partial(self._send, sent))
-            except WriteRefusedError as refused:
-                if self._is_to_halve(refused):
-                    return await self._run_halves()
-                await self._take_in(refused, sent)
-            except Failure as failure:
-                self._fail(sent, failure)
-            else:
-                for one in sent:
-                    one.event.done = Done.STORED
-                return charge
-        return 0.0
-
-    async def _send(self, pending: Sequence[_Pending]) -> float:
-        stored_at = times.milliseconds_text(times.now())
-        for one in pending:
-            one.document["pipeline"]["storedAt"] = stored_at
-        return await self._store.write(self._pk, [Write(one.document, one.etag) for one in pending])
-
-    def _is_to_halve(self, refused: WriteRefusedError) -> bool:
-        """Whether the request as a whole was refused for what one of several documents may be guilty of."""
-        return (
-            refused.index is None
-            and isinstance(refused.failure, Permanent | Unexpected)
-            and len(self._pending) > 1
-        )
-
-    async def _run_halves(self) -> float:
-        pairs = list(self._pending.items())
-        half = len(pairs) // 2
-        charge = 0.0
-        for part in (pairs[:half], pairs[half:]):
-            charge += await _Chunk(self._store, self._pk, dict(part), self._turns, self._clock_ahead).run()
-        return charge
-
-    async def _take_in(self, refused: WriteRefusedError, sent: Sequence[_Pending]) -> None:
-        failure = refused.failure
-        if isinstance(failure, Throttled):
-            await self._wait(failure, sent)
-        elif refused.index is None:
-            self._fail(sent, failure)
-        elif isinstance(failure, Permanent | Unexpected):
-            self._fail([sent[refused.index]], failure)
-        elif isinstance(failure, Conflict):
-            guilty = sent[refused.index]
-            guilty.conflicts += 1
-            if guilty.conflicts > CONFLICT_ROUNDS:
-                self._fail([guilty], failure)
-            else:
-                await self._compare()
-        else:
-            self._fail(sent, failure)
-
-    async def _wait(self, failure: Throttled, sent: Sequence[_Pending]) -> None:
-        pause = backoff.in_process(self._waits, failure.retry_after)
-        if pause >= self._turns.left:
-            self._fail(sent, failure)
-            return
-        self._waits += 1
-        await self._turns.pause(pause)
-
-    async def _compare(self) -> None:
-        """Read what stands in the way and keep only what is newer than it."""
-        try:
-            found = await self._turns.ask(partial(self._store.read, self._pk, list(self._pending)))
-        except Throttled as failure:
-            await self._wait(failure, list(self._pending.values()))
-            return
-        except Failure as failure:
-            self._fail(list(self._pending.values()), failure)
-            return
-        for doc_id, one in list(self._pending.items()):
-            existing = found.get(doc_id)
-            if existing is None:
-                one.etag, one.document = None, one.built
-                continue
-            try:
-                newer = documents.gives_way(existing, _version(one.event), self._clock_ahead)
-            except documents.ForeignDocumentError as error:
-                detail = f"the document there is none of this pipeline's, and is not overwritten: {error}"
-                self._fail([one], Conflict(Stage.STORE, "foreign document", detail))
-                continue
-            if not newer:
-                one.event.done = Done.SUPERSEDED
-                del self._pending[doc_id]
-                continue
-            one.etag = existing["_etag"]
-            one.document = documents.in_place_of(existing, one.built)
-
-    def _fail(self, guilty: Iterable[_Pending], failure: Failure) -> None:
-        for one in guilty:
-            one.event.failure = failure
-            del self._pending[one.document["id"]]
-
-
-def _version(event: Event) -> Version:
-    return Version(event.item.time, event.item.source)
 
 
 def _versions(events: Sequence[Event], clock_ahead: timedelta) -> dict[tuple[str, str], list[Event]]:
@@ -256,7 +96,7 @@ def _versions(events: Sequence[Event], clock_ahead: timedelta) -> dict[tuple[str
         stacks.setdefault((item.pk, item.id), []).append(event)
     for versions in stacks.values():
         if len(versions) > 1:
-            versions.sort(key=lambda event: order(_version(event), clock_ahead), reverse=True)
+            versions.sort(key=lambda event: order(version_of(event), clock_ahead), reverse=True)
     return stacks
 
 
@@ -279,7 +119,7 @@ def _settle_older(versions: list[Event]) -> list[Event]:
     return []
 
 
-def _build(events: Sequence[Event]) -> Iterable[_Pending]:
+def _build(events: Sequence[Event]) -> Iterable[Pending]:
     for event in events:
         try:
             document = documents.build(event, event.item.scores or {}, "")
@@ -294,12 +134,12 @@ def _build(events: Sequence[Event]) -> Iterable[_Pending]:
                 f"its JSON has {length} bytes, and the store takes {documents.ITEM_LIMIT}",
             )
             continue
-        yield _Pending(event, document, document, length)
+        yield Pending(event, document, document, length)
 
 
-def _chunks(pending: Sequence[_Pending]) -> list[dict[str, _Pending]]:
+def _chunks(pending: Sequence[Pending]) -> list[dict[str, Pending]]:
     """Split by the limits of a transactional batch; ids are unique within one partition key here."""
-    chunks: list[dict[str, _Pending]] = []
+    chunks: list[dict[str, Pending]] = []
     size = 0
     for one in pending:
         if (

@@ -121,7 +121,7 @@ async def run_course(stack: Stack, plan: Plan, rate: float, progress: Progress) 
             control.counters(),
         )
         by_id = {document.id: document for document in stored}
-        letter_names = {letter.place: letter.name for letter in letters}
+        blob_names = {letter.place: letter.name for letter in letters}
         return Outcome(
             account=reconcile(plan.all, places, stored, letters, waiting.total),
             waiting=waiting,
@@ -132,7 +132,7 @@ async def run_course(stack: Stack, plan: Plan, rate: float, progress: Progress) 
             throttled_requests=counters.throttled,
             seconds=seconds,
             documents=await _some_documents(documents, _of(plan.full, by_id)),
-            letter=await _one_letter(blobs, settings.deadletter_container, list(letter_names.values())),
+            letter=await _one_letter(blobs, settings.deadletter_container, list(blob_names.values())),
         )
 
 

@@ -12,8 +12,8 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
 from everscore.adapters import checkpoints as checkpoints_adapter
-from everscore.adapters.checkpoints import HostCheckpoints
 from everscore.adapters.credentials import Credentials
+from everscore.adapters.host_checkpoints import HostCheckpoints
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.config.connections import Connection
 from everscore.config.settings import load_settings

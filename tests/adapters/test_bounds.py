@@ -14,9 +14,9 @@ from aiohttp import web
 from everscore.adapters import hub
 from everscore.adapters.blobs import StorageBlobs
 from everscore.adapters.bounds import bounded
-from everscore.adapters.checkpoints import HostCheckpoints
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
+from everscore.adapters.host_checkpoints import HostCheckpoints
 from everscore.adapters.hub import HubReader
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.clock.deadline import Deadline, within

@@ -10,9 +10,9 @@ from aiohttp import web
 from azure.core.exceptions import ClientAuthenticationError
 
 from everscore.adapters.blobs import StorageBlobs
-from everscore.adapters.checkpoints import HostCheckpoints
 from everscore.adapters.cosmos import CosmosStore
 from everscore.adapters.credentials import Credentials
+from everscore.adapters.host_checkpoints import HostCheckpoints
 from everscore.adapters.queue import StoragePoisonQueue, StorageQueue
 from everscore.config.connections import Connection
 from everscore.failures import Transient

@@ -117,6 +117,24 @@ async def test_a_delay_beyond_the_services_limit_is_cut(services: Services, clie
     assert queued(services) == 1
 
 
+@pytest.mark.parametrize(("delay", "seconds"), [(0.0, "0"), (0.001, "1"), (1.0, "1"), (1.2, "2")])
+async def test_a_delay_is_never_cut_below_what_was_asked(
+    clients: Clients, delay: float, seconds: str
+) -> None:
+    """The service takes whole seconds: a part of one counts whole, so that nothing comes before its time."""
+    asked: set[str] = set()
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.add(request.query["visibilitytimeout"])
+        return web.Response(status=403)
+
+    async with answering(answer) as port:
+        queue = clients.queue(stand_in.connection_string(port, port), "queue")
+        with pytest.raises(Configuration):
+            await queue.send(b"m", delay)
+    assert asked == {seconds}
+
+
 async def test_the_poison_queue_is_read_as_it_is(
     services: Services, clients: Clients, poison: QueueClient
 ) -> None:

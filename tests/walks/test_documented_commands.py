@@ -16,7 +16,7 @@ import pytest
 import typer.main
 
 from everscore.event.item import Item, Source
-from everscore.retry.names import letter_name
+from everscore.retry.names import blob_name
 from everscore_cli.main import COMMANDS, build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,7 +176,7 @@ def test_hole_41_a_dead_letter_has_the_name_that_the_documents_show():
                 enqueued_at=enqueued,
                 index=int(index),
             )
-            assert letter_name(Item(source=source)) == match[0]
+            assert blob_name(Item(source=source)) == match[0]
 
 
 def test_no_entry_is_stale():

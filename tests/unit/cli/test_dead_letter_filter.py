@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from everscore.adapters.blobs import Letter
 from everscore.event.item import Item, Source
-from everscore.retry.names import letter_name
+from everscore.retry.names import blob_name
 from everscore_cli.dead_letter_filter import Wanted
 from tests.fakes import source_of
 
@@ -15,9 +15,7 @@ WRITTEN = "2026-11-25T12:00:00.000Z"
 
 def letter(source: Source) -> Letter:
     """A letter as a listing shows it."""
-    return Letter(
-        letter_name(Item(source=source)), "decode", "not JSON", WRITTEN, source.enqueued_at or "", 1
-    )
+    return Letter(blob_name(Item(source=source)), "decode", "not JSON", WRITTEN, source.enqueued_at or "", 1)
 
 
 def test_letters_of_every_kind_of_name_are_found() -> None:

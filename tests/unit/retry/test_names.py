@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from everscore.event.item import Item, Source
-from everscore.retry.names import blob_name, claim_check_name, letter_name, suspect_name
+from everscore.retry.names import blob_name, claim_check_name, suspect_name
 from tests.fakes import ago, source_of
 
 
@@ -74,7 +74,7 @@ def test_a_hub_made_anew_never_writes_over_what_the_old_one_left() -> None:
         Source(hub="h", partition="0", sequence_number=1, enqueued_at=f"2026-11-25T10:{at}Z")
         for at in ("07:08.009", "07:09.010")
     ]
-    names = [letter_name(Item(source=place)) for place in places]
+    names = [blob_name(Item(source=place)) for place in places]
     assert names == [f"2026/11/25/10/{at}-h-0-1-0.json" for at in ("0708", "0709")]
 
 
@@ -82,14 +82,14 @@ def test_what_an_archive_kept_of_an_event_has_the_name_of_the_event() -> None:
     """A Capture file keeps whole seconds: a letter of the same event, replayed from there, overwrites."""
     from_hub = Source(hub="h", partition="0", sequence_number=1, enqueued_at="2026-11-25T10:07:08.999Z")
     from_archive = Source(hub="h", partition="0", sequence_number=1, enqueued_at="2026-11-25T10:07:08.000Z")
-    assert letter_name(Item(source=from_hub)) == letter_name(Item(source=from_archive))
+    assert blob_name(Item(source=from_hub)) == blob_name(Item(source=from_archive))
 
 
 @pytest.mark.parametrize("enqueued", [None, "", "garbled"])
 def test_hole_19_a_name_never_changes_with_the_time_of_the_try(enqueued: str | None) -> None:
     """Where no time of enqueuing is known none of ours stands in for it, or an event would have a letter an hour."""
     source = Source(hub="h", partition="0", sequence_number=1, enqueued_at=enqueued)
-    names = {letter_name(Item(source=source, first_failed_at=at)) for at in (None, ago(hours=3), ago())}
+    names = {blob_name(Item(source=source, first_failed_at=at)) for at in (None, ago(hours=3), ago())}
     assert len(names) == 1
     assert names.pop().startswith("unknown/h-")
 

@@ -279,7 +279,7 @@ async def test_an_item_that_has_no_name_or_form_leaves_its_neighbours_alone(monk
     """What cannot be named or encoded comes back as not placed, and nothing is raised."""
     world = World()
     odd, good = item_of(1), item_of(2)
-    for name in ("letter_name", "claim_check_name"):
+    for name in ("blob_name", "claim_check_name"):
         real = getattr(placing, name)
         monkeypatch.setattr(placing, name, _failing(real, odd))
     monkeypatch.setattr(packing, "encode_item", _failing(packing.encode_item, odd))

@@ -30,7 +30,8 @@ from everscore.failures import (
 )
 from everscore.ports import WriteRefusedError
 from everscore.store import documents
-from everscore.store.writer import CONFLICT_ROUNDS, Writer
+from everscore.store.chunk import CONFLICT_ROUNDS
+from everscore.store.writer import Writer
 from tests.fakes import SCORES, FakeStore, event_of, item_of, source_of
 
 
