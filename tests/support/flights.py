@@ -5,17 +5,26 @@ from __future__ import annotations
 import gzip
 import json
 from functools import cache
-from itertools import islice
 from typing import Any
 
 from tests.support.services import ROOT
 
 
 @cache
+def _lines() -> list[bytes]:
+    """Every committed flight, unpacked once for all tests."""
+    return gzip.decompress((ROOT / "models" / "flights" / "events.jsonl.gz").read_bytes()).splitlines()
+
+
+@cache
+def real_flight(number: int) -> dict[str, Any]:
+    """A flight of September by its place in the order of their time."""
+    return dict(json.loads(_lines()[number]))
+
+
 def real_flights(count: int) -> tuple[dict[str, Any], ...]:
     """The first flights of September, in order of their time."""
-    with gzip.open(ROOT / "models" / "flights" / "events.jsonl.gz") as lines:
-        return tuple(json.loads(line) for line in islice(lines, count))
+    return tuple(real_flight(number) for number in range(count))
 
 
 def flight(number: int = 0, **changed: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from everscore.event.item import Braked, Item, Source, Step
 from everscore.event.scores import Scores
-from tests.support.flights import body, real_flights
+from tests.support.flights import body, real_flight
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
@@ -59,7 +59,7 @@ def incompressible(seed: int, size: int) -> bytes:
 
 def waiting(number: int) -> Item:
     """A real flight, scored, as it waits while the store is out of reach."""
-    flight = real_flights(number + 1)[number]
+    flight = real_flight(number)
     late = (number * 0.6180339887498949) % 1
     return Item(
         body=body(flight),

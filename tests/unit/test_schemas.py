@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import zlib
 from typing import Any
@@ -23,6 +24,7 @@ from tests.support import schemas
 from tests.support.items import ITEMS, waiting
 
 
+@functools.cache  # a schema is checked once, not for each example
 def validator(name: str) -> jsonschema.Draft202012Validator:
     """Of a committed schema."""
     schema = json.loads((schemas.FOLDER / name).read_text())
