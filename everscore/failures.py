@@ -27,7 +27,7 @@ from enum import StrEnum
 from math import inf
 from typing import ClassVar
 
-from everscore.quoting import masked, quote
+from everscore.quoting import masked, quote, writable
 
 
 class Stage(StrEnum):
@@ -85,12 +85,13 @@ class Failure(EverscoreError):  # noqa: N818 - a failure is what it is; the subc
         field: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        detail = masked(detail) if detail else detail
+        # A field's name, a decoder's reason: whoever wrote them may have written anything.
+        reason, detail = writable(reason), masked(writable(detail))
         super().__init__(reason, detail)
         self.stage = stage
         self.reason = reason
         self.detail = detail
-        self.field = field
+        self.field = None if field is None else writable(field)
         # A number out of a header may be anything; what is no wait is no hint.
         self.retry_after = retry_after if retry_after is not None and 0 <= retry_after < inf else None
 
@@ -162,6 +163,6 @@ def unexpected(stage: Stage, error: BaseException) -> Unexpected:
 def describe(error: BaseException) -> str:
     """What a log or a report says of any exception: a sentence of our own whole, any other one quoted."""
     if isinstance(error, EverscoreError):
-        return masked(str(error))
+        return masked(writable(str(error)))
     text = quote(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""What may be said of a text that somebody else wrote: no secret gets into a log, a letter or a document."""
+"""What may be said of a text that somebody else wrote: it can be written anywhere, and holds no secret."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ _SECRET = re.compile(
 _MARKS = ("=", "@", "%3d", "eyj", '":', "':", "bearer", "basic")
 
 
+def writable(text: str) -> str:
+    """The text with lone surrogates spelt out: JSON can hold them, and no message, letter or log can."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def masked(text: str) -> str:
     """The text without passwords, keys, signatures and tokens, as far as their form tells them."""
     lowered = text.lower()
@@ -36,5 +41,5 @@ def masked(text: str) -> str:
 
 def quote(message: str) -> str:
     """The beginning of a message on one line, without secrets."""
-    line = masked(" ".join(message[: 8 * _LIMIT].split()))
+    line = masked(writable(" ".join(message[: 8 * _LIMIT].split())))
     return line if len(line) <= _LIMIT else line[: _LIMIT - 1] + "…"

@@ -60,9 +60,9 @@ def metadata_of(letter: DeadLetter) -> dict[str, str]:
     """What a listing shows of a letter without reading it; what is empty is left out."""
     item = letter.item
     metadata = {
-        "stage": item.stage or "",
+        "stage": ascii_text(item.stage or ""),
         "reason": item.reason or "",
-        "failedat": letter.failed_at,
+        "failedat": ascii_text(letter.failed_at),
         "enqueuedat": item.source.enqueued_at or "",
     }
     return {key: plain for key, text in metadata.items() if (plain := ascii_text(text))}

@@ -17,6 +17,7 @@ import msgspec
 
 from everscore.event.item import Item
 from everscore.failures import EverscoreError
+from everscore.quoting import writable
 from everscore.retry import schema_1
 
 SCHEMA = 2
@@ -145,7 +146,7 @@ def encodable(value: object) -> object:
     cannot be encoded would have no place to go.
     """
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return writable(value)
     if isinstance(value, dict):
         return {encodable(name): encodable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -7,7 +7,16 @@ import inspect
 import pytest
 
 from everscore import failures
-from everscore.failures import EverscoreError, Failure, FailureClass, Permanent, Retryable, Stage, Throttled
+from everscore.failures import (
+    EverscoreError,
+    Failure,
+    FailureClass,
+    Permanent,
+    Retryable,
+    Stage,
+    Throttled,
+    describe,
+)
 
 KINDS = [
     kind
@@ -52,3 +61,13 @@ def test_what_is_no_wait_is_no_hint(hint) -> None:
     """A hint that a service or a proxy got wrong is none: nobody waits for ever, or in circles, because of it."""
     assert Throttled(Stage.STORE, "throttled", retry_after=hint).retry_after is None
     assert Throttled(Stage.STORE, "throttled", retry_after=0.25).retry_after == 0.25
+
+
+def test_the_texts_of_a_failure_can_be_written_anywhere() -> None:
+    """Lone surrogates in the name of a field, or in what own code says, keep no log, status or letter from
+    being written.
+    """
+    failure = Permanent(Stage.DECODE, "reason \ud800", "detail \ud800", field="/\ud800")
+    for text in (str(failure), failure.reason, failure.detail, failure.field, describe(ValueError("\ud800"))):
+        assert "\\ud800" in (text or "")
+        assert (text or "").encode()

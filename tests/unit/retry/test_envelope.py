@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import zlib
+from typing import Any
 
 import msgspec
 import pytest
@@ -178,6 +179,24 @@ def test_lone_surrogates_do_not_keep_an_item_from_being_written() -> None:
     as_json = msgspec.structs.replace(back, properties={"\\ud800": ["\\udfff", {"a": 1, "b": "AA=="}]})
     assert claim_checks.decode_item(claim_checks.encode_item(item)) == as_json
     assert decode_dead_letter(encode_dead_letter(DeadLetter(item=item, failed_at=""))).item == as_json
+
+
+_TEXTS = [
+    field.name for field in msgspec.structs.fields(Item) if field.type in (str | None, dict[str, Any] | None)
+]
+
+
+@pytest.mark.parametrize("name", _TEXTS)
+def test_every_text_of_an_item_can_be_written(name) -> None:
+    """Whichever field holds what UTF-8 cannot, message, claim check and dead letter are written and read."""
+    odd = "\ud800"
+    item = Item(body=b"\xff", **{name: {odd: odd} if name in ("properties", "system") else odd})
+    spelt = Item(
+        body=b"\xff", **{name: {"\\ud800": "\\ud800"} if name in ("properties", "system") else "\\ud800"}
+    )
+    assert decode_envelope(message_of(item)).items == [spelt]
+    assert claim_checks.decode_item(claim_checks.encode_item(item)) == spelt
+    assert decode_dead_letter(encode_dead_letter(DeadLetter(item=item, failed_at=odd))).item == spelt
 
 
 def test_an_integer_of_any_length_does_not_keep_an_item_from_being_written() -> None:
