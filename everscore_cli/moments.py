@@ -31,3 +31,15 @@ def parse_moment(text: str | None, option: str) -> datetime | None:
             f"{option} {text} is no time{reason}: give one such as 2026-11-25T10:00:00Z, a date, or an age "
             "such as 90m, 24h, 7d."
         ) from None
+
+
+def parse_range(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """What --since and --until say.
+
+    Raises:
+        CliError: one of them is no time, or nothing lies between them.
+    """
+    begin, end = parse_moment(since, "--since"), parse_moment(until, "--until")
+    if begin is not None and end is not None and begin >= end:
+        raise CliError(f"--until {until} is not after --since {since}: nothing lies between them.")
+    return begin, end

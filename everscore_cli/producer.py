@@ -30,11 +30,13 @@ class Outgoing:
         body: the exact bytes.
         key: its partition key, or None: the service chooses the partition.
         properties: its application properties.
+        number: of its line, for the sentence where it cannot be sent; None where it comes of none.
     """
 
     body: bytes
     key: str | None
     properties: Mapping[str, Value] = field(default_factory=dict)
+    number: int | None = None
 
 
 class Sender:
@@ -153,4 +155,7 @@ async def _add(
             except ValueError:
                 pass
     size, limit = len(event.body), batch.max_size_in_bytes
-    raise CliError(f"An event of {size:,} bytes is larger than the {limit:,} that the hub takes at once.")
+    which = (
+        "An event" if event.number is None else f"Event {event.number:,} (its line, or place among the files)"
+    )
+    raise CliError(f"{which} has {size:,} bytes, more than the {limit:,} that the hub takes at once.")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import codecs
 import concurrent.futures
-import contextlib
 import gzip
 import json
 import os
 import threading
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -190,11 +190,11 @@ def _produce(
     reading: Iterator[list[Line]], hand_over: Callable[[list[Line] | Exception | None], None]
 ) -> None:
     try:
-        for chunk in reading:
-            hand_over(chunk)
-        hand_over(None)
-    except CliError as error:
-        with contextlib.suppress(concurrent.futures.CancelledError):
+        try:
+            for chunk in reading:
+                hand_over(chunk)
+            hand_over(None)
+        except Exception as error:  # noqa: BLE001 - raised by whoever waits for the chunks, else for ever
             hand_over(error)
     except concurrent.futures.CancelledError:
         return  # enough was read
@@ -213,8 +213,11 @@ def _bodies(source: str, label: str, open_: Callable[[str], IO[bytes]]) -> Itera
 
 def _stdin_pieces() -> Iterator[bytes]:
     # The descriptor itself: a buffered reader waits until its buffer is full, and holds a lock at exit.
-    while data := os.read(_STDIN, _READ_BYTES):
-        yield data
+    try:
+        while data := os.read(_STDIN, _READ_BYTES):
+            yield data
+    except OSError as error:  # closed, or a folder
+        raise CliError(f"stdin cannot be read: {_lower(error.strerror or str(error))}.") from error
 
 
 def _stdin_lines() -> Iterator[list[bytes]]:
@@ -237,7 +240,7 @@ def _file_lines(source: str, label: str, open_: Callable[[str], IO[bytes]]) -> I
                     yield some
                     some = []
             yield some
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise CliError(f"{label} is not a whole gzip file: {_lower(str(error))}.") from error
     except OSError as error:
         raise CliError(f"{label} cannot be read: {_lower(error.strerror or str(error))}.") from error

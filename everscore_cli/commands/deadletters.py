@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import base64
 import json
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
-from datetime import timedelta
 from itertools import batched
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -21,48 +19,42 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from everscore.adapters.blobs import Letter, StorageBlobs
-from everscore.decode.bodies import BodyLimits
-from everscore.decode.decoder import Decoder
 from everscore.event.item import Item
-from everscore.event.order import Version
-from everscore.event.stream import load_stream
-from everscore.retry.dead_letter import DeadLetter, decode_dead_letter
+from everscore.failures import Stage
+from everscore.retry.dead_letter import decode_dead_letter
 from everscore.retry.envelope import NewerEnvelopeError, UnreadableEnvelopeError
 from everscore.retry.placing import Delayed
-from everscore.store.documents import ForeignDocumentError, gives_way
 from everscore_cli import project
 from everscore_cli.clients import store
-from everscore_cli.clients.destinations import Destinations, destinations
+from everscore_cli.clients.destinations import destinations
 from everscore_cli.console import bars, err, escape, out, print_json, readable
 from everscore_cli.dead_letter_filter import Wanted, find
+from everscore_cli.dead_letter_reading import PARALLEL, read_pages
 from everscore_cli.errors import CliError
-from everscore_cli.moments import parse_moment
+from everscore_cli.moments import parse_range
 from everscore_cli.redriving import From, redriven
+from everscore_cli.settled_letters import comparer
+from everscore_cli.whole_file import whole_file
 
 app = typer.Typer(no_args_is_help=True, help="List, show, redrive, export and purge dead letters.")
 
 Since = Annotated[str | None, typer.Option(help="Enqueued from then on: a time, or an age such as 24h.")]
 Until = Annotated[str | None, typer.Option(help="Enqueued before then: a time, or an age such as 1h.")]
-Stage = Annotated[
-    str | None, typer.Option(help="Failed in this stage: decode, validate, score, store, retry.")
-]
+InStage = Annotated[Stage | None, typer.Option("--stage", help="Failed in this stage.")]
 Reason = Annotated[str | None, typer.Option(help="With this text in the reason.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
-_PARALLEL = 16
-_PAGE = 256
 
-
-def _wanted(since: str | None, until: str | None, stage: str | None, reason: str | None) -> Wanted:
-    return Wanted(parse_moment(since, "--since"), parse_moment(until, "--until"), stage, reason)
+def _wanted(since: str | None, until: str | None, stage: Stage | None, reason: str | None) -> Wanted:
+    return Wanted(*parse_range(since, until), stage, reason)
 
 
 @app.command("list")
 def list_(
     since: Since = None,
     until: Until = None,
-    stage: Stage = None,
+    stage: InStage = None,
     reason: Reason = None,
     *,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest.")] = 50,
@@ -73,7 +65,7 @@ def list_(
 
     async def work() -> list[Letter]:
         async with destinations(project.target().settings) as found:
-            return [letter async for letter in find(found.blobs, wanted)]
+            return await _all(found.blobs, wanted)
 
     letters = asyncio.run(work())
     reasons = Counter((letter.stage, letter.reason) for letter in letters)
@@ -112,14 +104,19 @@ def show(name: Annotated[str, typer.Argument(help="The letter's name, as the lis
 
     async def work() -> bytes | None:
         async with destinations(project.target().settings) as found:
-            return await found.blobs.get_dead_letter(name)
+            (letter,) = await _named(found.blobs, name)
+            return await found.blobs.get_dead_letter(letter.name)
 
     data = asyncio.run(work())
     if data is None:
-        raise CliError(f"There is no dead letter {name}: `everscore deadletters list` shows what there is.")
-    letter = decode_dead_letter(data)
+        raise CliError(_none_of_that_name(name))
+    try:
+        body = decode_dead_letter(data).item.body
+    except (NewerEnvelopeError, UnreadableEnvelopeError) as error:
+        raise CliError(
+            f"{name} cannot be shown ({error}): `everscore deadletters export FILE` writes it as it is."
+        ) from error
     content = json.loads(data)
-    body = letter.item.body
     content["item"]["body"] = readable(body)
     content["item"]["bodyBytes"] = len(body)
     print_json(content)
@@ -129,7 +126,7 @@ def show(name: Annotated[str, typer.Argument(help="The letter's name, as the lis
 def redrive(
     since: Since = None,
     until: Until = None,
-    stage: Stage = None,
+    stage: InStage = None,
     reason: Reason = None,
     *,
     name: Annotated[str | None, typer.Option(help="Just this letter.")] = None,
@@ -144,17 +141,23 @@ def redrive(
     as_json: Json = False,
 ) -> None:
     """Send dead letters through the retry path once more; each is removed once its event has a new end."""
+    wanted = _wanted(since, until, stage, reason)
+    if name is not None and wanted != Wanted():
+        raise CliError("--name chooses one letter: leave --since, --until, --stage and --reason out.")
 
     async def work() -> dict[str, int]:
         async with destinations(project.target().settings) as found:
-            letters = await _choose(found.blobs, _wanted(since, until, stage, reason), name)
+            letters = await (_all(found.blobs, wanted) if name is None else _named(found.blobs, name))
             if not letters or not _confirm(f"Redrive {len(letters):,} dead letters?", yes):
                 return {"found": len(letters), "redriven": 0, "skipped": 0}
             sent, skipped = 0, 0
-            with bars() as progress:
-                bar = progress.add_task("redriving", total=len(letters), rate="")
-                for page in batched(letters, _PAGE, strict=False):
-                    items = await _read(found.blobs, page, start)
+            async with (
+                _with_bar("redriving", len(letters)) as (progress, bar),
+                aclosing(read_pages(found.blobs, letters)) as pages,
+            ):
+                async for page in pages:
+                    read = [_redriven(letter, data, start) for letter, data in page]
+                    items = [item for item in read if item is not None]
                     skipped += len(page) - len(items)
                     left = await found.placing.enqueue([Delayed(item, 0.0) for item in items])
                     if left:
@@ -169,21 +172,15 @@ def redrive(
     _report(asyncio.run(work()), as_json=as_json)
 
 
-async def _read(blobs: StorageBlobs, page: tuple[Letter, ...], start: From) -> list[Item]:
-    slots = asyncio.Semaphore(_PARALLEL)
-
-    async def one(letter: Letter) -> Item | None:
-        async with slots:
-            data = await blobs.get_dead_letter(letter.name)
-        if data is None:
-            return None
-        try:
-            return redriven(decode_dead_letter(data), letter.name, start)
-        except (NewerEnvelopeError, UnreadableEnvelopeError) as error:
-            err.print(f"[yellow]skipped[/] {letter.name}: {escape(str(error))}", highlight=False)
-            return None
-
-    return [item for item in await asyncio.gather(*map(one, page)) if item is not None]
+def _redriven(letter: Letter, data: bytes | None, start: From) -> Item | None:
+    """The item to send; None of a letter that is gone, or that this release cannot read."""
+    if data is None:
+        return None
+    try:
+        return redriven(decode_dead_letter(data), letter.name, start)
+    except (NewerEnvelopeError, UnreadableEnvelopeError) as error:
+        err.print(f"[yellow]skipped[/] {escape(letter.name)}: {escape(str(error))}", highlight=False)
+        return None
 
 
 @app.command()
@@ -191,35 +188,48 @@ def export(
     file: Annotated[Path, typer.Argument(help="Where to write, one letter a line; - for standard output.")],
     since: Since = None,
     until: Until = None,
-    stage: Stage = None,
+    stage: InStage = None,
     reason: Reason = None,
 ) -> None:
-    """Write dead letters as JSON lines, bodies in base64, each with the name of its blob."""
+    """Write dead letters as JSON lines, bodies in base64, each with the name of its blob.
+
+    A file of that name is replaced once all of them are written. A blob that is no dead letter is written
+    with its bytes in base64.
+    """
+    wanted = _wanted(since, until, stage, reason)
 
     async def work() -> int:
         async with destinations(project.target().settings) as found:
-            letters = await _choose(found.blobs, _wanted(since, until, stage, reason), None)
-            to_stdout = str(file) == "-"
-            with contextlib.nullcontext(sys.stdout.buffer) if to_stdout else file.open("wb") as target:
-                async with _with_bar("exporting", len(letters)) as (progress, bar):
-                    for letter in letters:
-                        data = await found.blobs.get_dead_letter(letter.name)
-                        if data is not None:
-                            content = {"name": letter.name, **msgspec.json.decode(data)}
-                            target.write(msgspec.json.encode(content) + b"\n")
-                        progress.advance(bar)
-                target.flush()
-            return len(letters)
+            letters, count = await _all(found.blobs, wanted), 0
+            with whole_file(file) as target:
+                async with (
+                    _with_bar("exporting", len(letters)) as (progress, bar),
+                    aclosing(read_pages(found.blobs, letters)) as pages,
+                ):
+                    async for page in pages:
+                        lines = [_line(letter.name, data) for letter, data in page if data is not None]
+                        target.writelines(lines)
+                        count += len(lines)
+                        progress.advance(bar, len(page))
+            return count
 
     count = asyncio.run(work())
     err.print(f"Exported {count:,} dead letters.", highlight=False)
+
+
+def _line(name: str, data: bytes) -> bytes:
+    try:
+        content = msgspec.json.decode(msgspec.json.format(data, indent=-1), type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.encode({"name": name, "bytes": base64.b64encode(data).decode()}) + b"\n"
+    return msgspec.json.encode({"name": name, **content}) + b"\n"
 
 
 @app.command()
 def purge(
     since: Since = None,
     until: Until = None,
-    stage: Stage = None,
+    stage: InStage = None,
     reason: Reason = None,
     *,
     settled: Annotated[
@@ -229,76 +239,47 @@ def purge(
     as_json: Json = False,
 ) -> None:
     """Delete dead letters for good."""
+    wanted = _wanted(since, until, stage, reason)
 
     async def work() -> dict[str, int]:
         target = project.target()
         async with destinations(target.settings) as found:
-            letters = await _choose(found.blobs, _wanted(since, until, stage, reason), None)
+            letters = await _all(found.blobs, wanted)
             if settled:
-                letters = await _settled(target, found, letters)
+                async with (
+                    store.documents(target.settings) as container,
+                    _with_bar("comparing", len(letters)) as (progress, bar),
+                ):
+                    compared = comparer(target, container)
+                    letters = await compared.choose(
+                        found.blobs, letters, lambda count: progress.advance(bar, count)
+                    )
             question = f"Delete {len(letters):,} dead letters for good?"
             if not letters or not _confirm(question, yes):
                 return {"found": len(letters), "deleted": 0}
-            slots = asyncio.Semaphore(_PARALLEL)
             async with _with_bar("deleting", len(letters)) as (progress, bar):
-
-                async def delete(letter: Letter) -> None:
-                    async with slots:
-                        await found.blobs.delete_dead_letter(letter.name)
-                    progress.advance(bar)
-
-                await asyncio.gather(*map(delete, letters))
+                for some in batched(letters, PARALLEL, strict=False):
+                    await asyncio.gather(*(found.blobs.delete_dead_letter(each.name) for each in some))
+                    progress.advance(bar, len(some))
             return {"found": len(letters), "deleted": len(letters)}
 
     _report(asyncio.run(work()), as_json=as_json)
 
 
-async def _settled(target: project.Target, found: Destinations, letters: list[Letter]) -> list[Letter]:
-    """Those whose event the store holds, as this version or a later one, by today's stream.json."""
-    settings = target.settings
-    clock_ahead = timedelta(hours=settings.clock_ahead_hours)
-    decoder = Decoder(
-        load_stream(target.app / "stream.json", clock_ahead),
-        limits=BodyLimits.of(settings),
-    )
-    chosen: list[Letter] = []
-    async with (
-        store.documents(settings) as container,
-        _with_bar("comparing", len(letters)) as (progress, bar),
-    ):
-        for letter in letters:
-            data = await found.blobs.get_dead_letter(letter.name)
-            progress.advance(bar)
-            try:
-                dead: DeadLetter | None = decode_dead_letter(data) if data is not None else None
-            except (NewerEnvelopeError, UnreadableEnvelopeError):
-                continue
-            events = decoder.decode([dead.item]) if dead else []
-            if events and all([await is_settled(container, event.item, clock_ahead) for event in events]):
-                chosen.append(letter)
-    return chosen
+async def _all(blobs: StorageBlobs, wanted: Wanted) -> list[Letter]:
+    return [letter async for letter in find(blobs, wanted)]
 
 
-async def is_settled(container: Any, item: Item, clock_ahead: timedelta) -> bool:
-    """Whether storing the item would find it superseded; by the very rule of storing."""
-    if item.id is None or item.pk is None:
-        return False
-    query = "SELECT c.time, c.source, c.fingerprint FROM c WHERE c.id = @id"
-    rows = container.query_items(query, parameters=[{"name": "@id", "value": item.id}], partition_key=item.pk)
-    version = Version(item.time, item.source)
-    try:
-        return any([not gives_way(row, version, clock_ahead) async for row in rows])
-    except ForeignDocumentError:  # the item waits for it to go: nothing of it is stored
-        return False
+async def _named(blobs: StorageBlobs, name: str) -> list[Letter]:
+    async with aclosing(blobs.list_dead_letters(name)) as listed:
+        async for letter in listed:
+            if letter.name == name:
+                return [letter]
+    raise CliError(_none_of_that_name(name))
 
 
-async def _choose(blobs: StorageBlobs, wanted: Wanted, name: str | None) -> list[Letter]:
-    if name is None:
-        return [letter async for letter in find(blobs, wanted)]
-    found = [letter async for letter in blobs.list_dead_letters(name) if letter.name == name]
-    if not found:
-        raise CliError(f"There is no dead letter {name}: `everscore deadletters list` shows what there is.")
-    return found
+def _none_of_that_name(name: str) -> str:
+    return f"There is no dead letter {name}: `everscore deadletters list` shows what there is."
 
 
 def _confirm(question: str, yes: bool) -> bool:

@@ -69,7 +69,7 @@ def skip(
             destinations(settings) as found,
             storage.host_blobs(settings) as blobs,
         ):
-            first = await _first(hub, blobs, settings, partition_id, to)
+            first = await _first(hub, blobs, target, partition_id, to)
             count = to - first + 1
             question = (
                 f"Dead-letter {count:,} events of partition {partition_id} ({first} to {to}), unread, and "
@@ -105,7 +105,7 @@ def skip(
 
 
 async def _first(
-    hub: HubReader, blobs: BlobServiceClient, settings: Settings, partition_id: str, to: int
+    hub: HubReader, blobs: BlobServiceClient, target: project.Target, partition_id: str, to: int
 ) -> int:
     states = await hub.partitions()
     state = states.get(partition_id)
@@ -115,9 +115,18 @@ async def _first(
         raise CliError(f"Partition {partition_id} holds no event.")
     if to > state.last:
         raise CliError(f"--to {to} is past the last event of partition {partition_id}, {state.last}.")
-    position = (await observe.positions(blobs, settings)).get(partition_id)
+    if to < state.first:
+        raise CliError(
+            f"--to {to} is before the first event that partition {partition_id} still holds, {state.first}: "
+            "those before it have expired."
+        )
+    position = (await observe.positions(blobs, target.settings)).get(partition_id)
     if position is not None and position.number >= to:
-        raise CliError(f"The checkpoint of partition {partition_id} is at {position.number} already.")
+        # As after a skip that was interrupted before the host was restarted.
+        raise CliError(
+            f"The checkpoint of partition {partition_id} is at {position.number} already. If the partition "
+            f"is still stuck, its host has not read that yet: {_restart_by_hand(target)}."
+        )
     return max(state.first, 0 if position is None else position.number + 1)
 
 
@@ -153,12 +162,19 @@ def _restart_host(target: project.Target, partition_id: str) -> None:
             progress.add_task("restarting the host")
             target.stack.restart(HOST)
         return
-    how = restart_command(target.variables) if chosen() else "restart the Functions host"
     err.print(
-        f"The checkpoint of partition {partition_id} is moved. Now: [bold]{how}[/]",
+        f"The checkpoint of partition {partition_id} is moved. Now: [bold]{_restart_by_hand(target)}[/]",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _restart_by_hand(target: project.Target) -> str:
+    if chosen():
+        return restart_command(target.variables)
+    if target.stack is not None and target.stack.alive(HOST):
+        return "`everscore restart`"
+    return "restart the Functions host"
 
 
 def restart_command(variables: Mapping[str, str]) -> str:

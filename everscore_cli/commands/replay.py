@@ -17,7 +17,7 @@ from everscore_cli import project
 from everscore_cli.clients.destinations import Destinations, destinations, hub_reader
 from everscore_cli.console import bars, out, print_json
 from everscore_cli.errors import CliError
-from everscore_cli.moments import parse_moment
+from everscore_cli.moments import parse_range
 from everscore_cli.redriving import replayed
 
 
@@ -38,7 +38,9 @@ def replay(
         raise CliError("Sequence numbers are counted by partition: give --partition too.")
     if first is not None and since is not None:
         raise CliError("Give --from-sequence or --since, not both.")
-    start, end = parse_moment(since, "--since"), parse_moment(until, "--until")
+    if first is not None and last is not None and first > last:
+        raise CliError(f"--to-sequence {last} is before --from-sequence {first}: nothing lies between them.")
+    start, end = parse_range(since, until)
 
     async def work() -> int:
         settings = project.target().settings
@@ -72,6 +74,8 @@ def replay(
         print_json({"replayed": 0 if dry_run else count, "found": count})
     elif dry_run:
         out.print(f"{count:,} events would be replayed.", highlight=False)
+    elif not count:
+        out.print("The hub holds no such event: nothing is replayed.")
     else:
         out.print(f"Replaying {count:,} events: `everscore status` shows the retry queue.", highlight=False)
 

@@ -22,6 +22,7 @@ from everscore_cli.errors import CliError
 from everscore_cli.keys import KeyOf, key_rule
 from everscore_cli.producer import Outgoing, Pace, sender
 from everscore_cli.properties import PropertiesOf, property_rule
+from everscore_cli.sentences import sentence
 from everscore_cli.sources import Line, Raw
 from everscore_local import interrupts
 
@@ -157,8 +158,17 @@ async def _send(
                         speed = sent / (time.monotonic() - began)
                         progress.update(task, advance=allowed, rate=f"{speed:,.0f} events/s")
                     chunk = await anext(pending, [])
-            except CliError as error:
-                raise CliError(f"{error} {sent:,} events before it were sent.") from error
+            except (Exception, asyncio.CancelledError) as error:
+                # Of the events that were under way at that moment some may be in the hub too.
+                text, done = (
+                    sentence(error),
+                    f"The first {sent:,} events were sent: go on with --skip {skip + sent}.",
+                )
+                if sent and text is not None:
+                    raise CliError(f"{text} {done}") from error
+                if sent:  # Ctrl-C
+                    err.print(done, highlight=False)
+                raise
             progress.update(task, total=sent)
         return sent, time.monotonic() - began
 
@@ -171,9 +181,12 @@ async def _outgoing(
     async for chunk in sources.chunks(_cut(reading, skip, count)):
         empty = False
         if properties_of is None:
-            yield [Outgoing(line.body, key_of(line.value)) for line in chunk]
+            yield [Outgoing(line.body, key_of(line.value), number=line.number) for line in chunk]
         else:
-            yield [Outgoing(line.body, key_of(line.value), properties_of(line.value)) for line in chunk]
+            yield [
+                Outgoing(line.body, key_of(line.value), properties_of(line.value), line.number)
+                for line in chunk
+            ]
     if empty:
         err.print("[yellow]note[/] --skip left nothing to send.")
 

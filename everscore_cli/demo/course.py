@@ -210,7 +210,7 @@ class _Watch:
     async def _look(self) -> None:
         while True:
             # A gateway that does not answer is seen by the check that all parts live.
-            with contextlib.suppress(aiohttp.ClientError):
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 self.documents = (await self._control.counters()).documents
                 self._progress.stored(self.documents)
             async with self._changed:

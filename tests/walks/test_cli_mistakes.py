@@ -129,6 +129,11 @@ def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch):
             gzip.compress(b'{"id": 1}\n' * 9000)[:-20],
             ["cut.jsonl.gz is not a whole gzip file"],
         ),
+        (
+            "damaged.jsonl.gz",
+            gzip.compress(b"")[:10] + b"\x07" + b'{"id": 1}',
+            ["damaged.jsonl.gz is not a whole gzip file: error -3 while decompressing data"],
+        ),
         ("plain.jsonl.gz", b'{"id": 1}\n', ["plain.jsonl.gz is not a whole gzip file"]),
         ("missing.jsonl", None, ["missing.jsonl cannot be read: no such file"]),
     ],

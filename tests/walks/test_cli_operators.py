@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from azure.eventhub import EventData, EventHubProducerClient
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob import BlobServiceClient
+from azure.storage.blob.aio import BlobServiceClient as AsyncBlobServiceClient
 
 from everscore.adapters import checkpoints
 from everscore.watch.furthest import NAME, Mark
@@ -98,8 +99,9 @@ def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
         assert json.loads(again["item"]["body"])["carrier"] == "ZZ"
         assert again["item"]["properties"] == {"site": "north", "by": "ZZ"}
 
+        _what_is_no_letter_stays_as_it_is(cli, file, left["name"])
         assert cli.json("deadletters", "purge", "--settled", "--yes") == {"found": 0, "deleted": 0}
-        assert cli.json("deadletters", "purge", "--yes") == {"found": 1, "deleted": 1}
+        assert cli.json("deadletters", "purge", "--yes") == {"found": 2, "deleted": 2}
         assert cli.json("deadletters", "list")["total"] == 0
 
         # Bytes that are no JSON arrive as they are.
@@ -136,6 +138,29 @@ def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
         table = cli.run("status", code=1)
         assert "Configurations" in table
         assert "validate: time missing" in table
+
+
+def _what_is_no_letter_stays_as_it_is(cli: Cli, file: Path, letter: str) -> None:
+    """A blob among the letters that somebody else put there is exported byte for byte, and named where shown."""
+    storage = cli.json("up")["settings"]["STORAGE"]
+    with BlobServiceClient.from_connection_string(storage) as service:
+        service.get_blob_client("dead-letters", "notes.txt").upload_blob(b"\xffnot a letter")
+    cli.run("deadletters", "export", str(file))
+    lines = {each["name"]: each for each in map(json.loads, file.read_text().splitlines())}
+    assert base64.b64decode(lines.pop("notes.txt")["bytes"]) == b"\xffnot a letter"
+    assert set(lines) == {letter}
+    cli.run("deadletters", "show", "notes.txt", code=1)
+    assert "notes.txt cannot be shown" in cli.said
+    assert "`everscore deadletters export FILE` writes it as it is" in cli.said
+    assert cli.json("deadletters", "redrive", "--name", "notes.txt", "--yes")["skipped"] == 1
+    for mistake, words in (
+        (("show", ""), "There is no dead letter"),
+        (("redrive", "--name", letter, "--stage", "validate"), "--name chooses one letter"),
+        (("list", "--since", "1h", "--until", "2h"), "nothing lies between them"),
+    ):
+        cli.run("deadletters", *mistake, code=1)
+        assert words in cli.said
+    cli.run("deadletters", "list", "--stage", "validation", code=2)
 
 
 def setting(app: Path, **values: str) -> None:
@@ -181,6 +206,9 @@ def test_a_range_of_the_hub_is_replayed_and_changes_nothing(replaying: Cli):
     assert cli.json("query", "--sql", "SELECT c.id, c._etag FROM c") == documents
     cli.run("replay", "--from-sequence", "1", code=1)
     assert "give --partition too" in cli.said
+    cli.run("replay", "--partition", "0", "--from-sequence", "2", "--to-sequence", "1", code=1)
+    assert "nothing lies between them" in cli.said
+    assert "nothing is replayed" in cli.run("replay", "--until", "2013-01-01")
 
 
 def test_hole_18_a_binary_property_names_one_document_by_replay_redrive_and_hub(replaying: Cli):
@@ -275,7 +303,8 @@ def test_hole_49_a_partition_that_stands_still_is_led_on(tmp_path):
         assert shown["item"]["body"] == bad
         assert shown["item"]["reason"] == "skipped by an operator"
         cli.run("partition", "skip", stuck["id"], "--to", "0", "--yes", code=1)
-        assert "is at" in cli.said
+        assert "already. If the partition is still stuck" in cli.said
+        assert "`everscore restart`" in cli.said
         _checkpoint_goes_back(cli, stuck["id"])
 
 
@@ -285,7 +314,7 @@ def _checkpoint_goes_back(cli: Cli, partition: str) -> None:
     names = {"namespace": "127.0.0.1", "hub": "events", "group": "everscore"}
 
     async def move_back() -> None:
-        async with BlobServiceClient.from_connection_string(storage) as service:
+        async with AsyncBlobServiceClient.from_connection_string(storage) as service:
             await checkpoints.move(service, partition, 2, **names)
 
     asyncio.run(move_back())
@@ -293,7 +322,7 @@ def _checkpoint_goes_back(cli: Cli, partition: str) -> None:
     assert "3 events wait, from sequence number 3 on" in sentence
 
     async def remember() -> None:  # as housekeeping does where metrics are exported
-        async with BlobServiceClient.from_connection_string(storage) as service:
+        async with AsyncBlobServiceClient.from_connection_string(storage) as service:
             blob = service.get_blob_client("claim-checks", f"status/{NAME}.json")
             await blob.upload_blob(msgspec.json.encode({partition: Mark(5, 0, 5)}), overwrite=True)
 

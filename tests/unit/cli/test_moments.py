@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from everscore_cli.errors import CliError
-from everscore_cli.moments import parse_moment
+from everscore_cli.moments import parse_moment, parse_range
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,14 @@ def test_hole_22_other_texts_are_refused(text, says) -> None:
     with pytest.raises(CliError, match=says) as raised:
         parse_moment(text, "--since")
     assert "2026-11-25T10:00:00Z" in str(raised.value)
+
+
+def test_a_range_without_a_time_in_it_is_refused() -> None:
+    """An end that is not after its beginning is a mistake, and no empty answer."""
+    assert parse_range(None, None) == (None, None)
+    begin, end = parse_range("24h", "1h")
+    assert begin is not None
+    assert end is not None
+    assert begin < end
+    with pytest.raises(CliError, match="--until 24h is not after --since 1h: nothing lies between them"):
+        parse_range("1h", "24h")

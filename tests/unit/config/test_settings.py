@@ -122,15 +122,23 @@ def test_a_missing_name_is_said(name, value) -> None:
         ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net/", "ns.example.net/", "slash"),
         ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net:5671", "ns.example.net:5671", "port"),
         ("EVENTHUB__fullyQualifiedNamespace", "ns.example.net\n", "ns.example.net", "host name alone"),
+        ("EVENTHUB__fullyQualifiedNamespace", "ns-.example.net", "ns-.example.net", "host name alone"),
+        ("AzureWebJobsStorage__accountName", "Acc", "'Acc'", "lower-case"),
+        ("AzureWebJobsStorage__blobServiceUri", "http://acc/", "http://acc/", "any other machine"),
+    ],
+)
+def test_a_wrong_value_is_a_sentence(name, value, found, expected) -> None:
+    """The sentence names the setting first, then what was found and what is expected."""
+    _is_refused(name, value, found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found", "expected"),
+    [
         *(
-            # Hole 48: what differs from what is expected by white space alone is shown in quotation marks.
             ("EVENTHUB__fullyQualifiedNamespace", given, repr(given), "host name alone")
             for given in ("ns.example.net ", " ns.example.net", "ns.example.net\t")
         ),
-        ("EVENTHUB__fullyQualifiedNamespace", "ns..servicebus.windows.net", "ns..serv", "host name alone"),
-        ("EVENTHUB__fullyQualifiedNamespace", "ns-.example.net", "ns-.example.net", "host name alone"),
-        ("EVENTHUB", EVENTHUB.replace("ns.", "ns.."), "sb://ns..example.net", "empty part"),
-        ("COSMOS__accountEndpoint", "https://acc..net/", "https://acc..net/", "empty part"),
         ("COSMOS__accountEndpoint", "https://acc.net/ ", "'https://acc.net/ '", "without white space"),
         ("STORAGE__blobServiceUri", "https://a cc.net/", "https://a", "without white space"),
         ("EVENTHUB_NAME", "events ", "'events '", "without white space"),
@@ -138,12 +146,27 @@ def test_a_missing_name_is_said(name, value) -> None:
         ("COSMOS_DATABASE", "everscore\n", "'everscore\\n'", "without white space"),
         ("COSMOS_CONTAINER", "events ", "'events '", "without white space"),
         ("COSMOS__clientId", "0-1 ", "'0-1 '", "without white space"),
-        ("AzureWebJobsStorage__accountName", "Acc", "'Acc'", "lower-case"),
-        ("AzureWebJobsStorage__blobServiceUri", "http://acc/", "http://acc/", "any other machine"),
     ],
 )
-def test_a_wrong_value_is_a_sentence(name, value, found, expected) -> None:
-    """The sentence names the setting first, then what was found and what is expected."""
+def test_hole_48_white_space_in_a_name_is_shown(name, value, found, expected) -> None:
+    """Hole 48: a value that differs from a good one by white space alone is refused, in quotation marks."""
+    _is_refused(name, value, found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found", "expected"),
+    [
+        ("EVENTHUB__fullyQualifiedNamespace", "ns..servicebus.windows.net", "ns..serv", "host name alone"),
+        ("EVENTHUB", EVENTHUB.replace("ns.", "ns.."), "sb://ns..example.net", "empty part"),
+        ("COSMOS__accountEndpoint", "https://acc..net/", "https://acc..net/", "empty part"),
+    ],
+)
+def test_hole_48_a_host_name_has_no_empty_part(name, value, found, expected) -> None:
+    """Hole 48: a host name with two dots in a row is refused, whichever setting it stands in."""
+    _is_refused(name, value, found, expected)
+
+
+def _is_refused(name: str, value: str, found: str, expected: str) -> None:
     message = refusal(**{name: value})
     assert message.startswith(f"{name} is ")
     assert found in message

@@ -20,8 +20,8 @@ from everscore.event.scores import Scores
 from everscore.ports import HubEvent
 from everscore.retry.dead_letter import DeadLetter, decode_dead_letter, encode_dead_letter
 from everscore.store.writer import Writer
-from everscore_cli.commands.deadletters import is_settled
 from everscore_cli.redriving import From, redriven, replayed
+from everscore_cli.settled_letters import is_settled
 from tests.fakes import FakeStore, body_of, source_of, stream_of
 
 SCORES = {"toy": Scores("1", "0" * 64, None, 0.5, {})}
