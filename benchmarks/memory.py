@@ -34,7 +34,8 @@ from everscore.config.settings import Settings  # noqa: E402
 from everscore.decode.decoder import Decoder  # noqa: E402
 from everscore.decode.memory import Memory  # noqa: E402
 from everscore.event.item import Item, Source  # noqa: E402
-from everscore.event.stream import Stream, StreamManifest  # noqa: E402
+from everscore.event.stream import Stream  # noqa: E402
+from everscore.event.stream_manifest import StreamManifest  # noqa: E402
 from everscore.flow.limits import Limits, Patience  # noqa: E402
 from everscore.flow.processing import Processing  # noqa: E402
 from everscore.flow.score_events import RetryState, ScoreEvents  # noqa: E402

@@ -8,7 +8,8 @@ from typing import Any
 
 from everscore.event.identity import encode
 from everscore.event.pointer import compile_pointer
-from everscore.event.stream import Buckets, load_stream
+from everscore.event.stream import load_stream
+from everscore.event.stream_manifest import Buckets
 from everscore_cli.errors import CliError
 
 type KeyOf = Callable[[Any], str | None]

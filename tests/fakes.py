@@ -27,7 +27,8 @@ from everscore.decode.own_decoder import Hook
 from everscore.event.event import Event
 from everscore.event.item import Item, Source
 from everscore.event.scores import Scores
-from everscore.event.stream import Stream, StreamManifest
+from everscore.event.stream import Stream
+from everscore.event.stream_manifest import StreamManifest
 from everscore.failures import Conflict, Failure, Permanent, Stage, Transient
 from everscore.flow.brake import Brake
 from everscore.flow.housekeeping import Housekeeping

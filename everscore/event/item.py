@@ -43,8 +43,7 @@ class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
         partition: its id.
         sequence_number: within the partition.
         offset: within the partition, a text.
-        enqueued_at: ISO-8601, UTC, milliseconds; out of an archive of the hub, seconds. What compares two
-            sources asks for ``enqueued_second``.
+        enqueued_at: ISO-8601, UTC, milliseconds; out of an archive of the hub, seconds.
         index: of the record within the event's body.
     """
 
@@ -58,7 +57,7 @@ class Source(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     @property
     def enqueued_second(self) -> str | None:
-        """``2026-11-25T10:11:12``: the time of enqueuing, cut off where an archive of the hub cuts it off."""
+        """``2026-11-25T10:11:12``: the time of enqueuing as an archive of the hub keeps it, for comparing."""
         return self.enqueued_at[:_SECOND] if self.enqueued_at else None
 
     @property

@@ -20,7 +20,8 @@ from typing import Any
 from everscore.clock import times
 from everscore.decode.packing import GZIP_MAGIC
 from everscore.event.item import Item
-from everscore.event.stream import Stream, StreamManifest
+from everscore.event.stream import Stream
+from everscore.event.stream_manifest import StreamManifest
 from everscore.failures import FailureClass
 from everscore.flow.ending import NoPlaceAnswersError
 from everscore.score.loading import load_model

@@ -11,7 +11,8 @@ import pytest
 from everscore.clock import times
 from everscore.event import stream as stream_module
 from everscore.event.item import Source
-from everscore.event.stream import load_stream, stream_schema
+from everscore.event.stream import load_stream
+from everscore.event.stream_manifest import stream_schema
 from everscore.failures import ManifestError, Permanent
 from tests.fakes import stream_of
 
