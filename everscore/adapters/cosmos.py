@@ -36,6 +36,8 @@ _READ = (
 )
 
 
+# What the SDK raises where it reaches nobody, or is refused; and what the system does, that it lets through.
+_UNREACHED = (AzureError, OSError)
 # What the SDK and we meet in a JSON answer that is made in another way than the service's.
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 
@@ -90,7 +92,7 @@ class CosmosStore:
                 )
         except CosmosBatchOperationError as error:
             raise _refused_operation(error, len(operations)) from error
-        except AzureError as error:
+        except _UNREACHED as error:
             raise _refused_request(error, len(operations)) from error
         except Failure as failure:
             raise WriteRefusedError(failure, None) from failure
@@ -103,6 +105,9 @@ class CosmosStore:
         if len(result) != len(operations):
             detail = f"{len(result)} results for {len(operations)} operations"
             raise WriteRefusedError(unreadable_answer(detail), None)
+        # It has read each status as a number, and looked only whether it is 400 or more.
+        if odd := [status for each in result if not 200 <= (status := int(each["statusCode"])) < 300]:
+            raise WriteRefusedError(unreadable_answer(f"an operation ended with {odd[0]}"), None)
         return _charge(result.get_response_headers())
 
     async def read(self, pk: str, ids: Sequence[str]) -> dict[str, Document]:
@@ -119,7 +124,7 @@ class CosmosStore:
                     raw_response_hook=answers.append,
                 )
                 return {document["id"]: document async for document in pages}
-        except AzureError as error:
+        except _UNREACHED as error:
             raise failure_of(error) from error
         except _MALFORMED as error:
             if not answers:
@@ -136,7 +141,7 @@ class CosmosStore:
             async with self._bounded():
                 container = await self._connect()
                 await container.read(timeout=self._sdk_timeout)
-        except AzureError as error:
+        except _UNREACHED as error:
             raise failure_of(error) from error
 
     async def close(self) -> None:
@@ -186,7 +191,7 @@ class CosmosStore:
         except TimeoutError:
             seconds = f"no answer within {self._sdk_timeout:g} seconds"
             failure = Transient(Stage.STORE, "store does not answer", seconds)
-        except AzureError as error:
+        except _UNREACHED as error:
             failure = _no_events(failure_of(error))
         except binascii.Error as error:
             hint = f"the AccountKey in {self._connection.name} is no base64; copy it anew"
@@ -233,11 +238,11 @@ class CosmosStore:
         )
 
 
-def failure_of(error: AzureError, *, shared: bool = False) -> Failure:
-    """The failure that an exception of the SDK stands for.
+def failure_of(error: Exception, *, shared: bool = False) -> Failure:
+    """The failure that an exception of the SDK, or of the system below it, stands for.
 
     Args:
-        error: of the SDK.
+        error: one of ``_UNREACHED``.
         shared: see `everscore.adapters.classification.classify_cosmos`.
     """
     if isinstance(error, CosmosClientTimeoutError):
@@ -267,7 +272,7 @@ def _no_events(failure: Failure) -> Failure:
     return Transient(failure.stage, "store not reached", str(failure), retry_after=failure.retry_after)
 
 
-def _refused_request(error: AzureError, count: int) -> WriteRefusedError:
+def _refused_request(error: Exception, count: int) -> WriteRefusedError:
     """How a batch of so many operations was refused as a whole."""
     failure = failure_of(error, shared=count > 1)
     status, sub_status = getattr(error, "status_code", None), getattr(error, "sub_status", None)

@@ -60,7 +60,7 @@ async def request(service: str, seconds: float) -> AsyncIterator[None]:
 def _translated(service: str, answers: Answers) -> Iterator[None]:
     try:
         yield
-    except AzureError as error:
+    except (AzureError, OSError) as error:  # the system's own, which the SDK lets through, is no event's
         raise failure_of(service, error) from error
     except _MALFORMED as error:
         if not answers.came:
@@ -69,12 +69,12 @@ def _translated(service: str, answers: Answers) -> Iterator[None]:
         raise Transient(Stage.RETRY, "storage answer not readable", detail) from error
 
 
-def failure_of(service: str, error: AzureError) -> Failure:
+def failure_of(service: str, error: Exception) -> Failure:
     """The failure that an exception of the SDK stands for.
 
     Args:
         service: what was used, for the sentence: ``queue NAME`` or ``container NAME``.
-        error: of the SDK.
+        error: of the SDK, or of the system below it.
     """
     if isinstance(error, HttpResponseError) and error.status_code:
         code = getattr(error, "error_code", None)

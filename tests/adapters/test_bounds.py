@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from everscore.adapters import hub
 from everscore.adapters.blobs import StorageBlobs
@@ -139,6 +139,20 @@ async def test_a_success_that_is_none_of_storages_raises_nothing_but_failures(
         found = await ends(adapters.storage(connection))
     assert {type(each) for each in found.values()} <= {Transient, str}
     assert isinstance(found["get check"], Transient)
+
+
+async def test_an_error_of_the_system_is_an_outage(
+    adapters: Adapters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the SDKs let through, as without a file handle left, is of the machine, and no event is guilty of it."""
+
+    async def no_handle(*_args: object, **_options: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(ClientSession, "_request", no_handle)
+    connection = Connection("STORAGE", connection_string=azurite.connection_string(1, 1))
+    found = await ends(adapters.storage(connection) | adapters.store(cosmos_at(1)))
+    assert kinds(found) == {(Transient, "storage not reached"), (Transient, "store not reached")}
 
 
 ACCOUNT = {

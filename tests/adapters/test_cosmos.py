@@ -326,8 +326,9 @@ async def store_answering(status: int, text: str, *, connects: bool) -> AsyncIte
         (200, "[]"),
         (200, '[{"statusCode":201}]'),
         (200, '[{"ok":true},{"ok":true}]'),
+        (200, '[{"statusCode":201},{"statusCode":304}]'),
     ],
-    ids=["html", "empty", "object", "null", "no results", "fewer results", "other results"],
+    ids=["html", "empty", "object", "null", "no results", "fewer results", "other results", "odd status"],
 )
 async def test_a_success_that_is_none_stores_nothing(make: Make, pk: str, status: int, text: str) -> None:
     """A batch whose answer does not speak of each operation was not stored, as far as anybody knows."""
