@@ -25,6 +25,7 @@ from everscore.flow.brake import brake, in_doubt, tally_of, to_wait
 from everscore.flow.ending import NoPlaceAnswersError, count, is_final, note
 from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processed, Processing
+from everscore.flow.unread import all_queued, pass_on
 from everscore.retry.placing import Delayed, Placing
 from everscore.watch.alarm import Alarm
 from everscore.watch.status import Status
@@ -234,17 +235,12 @@ class ScoreEvents:
             )
             item.queued_at = stamp
             item.crashes = 1  # of one of them it is true
-        waiting = [Delayed(item, 1.0) for item in items]
-        async for _ in hold(budget):
-            waiting = await self._placing.enqueue(waiting, alone=True, together=retry.endless)
-            if not waiting or retry.endless:
-                break
-        if waiting:
-            raise self._no_place([Event(one.item) for one in waiting], retry, _UNREAD)
-        summary = Summary(received=len(items))
-        for item in items:
-            summary.queue(item)
-        return summary
+        left = await pass_on(
+            self._placing, items, budget, alone=True, together=retry.endless, once=retry.endless
+        )
+        if left:
+            raise self._no_place([Event(item) for item in left], retry, _UNREAD)
+        return all_queued(items)
 
 
 def _was_held(previous: str) -> bool:
