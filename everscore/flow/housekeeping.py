@@ -30,6 +30,8 @@ from everscore.watch.telemetry import Recorder
 logger = logging.getLogger(__name__)
 
 CRASH_LIMIT = 3
+# Seconds until a dead letter that was refused is written again.
+_PENDING = 30.0
 
 
 class Housekeeping:
@@ -113,12 +115,12 @@ class Housekeeping:
             return
         except (binascii.Error, UnreadableEnvelopeError) as error:
             unreadable = Permanent(Stage.RETRY, "poison message unreadable", str(error))
-            await self._bury(foreign(raw, message.id, message.inserted_at or None, unreadable), summary)
+            whole = foreign(raw, message.id, message.inserted_at or None, unreadable)
+            if not await self._bury(whole, summary):
+                await self._send_on([Delayed(whole.item, _PENDING)], summary)
             return
         now = times.now()
         onward: list[Delayed] = []
-        # Dead letters first: where they are refused the message stays, and nothing of it has been sent that
-        # the next run would send again.
         for item in items:
             item.crashes += 1
             age = age_of(item, now)
@@ -130,7 +132,8 @@ class Housekeeping:
                 spent = await self._redeemed(item, reason, detail, budget)
                 waits = age < self._patience.give_up and await self._brake.holds(item)
                 if spent is not None and not waits:
-                    await self._bury(spent, summary)
+                    if not await self._bury(spent, summary):
+                        onward.append(Delayed(spent.item, _PENDING))
                     continue
             delay = backoff.delay(
                 item.crashes + item.attempts,
@@ -140,7 +143,11 @@ class Housekeeping:
                 luck=random.random(),  # noqa: S311
             )
             onward.append(Delayed(item, delay))
-        if await self._placing.enqueue(onward, alone=True):
+        await self._send_on(onward, summary)
+
+    async def _send_on(self, onward: list[Delayed], summary: Summary) -> None:
+        # Together: what is sent while a claim check is refused would be sent by each run.
+        if await self._placing.enqueue(onward, alone=True, together=True):
             raise NoPlaceAnswersError("the retry queue does not take an event back")
         for one in onward:
             summary.received += 1
@@ -168,10 +175,17 @@ class Housekeeping:
             return None
         return Event(whole, failure=Permanent(Stage.RETRY, reason, detail))
 
-    async def _bury(self, event: Event, summary: Summary) -> None:
-        note(event, times.milliseconds_text(times.now()))
-        event.item.queued_at = event.item.queued_at or times.milliseconds_text(times.now())
+    async def _bury(self, event: Event, summary: Summary) -> bool:
+        """Write a dead letter; returns whether it is there.
+
+        One that is refused waits in the retry queue, which keeps it for as long as it takes.
+        """
+        stamp = times.milliseconds_text(times.now())
+        note(event, stamp)
+        event.item.queued_at = event.item.queued_at or stamp
         if await self._placing.dead_letter([event.item]):
-            raise NoPlaceAnswersError("the dead letters take no event")
+            event.item.dead_letter = True
+            return False
         summary.received += 1
         summary.bury(event.item)
+        return True

@@ -126,7 +126,9 @@ class RetryEvents:
             return await self._send_unread(items, budget, alone=False)
         if self._store_refuses() and self._may_wait(items):
             return await self._wait_unread(message, items, budget)
-        if len(items) == 1 and (dequeue_count >= SUSPECT_FROM_DEQUEUE or items[0].crashes):
+        is_suspect = dequeue_count >= SUSPECT_FROM_DEQUEUE or items[0].crashes > 0
+        # A dead letter that waits for the blobs is not tried any more, and needs no mark in them.
+        if len(items) == 1 and is_suspect and not items[0].dead_letter:
             return await self._try_suspect(items[0], budget)
         still = {id(item) for item in waiting}
         return await self._try([item for item in items if id(item) not in still], budget, waiting)

@@ -135,8 +135,8 @@ async def test_a_hub_that_never_answers_leaves_time_to_send_the_event_back() -> 
     assert world.sequence_numbers()["queued"] == [1]
 
 
-async def test_a_refused_dead_letter_sends_nothing_twice() -> None:
-    """While the dead letters refuse, run after run, the neighbours of a spent event are not sent each time."""
+async def test_a_refused_dead_letter_waits_where_nothing_expires() -> None:
+    """It goes into the retry queue with its neighbours, once, and is written when the dead letters answer."""
     world = World()
     spent = item_of(4)
     spent.crashes = 2
@@ -145,11 +145,32 @@ async def test_a_refused_dead_letter_sends_nothing_twice() -> None:
     for _ in range(10):
         await world.keep()
         world.poison.end_leases()
-    assert not world.queue.messages
-    world.blobs.letters_refuse = None
-    await world.keep()
-    assert world.sequence_numbers() == {"stored": [], "queued": [1, 2, 3], "dead": [4]}
+    assert world.sequence_numbers() == {"stored": [], "queued": [1, 2, 3, 4], "dead": []}
     assert len(world.poison.deleted) == 1
+    *neighbours, pending = world.queue.messages
+    world.queue.messages = [pending]
+    world.blobs.refuses = OUT  # nor could a mark be written: there is none to be
+    await world.retry()
+    assert world.sequence_numbers()["queued"] == [4]
+    world.queue.messages += neighbours
+    world.blobs.refuses = world.blobs.letters_refuse = None
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1, 2, 3], "queued": [], "dead": [4]}
+    [letter] = world.blobs.letters
+    assert letter.item.reason == "crashes the worker"
+
+
+async def test_a_refused_letter_of_what_is_no_message_waits_where_nothing_expires() -> None:
+    """The bytes of a foreign message go into the retry queue as they are, and from there to the dead letters."""
+    world = World()
+    world.poison.put("words")
+    world.blobs.letters_refuse = OUT
+    await world.keep()
+    assert not world.poison.left
+    world.blobs.letters_refuse = None
+    await world.retry()
+    [letter] = world.blobs.letters
+    assert (letter.item.body, letter.item.reason) == (b"words", "poison message unreadable")
 
 
 async def test_a_page_is_left_when_the_time_is_over(monkeypatch) -> None:
@@ -209,7 +230,7 @@ async def test_a_message_that_cannot_be_moved_stays_and_stops_no_other(refusal) 
     """Only then is a message deleted; one that stays harms none of its neighbours."""
     world = World()
     poison(world, item_of(1))
-    world.poison.put("words")
+    world.poison.put(LARGE)  # no message, and too much for one without a claim check
     poison(world, item_of(2))
     world.blobs.refuses = refusal
     await world.keep()
