@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 
 from everscore.event.scores import Scores
-from everscore.failures import Failure, ManifestError, Permanent, Stage, Transient, Unexpected
+from everscore.failures import Failure, ManifestError, Permanent, Retryable, Stage, Transient, Unexpected
 from everscore.score.columns import Array, ColumnReader, Columns, read_columns
 from everscore.score.feature_code import FeatureCode
 from everscore.score.golden import check_golden, read_golden
@@ -176,14 +176,17 @@ class OnnxModel:
 def bisect[T](call: Callable[[Array], T], count: int) -> Iterator[tuple[Array, T | Exception]]:
     """Calls with the indexes of all rows; where that raises, with each half, down to single rows.
 
+    A Retryable is no row's fault and the same for each half, so that it is not looked for.
+
     Yields:
-        In order, the indexes and either the result of their call or, for a single row, its exception.
+        In order, the indexes and either the result of their call or, of a single row or a Retryable, what was
+        raised.
     """
     pending = [np.arange(count)] if count else []
     while pending:
         part = pending.pop()
         outcome = _attempt(call, part)
-        if isinstance(outcome, Exception) and len(part) > 1:
+        if isinstance(outcome, Exception) and not isinstance(outcome, Retryable) and len(part) > 1:
             middle = len(part) // 2
             pending += [part[middle:], part[:middle]]
         else:

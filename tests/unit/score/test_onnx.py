@@ -527,6 +527,15 @@ def test_own_code_that_cannot_be_loaded_is_a_configuration_failure(tmp_path: Pat
     assert [type(each) for each in results] == [Configuration, Configuration]
 
 
+def test_own_code_that_cannot_be_loaded_is_tried_once_a_batch(tmp_path: Path) -> None:
+    """What keeps own code from loading is no event's fault: it is not looked for among them."""
+    tries = tmp_path / "tries"
+    source = f"with open({str(tries)!r}, 'a') as file:\n    file.write('.')\nimport nowhere_at_all\n"
+    results = load_model(with_features(tmp_path, source)).score([{"x": 1}] * 64)
+    assert {type(each) for each in results} == {Configuration}
+    assert tries.read_text() == "."
+
+
 def test_own_code_is_imported_on_first_use(tmp_path: Path) -> None:
     """Loading a model does not run its features.py; scoring does, once."""
     ran = tmp_path / "ran"
