@@ -56,7 +56,7 @@ async def _braked(run: Run) -> bool:
 
 
 async def _bad_first_event(run: Run, count: int) -> None:
-    """It waits until a good one has come, and is a dead letter then."""
+    """It waits until some good ones have come, and is a dead letter then."""
     row = "the first event under a new stream.json is bad"
     app = run.copy_app(run.folder / "new")
     (app / "stream.json").write_text((app / "stream.json").read_text() + "\n")
