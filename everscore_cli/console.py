@@ -50,6 +50,11 @@ def escape(text: str) -> str:
     return markup.escape(visible(text))
 
 
+def counted(count: int, what: str) -> str:
+    """How many there are of a thing, such as ``1 event`` and ``2,000 events``."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def steps() -> Progress:
     """A line with a spinner, for work of unknown length; nothing where there is no terminal."""
     return Progress(

@@ -57,9 +57,14 @@ def find_script(node_modules: Path | None = None) -> Path:
         else [Path(__file__).resolve().parents[1] / "node_modules", Path.cwd() / "node_modules"]
     )
     for folder in folders:
-        if (folder / _SCRIPT).is_file():
-            return folder / _SCRIPT
+        script = folder / _SCRIPT
+        if script.is_file() and _package(script).is_file():  # an installation that was cut off lacks some
+            return script
     raise AzuriteError(f"Azurite is not installed in {folders[0]}: run `npm ci` in the project's folder.")
+
+
+def _package(script: Path) -> Path:
+    return script.parents[2] / "package.json"
 
 
 def find_node(script: Path) -> str:
@@ -71,7 +76,7 @@ def find_node(script: Path) -> str:
     Raises:
         AzuriteError: there is none, or it is older.
     """
-    package = json.loads((script.parents[2] / "package.json").read_text(encoding="utf-8"))
+    package = json.loads(_package(script).read_text(encoding="utf-8"))
     wanted = re.sub(r"^>=\s*", "", package["engines"]["node"]) + " or later"
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     node = shutil.which("node", path=os.pathsep.join(folders))

@@ -27,7 +27,7 @@ from everscore.retry.placing import Delayed
 from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.clients.destinations import destinations
-from everscore_cli.console import bars, err, escape, out, print_json, readable
+from everscore_cli.console import bars, counted, err, escape, out, print_json, readable
 from everscore_cli.dead_letter_filter import Wanted, find
 from everscore_cli.dead_letter_reading import PARALLEL, read_pages
 from everscore_cli.errors import CliError
@@ -95,7 +95,10 @@ def list_(
     for (each_stage, each_reason), count in reasons.most_common():
         counts.add_row(each_stage, escape(each_reason), f"{count:,}")
     out.print(counts)
-    out.print(f"{len(letters):,} dead letters. One: everscore deadletters show NAME", highlight=False)
+    out.print(
+        f"{counted(len(letters), 'dead letter')}. To see one: everscore deadletters show NAME",
+        highlight=False,
+    )
 
 
 @app.command()
@@ -148,7 +151,7 @@ def redrive(
     async def work() -> dict[str, int]:
         async with destinations(project.target().settings) as found:
             letters = await (_all(found.blobs, wanted) if name is None else _named(found.blobs, name))
-            if not letters or not _confirm(f"Redrive {len(letters):,} dead letters?", yes):
+            if not letters or not _confirm(f"Redrive {counted(len(letters), 'dead letter')}?", yes):
                 return {"found": len(letters), "redriven": 0, "skipped": 0}
             sent, skipped = 0, 0
             async with (
@@ -162,8 +165,8 @@ def redrive(
                     left = await found.placing.enqueue([Delayed(item, 0.0) for item in items])
                     if left:
                         raise CliError(
-                            f"The retry queue did not take {len(left):,} events; their letters stay: "
-                            "run the same command again."
+                            f"The retry queue did not take {counted(len(left), 'event')}, whose letters "
+                            "stay: run the same command again."
                         )
                     sent += len(items)
                     progress.advance(bar, len(page))
@@ -214,7 +217,7 @@ def export(
             return count
 
     count = asyncio.run(work())
-    err.print(f"Exported {count:,} dead letters.", highlight=False)
+    err.print(f"Exported {counted(count, 'dead letter')}.", highlight=False)
 
 
 def _line(name: str, data: bytes) -> bytes:
@@ -254,7 +257,7 @@ def purge(
                     letters = await compared.choose(
                         found.blobs, letters, lambda count: progress.advance(bar, count)
                     )
-            question = f"Delete {len(letters):,} dead letters for good?"
+            question = f"Delete {counted(len(letters), 'dead letter')} for good?"
             if not letters or not _confirm(question, yes):
                 return {"found": len(letters), "deleted": 0}
             async with _with_bar("deleting", len(letters)) as (progress, bar):

@@ -24,7 +24,7 @@ from everscore.ports import HubEvent
 from everscore_cli import observe, project
 from everscore_cli.clients import storage
 from everscore_cli.clients.destinations import Destinations, destinations, hub_reader
-from everscore_cli.console import bars, err, out, print_json, steps
+from everscore_cli.console import bars, counted, err, out, print_json, steps
 from everscore_cli.environments import chosen
 from everscore_cli.errors import CliError
 from everscore_local.stack import HOST
@@ -72,8 +72,8 @@ def skip(
             first = await _first(hub, blobs, target, partition_id, to)
             count = to - first + 1
             question = (
-                f"Dead-letter {count:,} events of partition {partition_id} ({first} to {to}), unread, and "
-                f"restart the Functions host?"
+                f"Dead-letter {counted(count, 'event')} of partition {partition_id} ({first} to {to}), "
+                f"unread, and restart the Functions host?"
             )
             if not yes and not typer.confirm(question, err=True):
                 return 0
@@ -98,7 +98,7 @@ def skip(
         print_json({"partition": partition_id, "skipped": count})
     elif count:
         out.print(
-            f"{count:,} events of partition {partition_id} are dead letters; the host goes on behind {to}. "
+            f"Partition {partition_id}: {counted(count, 'new dead letter')}; the host goes on behind {to}. "
             "Once the cause is fixed: everscore deadletters redrive --reason skipped",
             highlight=False,
         )

@@ -15,7 +15,7 @@ from everscore.ports import HubEvent
 from everscore.retry.placing import Delayed
 from everscore_cli import project
 from everscore_cli.clients.destinations import Destinations, destinations, hub_reader
-from everscore_cli.console import bars, out, print_json
+from everscore_cli.console import bars, counted, out, print_json
 from everscore_cli.errors import CliError
 from everscore_cli.moments import parse_range
 from everscore_cli.redriving import replayed
@@ -73,11 +73,13 @@ def replay(
     if as_json:
         print_json({"replayed": 0 if dry_run else count, "found": count})
     elif dry_run:
-        out.print(f"{count:,} events would be replayed.", highlight=False)
+        out.print(f"{counted(count, 'event')} would be replayed.", highlight=False)
     elif not count:
         out.print("The hub holds no such event: nothing is replayed.")
     else:
-        out.print(f"Replaying {count:,} events: `everscore status` shows the retry queue.", highlight=False)
+        out.print(
+            f"Replaying {counted(count, 'event')}: `everscore status` shows the retry queue.", highlight=False
+        )
 
 
 async def _send(found: Destinations, events: Sequence[HubEvent]) -> None:

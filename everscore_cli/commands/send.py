@@ -15,7 +15,7 @@ import typer
 from everscore.config.connections import parts_of
 from everscore.event.stream import load_stream
 from everscore_cli import project, sources
-from everscore_cli.console import bars, err, escape, out, print_json, readable, visible
+from everscore_cli.console import bars, counted, err, escape, out, print_json, readable, visible
 from everscore_cli.demo import example
 from everscore_cli.dry_run import DryRun
 from everscore_cli.errors import CliError
@@ -104,8 +104,7 @@ def send(
     if as_json:
         print_json({"sent": sent, "seconds": round(seconds, 3), "eventsPerSecond": round(speed, 1)})
     else:
-        what = "event" if sent == 1 else "events"
-        out.print(f"Sent {sent:,} {what} in {seconds:.1f} s: {speed:,.0f} events/s.")
+        out.print(f"Sent {counted(sent, 'event')} in {seconds:.1f} s: {speed:,.0f} events/s.")
 
 
 def _reading(files: list[str], raw: Raw | None) -> Iterator[list[Line]]:

@@ -21,6 +21,7 @@ from everscore_cli.demo import example
 from everscore_cli.main import main
 from everscore_cli.project import local_values
 from everscore_local import azurite
+from everscore_local.azurite import AzuriteError
 from everscore_local.functions.app_settings import AppSettings
 from everscore_local.functions.errors import ConfigurationError
 
@@ -262,6 +263,17 @@ def test_hole_39_missing_node(app, refused, monkeypatch, tmp_path, old):
         (tmp_path / "node").write_text("#!/bin/sh\necho v20.20.2\n")
         (tmp_path / "node").chmod(0o755)
     refused(["up", "--free-ports"], "needs Node 22.0.0 or later", "`make setup`")
+
+
+@pytest.mark.parametrize("there", [[], ["dist/src/azurite.js"], ["package.json"]])
+def test_an_installation_that_was_cut_off(tmp_path, there):
+    """Node's packages of which only a part is there count as not installed, and the sentence says what brings them."""
+    for name in there:
+        file = tmp_path / "azurite" / name
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+    with pytest.raises(AzuriteError, match=r"is not installed in .*: run `npm ci`"):
+        azurite.find_script(tmp_path)
 
 
 def test_missing_model(app, refused):
