@@ -89,6 +89,7 @@ class Processing:
         reading = self._decoder.read(items)
         # Requests end with the budget: what is left at its very end could not be put anywhere.
         begin_until = budget.earlier(min(LAST_TRY, budget.remaining / 2))
+        most = begin_until.remaining
         tried = False
         while reading.left:
             if tried and begin_until.passed:
@@ -99,14 +100,16 @@ class Processing:
             except TimeoutError:
                 return await self._leave(reading.left, _LATE, settle)
             until = Deadline.after(max(begin_until.remaining, _LEAST_RUN))
+            # Whose fault it is that the time is used up shows only where one item had most of it to itself.
+            alone = len(items) == 1 and until.remaining >= most / 2
             # A thread that is left to itself may write into its items at any time.
             left = [copy(item) for item in reading.left]
             try:
-                tried = await self._run_slice(reading, share, until, budget, settle) or tried
+                tried = await self._run_slice(reading, share, until, budget, settle, alone=alone) or tried
             except NotBegunError:
                 return await self._leave(left, _LATE, settle)
             except StillRunningError:
-                return await self._leave(left, _overdue(Stage.DECODE, alone=len(items) == 1), settle)
+                return await self._leave(left, _overdue(Stage.DECODE, alone=alone), settle)
             finally:
                 share.close()
         return None
@@ -116,7 +119,14 @@ class Processing:
         await settle(Processed([Event(item, failure=failure) for item in items], 0.0, last=True))
 
     async def _run_slice(
-        self, reading: Reading, share: Share, until: Deadline, budget: Deadline, settle: Settle
+        self,
+        reading: Reading,
+        share: Share,
+        until: Deadline,
+        budget: Deadline,
+        settle: Settle,
+        *,
+        alone: bool,
     ) -> bool:
         """Take as much as the share allows to its ends; returns whether that was anything.
 
@@ -129,7 +139,9 @@ class Processing:
         if not events and reading.left:
             return False
         self._recorder.decoded(time.perf_counter() - began)
-        await self._score([event for event in events if not event.failure and not event.item.scores], until)
+        await self._score(
+            [event for event in events if not event.failure and not event.item.scores], until, alone=alone
+        )
         ready = [event for event in events if not event.failure]
         charge = await self._store(ready, budget) if ready else 0.0
         await settle(Processed(events, charge, last=not reading.left))
@@ -148,7 +160,7 @@ class Processing:
         self._recorder.stored(events, time.perf_counter() - began, charge)
         return charge
 
-    async def _score(self, events: Sequence[Event], until: Deadline) -> None:
+    async def _score(self, events: Sequence[Event], until: Deadline, *, alone: bool) -> None:
         if not events:
             return None
         try:
@@ -160,7 +172,7 @@ class Processing:
         except NotBegunError:
             return _fail(events, _LATE)
         except StillRunningError:
-            return _fail(events, _overdue(Stage.SCORE, alone=len(events) == 1))
+            return _fail(events, _overdue(Stage.SCORE, alone=alone and len(events) == 1))
         except Failure as failure:
             return _fail(events, failure)
         self._recorder.scored(time.perf_counter() - began)

@@ -116,3 +116,12 @@ async def test_a_model_that_fails_slowly_is_not_asked_for_each_half() -> None:
     assert model.calls == [64]
     assert {type(result) for result in results} == {Overdue}
     assert len(results) == 64
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_event_of_a_batch_is_not_blamed_for_the_time_that_ran_out(end) -> None:
+    """Even where its slice holds no other: only one that had the time of a whole invocation is at fault."""
+    world = World(time_budget=0.5, memory=1)
+    world.models.model.score = lambda _: end.wait() and []  # type: ignore[method-assign,assignment]
+    await world.score(item_of(1), item_of(2))
+    assert [item.unexpected for item in world.queue.items] == [0, 0]
