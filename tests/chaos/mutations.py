@@ -88,7 +88,7 @@ MECHANISMS: dict[str, Mechanism] = {
         "a call of the model that raises is the failure of all its rows",
         _replaced(
             "everscore/score/onnx.py",
-            "if isinstance(outcome, Exception) and len(part) > 1:",
+            "if isinstance(outcome, Exception) and not isinstance(outcome, Retryable) and len(part) > 1:",
             "if False:",
         ),
     ),
