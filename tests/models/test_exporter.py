@@ -359,18 +359,20 @@ def test_what_both_refuse_is_no_mismatch(folder: Path) -> None:
     pipeline = Pipeline([("prepare", columns), ("model", LogisticRegression())]).fit(
         frame[known], binary()[known]
     )
+    # A few: what both refuse is tried row by row, which takes its time.
+    held_out = [READINGS[index] for index in np.flatnonzero(known)[:40]]
     made = Trained(
         version="1",
         pipeline=pipeline,
         inputs=INPUTS,
-        held_out=[READINGS[index] for index in np.flatnonzero(known)],
+        held_out=held_out,
         data="readings",
         rows=int(known.sum()),
         positive="hot",
     )
     manifest = export(made, folder)
     assert manifest.parity is not None
-    assert manifest.parity.rows > known.sum()
+    assert manifest.parity.rows > len(held_out)
 
 
 def test_a_manifest_says_how_near_onnx_came(folder: Path) -> None:
