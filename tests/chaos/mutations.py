@@ -78,7 +78,7 @@ MECHANISMS: dict[str, Mechanism] = {
         "g09",
         "whatever stands in the store counts as older: every 409 ends in a replace",
         _replaced(
-            "everscore/store/writer.py",
+            "everscore/store/chunk.py",
             "            if not newer:\n",
             "            if not newer and False:\n",
         ),
