@@ -94,9 +94,9 @@ def checks(steps: Sequence[Tuple[str, List[str]]]) -> int:
 
 def test(arguments: Sequence[str]) -> int:
     """All checks and all tests; arguments go to pytest."""
-    # A file's tests stay together on one worker: they share its servers. Five workers even on two cores, since
-    # more than half of a test's time goes by with waiting for servers. What takes longest comes first, so that
-    # no worker ends long before the others.
+    # A file's tests stay together on one worker: they share its servers. Five workers even on two cores,
+    # since more than half of a test's time goes by with waiting for servers. What takes longest comes first,
+    # so that no worker ends long before the others.
     pytest = python("-m", "pytest", "-q", "-n", "5", "--dist", "loadfile", "--no-loadscope-reorder")
     folders = [
         path
