@@ -29,8 +29,8 @@ BAD = {
     body(flight(3, carrier={"a": 1})): "partition key of the wrong type",
     body(flight(4, time="yesterday")): "time not readable",
     body(flight(5, distance=float("nan"))): "number not finite",
-    gzip.compress(body(flight(6)))[:-9]: "gzip truncated",
-    gzip.compress(body(flight(7)))[:12] + b"\xff" * 40: "gzip corrupt",
+    gzip.compress(body(flight(6)), mtime=0)[:-9]: "gzip truncated",
+    gzip.compress(body(flight(7)), mtime=0)[:12] + b"\xff" * 40: "gzip corrupt",
     b'{"a":' * 200 + b"1" + b"}" * 200: "nesting too deep",
 }
 

@@ -78,7 +78,7 @@ def test_raw_lines_and_files_are_bodies_as_they_are(cli):
     (cli.app / "events.txt").write_bytes(line + b"\r\n\n" + b"\xff\n" + line)
     lines = [(1, line), (3, b"\xff"), (4, line)]
     assert [each[:2] for chunk in read_raw_lines(str(cli.app / "events.txt")) for each in chunk] == lines
-    packed = gzip.compress((cli.app / "events.txt").read_bytes())
+    packed = gzip.compress((cli.app / "events.txt").read_bytes(), mtime=0)
     (cli.app / "events.txt.gz").write_bytes(packed)
     assert [each[:2] for chunk in read_raw_lines(str(cli.app / "events.txt.gz")) for each in chunk] == lines
     files = [str(cli.app / "events.txt.gz")] * 101
@@ -123,7 +123,7 @@ def test_hole_32_a_byte_order_mark_is_the_file_s(cli, packed):
     line = json.dumps(FLIGHT).encode()
     raw = codecs.BOM_UTF8 + line + b"\n" + line + b"\n"
     name = str(cli.app / ("events.jsonl.gz" if packed else "events.jsonl"))
-    (cli.app / name).write_bytes(gzip.compress(raw) if packed else raw)
+    (cli.app / name).write_bytes(gzip.compress(raw, mtime=0) if packed else raw)
     assert [each.body for chunk in read_chunks(name) for each in chunk] == [line, line]
     assert [each.body for chunk in read_raw_lines(name) for each in chunk] == [line, line]
     found = cli.json("send", "-", "--dry-run", "--property", "message-id=m", stdin=raw.decode())
@@ -189,7 +189,7 @@ def test_hole_47_half_a_surrogate_pair_fits_into_no_property():
 def test_a_compressed_file_may_grow_as_in_the_app(cli):
     """--dry-run unpacks a body up to DECOMPRESSED_LIMIT_MIB, as the app does."""
     (cli.app / "large.json.gz").write_bytes(
-        gzip.compress(json.dumps({**FLIGHT, "x": "x" * 1_900_000}).encode())
+        gzip.compress(json.dumps({**FLIGHT, "x": "x" * 1_900_000}).encode(), mtime=0)
     )
     arguments = ("send", "large.json.gz", "--raw", "files", "--dry-run", "--property", "message-id=m")
     assert cli.json(*arguments)["scored"] == 1
