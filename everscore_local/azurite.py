@@ -29,6 +29,7 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 STOP_SECONDS = 15
 _SCRIPT = Path("azurite/dist/src/azurite.js")
+_LEAN_START = Path(__file__).with_name("azurite_start.cjs")
 _LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at http://[^:]+:(\d+)")
 
 
@@ -216,7 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="azurite-") as temporary:
         data = (options.data or Path(temporary)).resolve()
         data.mkdir(parents=True, exist_ok=True)
-        command = [node, str(script), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+        command = [node, "--require", str(_LEAN_START), str(script)]
+        command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
         for service, port in (("blob", options.blob_port), ("queue", options.queue_port), ("table", 0)):
             command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port)]
         return _Runner().run([*command, "--location", str(data)], data)
