@@ -62,3 +62,35 @@ def test_hole_02_own_code_is_part_of_a_configuration(
     (package / "__pycache__" / "code.pyc").write_bytes(b"compiled")
     assert [configuration_hash(files, setting) for setting in settings] == changed
     assert configuration_hash(files, "own_module_of_this_test:other") != changed[0]
+
+
+def test_hole_02_what_own_code_imports_from_beside_it_is_part_of_a_configuration(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a single module those files beside it count that it imports, also by way of another, and no others."""
+    monkeypatch.syspath_prepend(tmp_path)
+    sources = {
+        "own_decoder_of_this_test.py": "from generated_of_this_test import name\nimport everscore.failures",
+        "generated_of_this_test.py": "import generated_of_this_test, inner_of_this_test.code\nname = 1",
+        "inner_of_this_test/__init__.py": "",
+        "inner_of_this_test/code.py": "from . import code",
+        "inner_of_this_test/schema.avsc": "{}",
+        "stranger_of_this_test.py": "",
+    }
+    for name, text in sources.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    importlib.import_module("own_decoder_of_this_test")
+    setting = "own_decoder_of_this_test:decode"
+    first = configuration_hash(files, setting)
+    changing = set()
+    for name in sources:
+        path = tmp_path / name
+        before = path.read_bytes()
+        path.write_bytes(before + b" ")
+        if configuration_hash(files, setting) != first:
+            changing.add(name)
+        path.write_bytes(before)
+    assert changing == {*sources} - {"stranger_of_this_test.py"}
+    assert configuration_hash(files, setting) == first
