@@ -106,9 +106,24 @@ def decode_envelope(message: bytes) -> Envelope:
             items = schema_1.read_envelope(message)
         else:
             items = _items_decoder.decode(_unpacked(_envelope_decoder.decode(message).items))
+            _check_writable(items)
     if not items:
         raise UnreadableEnvelopeError("the envelope holds no item")
     return Envelope(items, schema)
+
+
+def _check_writable(items: Sequence[Item]) -> None:
+    """MessagePack holds values that JSON does not: their items could never become dead letters.
+
+    What the trigger and the hub give are values of JSON, so that no message of ours holds others.
+
+    Raises:
+        UnreadableEnvelopeError: an item has such a value.
+    """
+    try:
+        msgspec.json.encode([(item.properties, item.system, item.shadow) for item in items])
+    except TypeError as error:
+        raise UnreadableEnvelopeError(f"an item holds what JSON cannot: {error}") from error
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -48,7 +48,8 @@ def _content_hash(item: Item) -> str:
     """
     content = hashlib.sha256(item.blob.encode() if item.is_pointer and item.blob else item.body)
     if item.properties:
-        content.update(json.dumps(msgspec.to_builtins(item.properties), sort_keys=True).encode())
+        plain = msgspec.to_builtins(item.properties, str_keys=True)
+        content.update(json.dumps(plain, sort_keys=True).encode())
     return content.hexdigest()
 
 

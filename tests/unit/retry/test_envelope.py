@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import zlib
+from datetime import UTC
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from everscore.event.item import Braked, Item, Source, Step
@@ -24,6 +25,7 @@ from everscore.retry.envelope import (
     encode_envelope,
     encode_item,
 )
+from everscore.retry.names import blob_name, suspect_name
 from tests.support.items import ITEMS
 
 
@@ -214,3 +216,45 @@ def test_all_readers_know_one_newest_schema() -> None:
         dead_letter.encode_dead_letter(DeadLetter(Item(body=b"x"), "t")),
     ):
         assert msgspec.json.decode(written)["schema"] == envelope.SCHEMA == 2
+
+
+_PACKED = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=3)
+    | st.binary(max_size=3)
+    | st.datetimes(timezones=st.just(UTC))
+    | st.builds(msgspec.msgpack.Ext, st.integers(0, 127), st.binary(max_size=3)),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3) | st.binary(max_size=3),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.text(max_size=3), _PACKED, max_size=3), st.sampled_from(["properties", "system"]))
+@example({"mixed": {1: 2, "a": 3}}, "properties")
+@example({"no key of JSON": {None: 1}}, "properties")
+@example({"no value of JSON": msgspec.msgpack.Ext(5, b"x")}, "system")
+def test_every_item_that_is_read_can_be_written_and_named(values: dict[str, Any], field: str) -> None:
+    """Whatever MessagePack holds, a message is refused whole, byte for byte, or each of its items has a way
+    on: to the queue, to a blob, to the dead letters and to a trial as a suspect.
+    """
+    item = msgspec.msgpack.encode({"body": b"x", field: values})
+    try:
+        [read] = decode_envelope(encode_envelope([item])).items
+    except UnreadableEnvelopeError as error:
+        assert "what JSON cannot" in str(error)  # noqa: PT017 - that or what follows
+        return
+    assert suspect_name(read) == f"suspects/{blob_name(read)}"
+    assert decode_envelope(message_of(read)).items[0].body == b"x"
+    assert decode_dead_letter(encode_dead_letter(DeadLetter(read, "t"))).item.body == b"x"
+    assert claim_checks.decode_item(claim_checks.encode_item(read)).body == b"x"
