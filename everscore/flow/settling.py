@@ -207,7 +207,9 @@ class Settling:
 
 
 def _settled_letters(events: Sequence[Event]) -> set[str]:
-    """The dead letters whose events have a new end, but for those just written anew."""
-    ended = [event for event in events if event.done or (is_final(event) and not event.item.dead_letter)]
-    written = {blob_name(event.item) for event in ended if not event.done}
-    return {event.item.letter for event in ended if event.item.letter} - written
+    """The dead letters whose events are stored or superseded, but for those just written anew.
+
+    Whoever writes a new dead letter has removed the one before it.
+    """
+    written = {blob_name(event.item) for event in events if is_final(event) and not event.item.dead_letter}
+    return {event.item.letter for event in events if event.done and event.item.letter} - written

@@ -192,8 +192,10 @@ class Placing:
     async def dead_letter(self, items: Sequence[Item]) -> list[Item]:
         """Write items to the dead letters, their bodies inline.
 
+        The letter that an item was redriven from is removed, if the new one has another name.
+
         Returns:
-            What may not be there.
+            What may not be there, or not alone.
         """
         blobs = _Asked()
         results = await asyncio.gather(*(self._dead_letter(item, blobs) for item in items))
@@ -207,9 +209,11 @@ class Placing:
             if blobs.is_out:
                 return False
             try:
-                await self._blobs.put_dead_letter(
-                    blob_name(item), encode_dead_letter(letter), metadata_of(letter)
-                )
+                name = blob_name(item)
+                await self._blobs.put_dead_letter(name, encode_dead_letter(letter), metadata_of(letter))
+                # Only then: between the two the event has two letters, and never none.
+                if item.letter and item.letter != name:
+                    await self._blobs.delete_dead_letter(item.letter)
             except Exception as error:  # noqa: BLE001 - whatever it is, the blobs have not taken the letter
                 blobs.refused(error)
                 logger.warning("The dead letter of %s could not be written: %s", item.source, _why(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from everscore.flow.ending import NoPlaceAnswersError
 from everscore.ports import HubEvent
 from everscore.retry.dead_letter import DeadLetter, encode_dead_letter
 from everscore.retry.envelope import decode_envelope
+from everscore.retry.names import blob_name, suspect_name
 from everscore.retry.packing import pack
 from everscore.retry.placing import Delayed
 from everscore.store.breaker import State
@@ -780,6 +782,74 @@ async def test_a_redriven_letter_is_removed_once_its_event_has_a_new_end() -> No
     queue(world, good, bad)
     await world.retry()
     assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": [2]}
+
+
+async def _fails_anew(world: World, item: Item) -> None:
+    item.body = b"{"
+    queue(world, item)
+    await world.retry()
+
+
+async def _waits_for_the_letters_to_answer(world: World, item: Item) -> None:
+    item.dead_letter = True
+    queue(world, item)
+    world.blobs.letters_refuse = OUT
+    await world.retry()
+    assert [each.letter for each in world.queue.items] == ["old/name.json"], "it is still the only letter"
+    world.blobs.letters_refuse = None
+    await world.retry()
+
+
+async def _kills_the_worker(world: World, item: Item) -> None:
+    world.blobs.claim_checks[suspect_name(item)] = b"3"
+    queue(world, item)
+    await world.retry(dequeue_count=3)
+
+
+async def _is_given_up_in_the_poison_queue(world: World, item: Item) -> None:
+    queue(world, item, crashes=2)
+    [(message, _)] = world.queue.messages
+    world.queue.messages.clear()
+    world.poison.put(base64.b64encode(message).decode())
+    await world.keep()
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [_fails_anew, _waits_for_the_letters_to_answer, _kills_the_worker, _is_given_up_in_the_poison_queue],
+)
+async def test_a_redriven_event_that_ends_in_the_letters_again_has_one_letter(ends) -> None:
+    """However it comes to that, the letter that it was redriven from goes, also where an earlier release named
+    it otherwise; and it goes last.
+    """
+    world = World()
+    item = item_of(1)
+    item.letter = "old/name.json"
+    world.blobs.dead_letters[item.letter] = encode_dead_letter(DeadLetter(item=item, failed_at=ago()))
+    await ends(world, item)
+    assert list(world.blobs.dead_letters) == [blob_name(item_of(1))]
+    assert not world.queue.messages
+
+
+async def test_a_letter_that_cannot_be_removed_has_its_event_come_again() -> None:
+    """The new letter is there; the event waits as one to be written again until the old one is gone."""
+    world = World()
+    item = item_of(1, b"{")
+    item.letter = "old/name.json"
+    world.blobs.dead_letters[item.letter] = encode_dead_letter(DeadLetter(item=item, failed_at=ago()))
+    queue(world, item)
+    remove = world.blobs.delete_dead_letter
+
+    async def refuse(_: str) -> None:
+        raise OUT
+
+    world.blobs.delete_dead_letter = refuse  # type: ignore[method-assign]
+    await world.retry()
+    assert len(world.blobs.dead_letters) == 2
+    assert [each.dead_letter for each in world.queue.items] == [True]
+    world.blobs.delete_dead_letter = remove  # type: ignore[method-assign]
+    await world.retry()
+    assert list(world.blobs.dead_letters) == [blob_name(item)]
 
 
 async def test_a_redriven_body_of_records_keeps_the_letters_of_its_records() -> None:
