@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import azure.functions as func
+from msgspec import structs
 
 from everscore.clock import times
 from everscore.event.item import Item, Source
+from everscore.failures import describe
 from everscore.flow.score_events import RetryState
+
+logger = logging.getLogger(__name__)
 
 _ENDLESS = -1
 _TRACE_PROPERTIES = ("traceparent", "Diagnostic-Id")
 
 
 def items_of(events: Sequence[func.EventHubEvent], hub: str, traceparent: str | None) -> list[Item]:
-    """One item an event.
+    """One item an event. Nothing that is wrong with the metadata keeps an event from having one.
+
+    A raise here would come before the batch is anywhere but in the hub, and come again with each try of it.
 
     Args:
         events: of one invocation, all of one partition.
@@ -25,29 +32,57 @@ def items_of(events: Sequence[func.EventHubEvent], hub: str, traceparent: str | 
     """
     if not events:
         return []
-    metadata: Mapping[str, Any] = events[0].metadata or {}  # one object, shared by all events of the batch
+    metadata = _metadata_of(events[0])  # one object, shared by all events of the batch
     partition = _mapping(metadata.get("PartitionContext"))
     properties = _aligned(metadata.get("PropertiesArray"), len(events))
     system = _aligned(metadata.get("SystemPropertiesArray"), len(events))
-    namespace = _text(partition.get("FullyQualifiedNamespace"))
-    hub = _text(partition.get("EventHubName")) or hub
-    partition_id = _text(partition.get("PartitionId"))
+    whole = Source(
+        namespace=_text(partition.get("FullyQualifiedNamespace")),
+        hub=_text(partition.get("EventHubName")) or hub,
+        partition=_text(partition.get("PartitionId")),
+    )
     return [
-        Item(
-            body=event.get_body() or b"",
-            properties=own or None,
-            source=Source(
-                namespace=namespace,
-                hub=hub,
-                partition=partition_id,
-                sequence_number=_number(of_system.get("SequenceNumber"), event.sequence_number),
-                offset=_text(of_system.get("Offset")),
-                enqueued_at=_time(of_system.get("EnqueuedTimeUtc")),
-            ),
-            traceparent=_trace(own, traceparent),
-        )
+        _item_of(event, own, of_system, whole, traceparent)
         for event, own, of_system in zip(events, properties, system, strict=True)
     ]
+
+
+def _metadata_of(event: func.EventHubEvent) -> Mapping[str, Any]:
+    try:
+        return _mapping(event.metadata)
+    except Exception as error:  # noqa: BLE001 - the library parses it only now, and all of it or nothing
+        logger.warning(
+            "The metadata of a batch cannot be read (%s): its events go on without properties, and under "
+            "names made of their content where stream.json maps no id.",
+            describe(error),
+        )
+        return {}
+
+
+def _item_of(
+    event: func.EventHubEvent,
+    properties: dict[str, Any],
+    system: dict[str, Any],
+    whole: Source,
+    traceparent: str | None,
+) -> Item:
+    body = event.get_body() or b""
+    try:
+        source = structs.replace(
+            whole,
+            sequence_number=_number(system.get("SequenceNumber"), event.sequence_number),
+            offset=_text(system.get("Offset")),
+            enqueued_at=_time(system.get("EnqueuedTimeUtc")),
+        )
+    except Exception as error:  # noqa: BLE001 - this one event's own: its neighbours have their places
+        logger.warning("The place of an event in its partition cannot be read: %s", describe(error))
+        source = whole
+    return Item(
+        body=body,
+        properties=properties or None,
+        source=source,
+        traceparent=_trace(properties, traceparent),
+    )
 
 
 def retry_state_of(context: func.Context) -> RetryState:

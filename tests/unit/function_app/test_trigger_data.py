@@ -109,6 +109,39 @@ def test_any_metadata_gives_one_item_an_event(metadata) -> None:
         assert item.source.sequence_number is None or isinstance(item.source.sequence_number, int)
 
 
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '["' + "\\ud8", "9" * 5_000, "\ufeff[]"])
+def test_metadata_that_cannot_be_parsed_costs_no_event_of_the_batch(text: str, caplog) -> None:
+    """The library parses all of it on first use: where that raises, each event still has its body and its number,
+    so that it is scored, or passed on unread, and a log line says what it goes without.
+    """
+    metadata = metadata_of(2) | {"PropertiesArray": Datum(type="json", value=text)}
+    items = items_of(received([b"a", b"b"], metadata), "events", "00-of-the-invocation")
+    assert [(item.body, item.source, item.traceparent) for item in items] == [
+        (b"a", Source(hub="events", sequence_number=100), "00-of-the-invocation"),
+        (b"b", Source(hub="events", sequence_number=101), "00-of-the-invocation"),
+    ]
+    [record] = caplog.records
+    assert "cannot be read" in record.getMessage()
+
+
+def test_an_event_whose_place_cannot_be_read_harms_no_neighbour() -> None:
+    """It goes on by what the whole batch says of it."""
+
+    class Odd:
+        @property
+        def sequence_number(self) -> int:
+            raise OverflowError
+
+        def get_body(self) -> bytes:
+            return b"odd"
+
+    metadata = {"PartitionContext": {"PartitionId": "3"}}
+    first = SimpleNamespace(metadata=metadata, get_body=lambda: b"first", sequence_number=7)
+    items = items_of([first, Odd()], "events", None)  # type: ignore[list-item]
+    assert [(item.body, item.source.sequence_number) for item in items] == [(b"first", 7), (b"odd", None)]
+    assert [item.source.partition for item in items] == ["3", "3"]
+
+
 def test_no_events_are_no_items() -> None:
     """An empty batch is nothing."""
     assert items_of([], "events", None) == []
