@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +38,7 @@ from everscore.watch.status import Status
 from everscore.watch.verdicts import Judge, Verdicts
 from function_app import event_dates, exporting, versions
 from function_app.exporting import Exporting
+from function_app.host_file import check_time_budget
 from function_app.hub_on_demand import HubOnDemand
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,6 +91,9 @@ def build() -> Runtime:
         logging.getLogger(name).setLevel(logging.WARNING)
     versions.log_once()
     settings = load_settings()
+    check_time_budget(
+        settings.time_budget_seconds, settings.storage_timeout_seconds, ROOT / "host.json", os.environ
+    )
     clock_ahead = timedelta(hours=settings.clock_ahead_hours)
     stream = load_stream(ROOT / "stream.json", clock_ahead)
     storage = settings.storage_connection()

@@ -50,7 +50,7 @@ def _value(path: tuple[str, ...], host_json: Path, environment: Mapping[str, str
         return text
     try:
         found = json.loads(host_json.read_text("utf-8-sig"))
-    except ValueError:  # of the JSON or of UTF-8
+    except (ValueError, FileNotFoundError):  # of the JSON or of UTF-8; no host starts without the file
         return None
     for name in path:
         if not isinstance(found, dict):
@@ -75,16 +75,25 @@ def check_checkpoint_frequency(host_json: Path, environment: Mapping[str, str]) 
         )
 
 
-def check_time_budget(seconds: float, host_json: Path, environment: Mapping[str, str]) -> None:
+def check_time_budget(seconds: float, after: float, host_json: Path, environment: Mapping[str, str]) -> None:
     """Whether the app ends its invocations before the host does; nothing is compared where that is unknown.
 
+    Args:
+        seconds: TIME_BUDGET_SECONDS.
+        after: STORAGE_TIMEOUT_SECONDS: what an invocation may take beyond its budget, since its status is
+            written when all of its events have been accounted for.
+        host_json: the host's file.
+        environment: the variables of the process.
+
     Raises:
-        SettingError: TIME_BUDGET_SECONDS is not less than functionTimeout: the host would end the worker
-            while it holds a batch, and count that as a crash.
+        SettingError: there is not so much time: the host would end the worker while that holds a batch, and
+            count it as a crash.
     """
     timeout = function_timeout(host_json, environment)
-    if timeout is not None and seconds >= timeout.total_seconds():
+    if timeout is not None and seconds + after > timeout.total_seconds():
+        most = timeout.total_seconds() - after
         raise SettingError(
-            f"TIME_BUDGET_SECONDS is {seconds:g}; expected less than functionTimeout in host.json, which is "
-            f"{timeout.total_seconds():g} seconds."
+            f"TIME_BUDGET_SECONDS is {seconds:g}; expected at most {max(0.0, most):g}: functionTimeout in "
+            f"host.json, which is {timeout.total_seconds():g} seconds, less STORAGE_TIMEOUT_SECONDS, which "
+            f"is {after:g}, for what follows after an invocation's last event."
         )

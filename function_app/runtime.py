@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everscore.clock.deadline import Deadline
+from everscore.clock.deadline import Deadline, within
 from everscore.failures import EverscoreError, describe
+from everscore.flow.ending import NotStartedError
 from everscore.watch.health import Check, Report
 from function_app import trigger_data
 
 if TYPE_CHECKING:
     import azure.functions as func
 
+    from everscore.watch.status import Status
     from function_app.composition import Runtime
 
 logger = logging.getLogger(__name__)
+
+_HOST_JSON = Path(__file__).resolve().parent.parent / "host.json"
 
 # One run of the timer must end before the next begins.
 _POISON_SECONDS = 35.0
@@ -61,18 +67,21 @@ async def score_events(events: Sequence[func.EventHubEvent], context: func.Conte
     try:
         runtime = get()
     except Exception as error:
-        logger.critical("No event can be scored: %s", describe(error))
+        kept = (
+            "the hub keeps the batch" if retry.endless else "without its retry policy THE BATCH MAY BE LOST"
+        )
+        not_started = _not_started("No event can be scored", error, kept)
         if not retry.endless:
             # Raised now, the batch would be lost; whoever corrects the settings restarts the app meanwhile.
             await asyncio.sleep(_budget_without_settings())
-        raise
+        raise not_started from error
     runtime.exporting.telemetry.begin("score_events")
     trace = context.trace_context.trace_parent if context.trace_context else None
     items = trigger_data.items_of(events, runtime.settings.eventhub_name, trace)
     try:
         summary = await runtime.pipeline.score_events(items, retry)
     finally:
-        await runtime.scoring_status.write()  # above all when no place took the batch
+        await _write(runtime.scoring_status, runtime)  # above all when no place took the batch
     level = logging.WARNING if summary.queued or summary.dead_lettered else logging.DEBUG
     logger.log(level, "%s", summary)
 
@@ -82,10 +91,10 @@ async def retry_events(message: func.QueueMessage) -> None:
     try:
         runtime = get()
     except Exception as error:
-        logger.critical("No event can be retried: %s", describe(error))
+        not_started = _not_started("No event can be retried", error, "the retry queue keeps the message")
         # A dequeue count stands for crashes; raised at once, a wrong setting would look like one.
         await asyncio.sleep(_budget_without_settings())
-        raise
+        raise not_started from error
     runtime.exporting.telemetry.begin("retry_events")
     try:
         summary = await runtime.retrying.retry_events(
@@ -95,14 +104,19 @@ async def retry_events(message: func.QueueMessage) -> None:
             inserted_at=trigger_data.inserted_at(message),
         )
     finally:
-        await runtime.retry_status.write()  # above all when no place took the events
+        await _write(runtime.retry_status, runtime)  # above all when no place took the events
     level = logging.WARNING if summary.dead_lettered else logging.DEBUG
     logger.log(level, "%s", summary)
 
 
 async def housekeeping() -> None:
     """What the trigger of the same name does."""
-    runtime = get()
+    try:
+        runtime = get()
+    except Exception as error:
+        raise _not_started(
+            "The poison queue cannot be emptied", error, "it keeps its messages for 7 days"
+        ) from error
     runtime.exporting.telemetry.begin("housekeeping")
     try:
         await runtime.keeper.empty_poison_queue(Deadline.after(_POISON_SECONDS))
@@ -131,7 +145,32 @@ async def health_details() -> Report:
     return await check_all(runtime)
 
 
-def _budget_without_settings() -> float:
-    from everscore.config.settings import Settings  # noqa: PLC0415
+async def _write(status: Status, runtime: Runtime) -> None:
+    """Write a status, all of its requests together within the time that `check_time_budget` leaves for it."""
+    with within(Deadline.after(runtime.settings.storage_timeout_seconds)):
+        await status.write()
 
-    return float(Settings.model_fields["time_budget_seconds"].default)
+
+def _not_started(what: str, error: Exception, kept: str) -> NotStartedError:
+    """Why the app is not there, and what to do; it is logged already."""
+    if isinstance(error, EverscoreError):
+        todo = "Correct that and restart the app"
+    else:
+        todo = "Deploy the app again with all of its files and the packages of requirements.txt"
+    reason = describe(error).rstrip(".")
+    not_started = NotStartedError(f"{what}: {reason}. {todo}; {kept}.")
+    logger.critical("%s", not_started)
+    return not_started
+
+
+def _budget_without_settings() -> float:
+    """Seconds for which an invocation is held whose time budget cannot be read: the host must not end it."""
+    from everscore.config.settings import Settings  # noqa: PLC0415
+    from function_app.host_file import function_timeout  # noqa: PLC0415
+
+    fields = Settings.model_fields
+    budget = float(fields["time_budget_seconds"].default)
+    timeout = function_timeout(_HOST_JSON, os.environ)
+    if timeout is None:
+        return budget
+    return max(0.0, min(budget, timeout.total_seconds() - float(fields["storage_timeout_seconds"].default)))

@@ -17,6 +17,10 @@ class NoPlaceAnswersError(EverscoreError):
     """Neither store nor retry queue nor dead letters took some events: the batch must come again."""
 
 
+class NotStartedError(EverscoreError):
+    """The app cannot be built, of its settings, files or packages: nothing that came was looked at."""
+
+
 def is_final(event: Event) -> bool:
     """Whether a failed event is one for the dead letters."""
     return isinstance(event.failure, Permanent) and event.item.braked is None

@@ -22,7 +22,7 @@ from everscore.event.event import Event
 from everscore.event.item import Item
 from everscore.failures import Overdue, Stage, Unexpected
 from everscore.flow.brake import brake, in_doubt, tally_of, to_wait
-from everscore.flow.ending import NoPlaceAnswersError, count, is_final, note
+from everscore.flow.ending import NoPlaceAnswersError, NotStartedError, count, is_final, note
 from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processed, Processing
 from everscore.flow.unread import all_queued, pass_on
@@ -244,5 +244,7 @@ class ScoreEvents:
 
 
 def _was_held(previous: str) -> bool:
-    """Whether the try before ended because no place took its events, once they had been read and survived."""
+    """Whether the try before ended by us: unread, without an app, or read, with no place to go."""
+    if NotStartedError.__name__ in previous:
+        return True
     return NoPlaceAnswersError.__name__ in previous and _UNREAD not in previous

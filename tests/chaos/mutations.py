@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.chaos.bench import without_budget_check
 from tests.chaos.run import HOST_MODULE, Mutate
 from tests.support.services import ROOT
 
@@ -60,12 +61,10 @@ def _no_policy(app: Path, _settings: dict[str, str]) -> str:
     return HOST_MODULE
 
 
-def _setting(**changed: str) -> Mutate:
-    def take_out(_app: Path, settings: dict[str, str]) -> str:
-        settings |= changed
-        return HOST_MODULE
-
-    return take_out
+def _no_deadline(app: Path, settings: dict[str, str]) -> str:
+    without_budget_check(app)
+    settings |= {"BATCH_DEADLINE_SECONDS": "80000", "TIME_BUDGET_SECONDS": "86400"}
+    return HOST_MODULE
 
 
 def _one_process(_app: Path, _settings: dict[str, str]) -> str:
@@ -104,7 +103,7 @@ MECHANISMS: dict[str, Mechanism] = {
     "deadline": Mechanism(
         "g01",
         "BATCH_DEADLINE_SECONDS and TIME_BUDGET_SECONDS are a day",
-        _setting(BATCH_DEADLINE_SECONDS="80000", TIME_BUDGET_SECONDS="86400"),
+        _no_deadline,
     ),
     "brake": Mechanism(
         "g11",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.chaos.bench import PARTITIONS, HostProcess
+from tests.chaos.bench import PARTITIONS, HostProcess, without_budget_check
 from tests.chaos.groups.places import STORE_OUT
 from tests.chaos.run import Run
 from tests.chaos.traffic import Sent
@@ -72,6 +72,7 @@ async def _overrun(run: Run, events: list[Sent]) -> None:
     """A time-out shorter than the time budget, which our code cannot keep."""
     row = "time-out of the function"
     app = run.copy_app(run.folder / "hasty", function_timeout="00:00:03")
+    without_budget_check(app)
     host = await run.restart_host(app)
     await run.until(lambda: owns(host, PARTITIONS), 60, "the host has all partitions")
     async with (

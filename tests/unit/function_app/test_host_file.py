@@ -43,7 +43,7 @@ def test_a_file_that_is_no_strict_json_is_compared_with_nothing(tmp_path, start)
     """The host takes comments in host.json: they are no fault, and a setting in its place still counts."""
     path = host_json(tmp_path, start + '{"functionTimeout": "00:05:00"}')
     assert function_timeout(path, {}) is None
-    check_time_budget(540, path, {})
+    check_time_budget(540, 10, path, {})
     check_checkpoint_frequency(path, {})
     assert function_timeout(path, {OVERRIDE: "00:05:00"}) == timedelta(minutes=5)
 
@@ -55,15 +55,24 @@ def test_a_byte_order_mark_hides_nothing(tmp_path) -> None:
 
 
 def test_a_budget_that_the_host_cuts_off_is_named(tmp_path) -> None:
-    """Both values are in the sentence; one that is no duration is named too."""
+    """What an invocation writes after its budget has to fit as well; one that is no duration is named too."""
     path = host_json(tmp_path, '{"functionTimeout": "00:05:00"}')
-    check_time_budget(299, path, {})
-    for seconds in (300, 540):
-        found = rf"TIME_BUDGET_SECONDS is {seconds}; expected less than .* 300 seconds"
-        with pytest.raises(SettingError, match=found):
-            check_time_budget(seconds, path, {})
+    check_time_budget(290, 10, path, {})
+    for seconds in (291, 300, 540):
+        with pytest.raises(SettingError) as caught:
+            check_time_budget(seconds, 10, path, {})
+        assert str(caught.value) == (
+            f"TIME_BUDGET_SECONDS is {seconds}; expected at most 290: functionTimeout in host.json, which is 300 "
+            "seconds, less STORAGE_TIMEOUT_SECONDS, which is 10, for what follows after an invocation's last "
+            "event."
+        )
     with pytest.raises(SettingError, match=r"functionTimeout in host.json is 'soon'; expected hours"):
-        check_time_budget(540, path, {OVERRIDE: "soon"})
+        check_time_budget(540, 10, path, {OVERRIDE: "soon"})
+
+
+def test_without_a_host_json_nothing_is_compared(tmp_path) -> None:
+    """No host starts without one: whatever runs the app then has no time-out that is known."""
+    check_time_budget(540, 10, tmp_path / "host.json", {})
 
 
 @pytest.mark.parametrize(
@@ -92,5 +101,7 @@ def test_a_host_json_that_says_nothing_of_checkpoints_has_one_after_each_batch(t
 
 def test_what_is_shipped_fits_this_projects_host_json() -> None:
     """The app as it is shipped ends its invocations itself, and has a checkpoint after each batch."""
-    check_time_budget(Settings.model_fields["time_budget_seconds"].default, ROOT / "host.json", {})
+    fields = Settings.model_fields
+    budget, after = fields["time_budget_seconds"].default, fields["storage_timeout_seconds"].default
+    check_time_budget(budget, after, ROOT / "host.json", {})
     check_checkpoint_frequency(ROOT / "host.json", {})
