@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -30,6 +31,55 @@ def test_it_is_written_for_python_3_8(path: Path):
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for name in names:
             assert name.split(".")[0] in {*sys.stdlib_module_names, "devsetup"}
+
+
+SCRIPT = """\
+import pandas as pd, numpy as np
+from sklearn.linear_model import Ridge
+
+def train():
+  df = pd.read_csv('readings.csv'); print(df.head())
+  X=df[['temp', "vibration"]]; y = df["failed"] == True
+  #model = Ridge(alpha=2)
+  model = Ridge(); model.fit(X, y)
+  try: l = model.score(X, y)
+  except: raise Exception("no score")
+  return model, l, np.mean(y), "a line that nobody broke, as it was written in a notebook and pasted here, whatever its length"
+"""
+
+
+def ruff(folder: Path, *arguments: str) -> tuple[int, str]:
+    """What ruff says in this folder."""
+    command = [sys.executable, "-m", "ruff", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["train.py", "features.py"])
+def test_a_model_s_scripts_may_have_their_owner_s_style(tmp_path: Path, name: str):
+    """`make lint` takes a data scientist's script as it is, and names what is wrong in any style."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / "models" / "pumps" / name
+    path.parent.mkdir(parents=True)
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 2
+    for script in (SCRIPT, *blocks):
+        path.write_text(script, encoding="utf-8")
+        assert ruff(tmp_path, "check", "--no-cache") == (0, "All checks passed!\n")
+        assert ruff(tmp_path, "format", "--check", "--no-cache")[0] == 0
+    path.write_text(SCRIPT.replace("Ridge()", "Rigde()"), encoding="utf-8")
+    code, said = ruff(tmp_path, "check", "--no-cache", "--output-format", "concise")
+    assert code == 1
+    assert f"models/pumps/{name}:8:11: F821 Undefined name `Rigde`" in said
+
+
+def test_the_project_s_own_models_keep_its_style():
+    """The flights' script is held to the rules of the rest."""
+    path = "models/flights/train.py"
+    rules = ("--config", "lint.per-file-ignores = {}", "--config", "format.exclude = []")
+    assert ruff(ROOT, "check", *rules, path) == (0, "All checks passed!\n")
+    assert ruff(ROOT, "format", "--check", *rules, path)[0] == 0
 
 
 def test_every_make_target_is_an_alias():
