@@ -157,9 +157,15 @@ class RetryEvents:
         return all_queued(items)
 
     async def _try_suspect(self, item: Item, budget: Deadline) -> Summary:
-        """Try an item that may be the one that kills the worker; a dead letter once it is known to be."""
+        """Try an item that may be the one that kills the worker; a dead letter once it is known to be.
+
+        One that cannot be tried now goes on in another message: left in this one it would be received again
+        and again, and so often are only those that kill the worker.
+        """
+        crashes = max(item.crashes, 1)
         try:
-            async with self._suspects.trial(item, budget) as guilty:
+            # Half of the time at most for its turn and its mark.
+            async with self._suspects.trial(item, budget.share(0.5), budget) as guilty:
                 # The rest is for taking the mark away, which else would count as a death.
                 most = budget.share(0.9)
                 with within(most):
@@ -171,7 +177,9 @@ class RetryEvents:
                     item.crashes = 0  # if it lives through this, it was another
                     return await self._try([item], most)
         except NotTriedError as error:
-            raise NoPlaceAnswersError(f"a retry message stays: {error}") from error
+            logger.warning("A suspect waits, untried: %s", error)
+            item.crashes = crashes
+            return await self._send_unread([item], budget, alone=True)
 
     async def _try(self, items: list[Item], budget: Deadline, waiting: Sequence[Item] = ()) -> Summary:
         """Try items.

@@ -8,15 +8,18 @@ for as long as it is tried: a mark that is found was left by a death, and enough
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from everscore.clock.deadline import Deadline
+from everscore.clock.deadline import Deadline, within
 from everscore.clock.holding import hold
 from everscore.event.item import Item
-from everscore.failures import EverscoreError
+from everscore.failures import EverscoreError, describe
 from everscore.ports import Blobs
 from everscore.retry.names import suspect_name
+
+logger = logging.getLogger(__name__)
 
 # Deaths of the worker while it tried this one suspect.
 DEATHS_LIMIT = 3
@@ -38,29 +41,44 @@ class Suspects:
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def trial(self, item: Item, budget: Deadline) -> AsyncIterator[bool]:
+    async def trial(self, item: Item, begin_by: Deadline, budget: Deadline) -> AsyncIterator[bool]:
         """The block tries the item, with its mark in place; gives whether it is guilty, and not to be tried.
 
+        A mark that cannot be taken away is logged, and no more: what the block has accounted for must not
+        come again for it.
+
+        Args:
+            item: the suspect.
+            begin_by: when its turn must have come and its mark be in place.
+            budget: of the invocation.
+
         Raises:
-            NotTriedError: not within the budget.
+            NotTriedError: it was not so by then.
         """
         name = suspect_name(item)
         try:
-            async with asyncio.timeout(budget.remaining):
+            async with asyncio.timeout(begin_by.remaining):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise NotTriedError("other suspects took all of the time") from error
         try:
-            deaths = await self._persist(lambda: self._deaths(name), budget)
-            guilty = deaths >= DEATHS_LIMIT
-            if not guilty:
-                await self._persist(lambda: self._mark(name, deaths + 1), budget)
+            with within(begin_by):
+                deaths = await self._persist(lambda: self._deaths(name), begin_by)
+                guilty = deaths >= DEATHS_LIMIT
+                if not guilty:
+                    await self._persist(lambda: self._mark(name, deaths + 1), begin_by)
             try:
                 yield guilty
             finally:  # however the trial ended, the worker lived through it
-                await self._persist(lambda: self._mark(name, 0), budget)
+                await self._clear(name, budget)
         finally:
             self._turn.release()
+
+    async def _clear(self, name: str, budget: Deadline) -> None:
+        try:
+            await self._persist(lambda: self._mark(name, 0), budget)
+        except NotTriedError as error:
+            logger.warning("A suspect was tried, and counts as one that was not lived through: %s", error)
 
     async def _deaths(self, name: str) -> int:
         found = await self._blobs.get_claim_check(name)
@@ -76,4 +94,5 @@ class Suspects:
                 return await ask()
             except Exception as error:  # noqa: BLE001 - whatever it is, a death would leave no proof
                 refusal = error
-        raise NotTriedError(f"the mark of a suspect does not reach the blobs: {refusal}") from refusal
+        why = describe(refusal) if refusal else "no time left"
+        raise NotTriedError(f"the mark of a suspect does not reach the blobs: {why}") from refusal

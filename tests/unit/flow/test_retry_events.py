@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from everscore.clock import backoff
+from everscore.clock.deadline import Deadline
 from everscore.event.item import Braked, Item
 from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient, Unexpected
 from everscore.flow.ending import NoPlaceAnswersError
@@ -326,10 +327,14 @@ async def test_hole_13_neighbours_of_a_refused_claim_check_are_sent_once() -> No
     await world.score(whole, retry=_unread())
     messages = list(world.queue.messages)
 
-    async def refuse(*_):
-        raise OUT
+    put = world.blobs.put_claim_check
 
-    put, world.blobs.put_claim_check = world.blobs.put_claim_check, refuse  # type: ignore[method-assign]
+    async def refuse(name, data):
+        if not name.startswith("suspects/"):
+            raise OUT
+        await put(name, data)
+
+    world.blobs.put_claim_check = refuse  # type: ignore[method-assign]
     with world.store.refusing():
         for _ in range(3):
             with pytest.raises(NoPlaceAnswersError):
@@ -552,27 +557,77 @@ async def test_suspects_are_tried_one_at_a_time() -> None:
     assert (len(world.stored), most) == (5, 1)
 
 
-async def test_a_suspect_without_a_mark_is_not_tried() -> None:
-    """While blobs refuse, nothing could be proven: the message stays."""
+async def test_a_suspect_without_a_mark_is_not_tried_and_its_receipts_are_no_proof() -> None:
+    """While blobs refuse, nothing could be proven: it goes on in a message that was never received, so that no
+    number of receipts ever puts it into the poison queue, and is tried once they answer.
+    """
     world = World()
     queue(world, item_of(1))
-    with world.blobs.refusing(), pytest.raises(NoPlaceAnswersError):
-        await world.retry(dequeue_count=3)
-    assert not world.stored
-    await world.retry(dequeue_count=4)
+    with world.blobs.refusing():
+        for dequeue_count in (3, 1, 1, 99):
+            [summary] = await world.retry(dequeue_count=dequeue_count)
+            assert (summary.received, summary.queued) == (1, 1)
+            [item] = world.queue.items
+            assert (item.crashes, item.attempts, item.body) == (1, 0, body_of(1)), "still a suspect, untried"
+    assert not world.models.model.calls
+    await world.retry()
     assert len(world.stored) == 1
+    assert not world.queue.messages
+
+
+async def test_a_suspect_that_neither_blobs_nor_queue_take_stays_in_its_message() -> None:
+    """There is no other place for it."""
+    world = World()
+    queue(world, item_of(1))
+    messages = list(world.queue.messages)
+    with world.blobs.refusing(), world.queue.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.retry(dequeue_count=3)
+    assert world.queue.messages == messages
+
+
+async def test_a_suspect_whose_turn_does_not_come_goes_on_in_another_message() -> None:
+    """While another is tried for as long as an invocation lasts, its own receipts are no proof against it."""
+    world = World(time_budget=0.2)
+    queue(world, item_of(1), crashes=2)
+    long = Deadline.after(60)
+    async with world.retrying._suspects.trial(item_of(2), long, long):
+        [summary] = await world.retry(dequeue_count=60)
+    assert summary.queued == 1
+    assert [(item.crashes, item.attempts) for item in world.queue.items] == [(2, 0)]
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": []}
+
+
+async def test_a_mark_that_cannot_be_taken_away_brings_no_event_again(caplog) -> None:
+    """What the trial came to is accounted for: the message goes, and nothing of it is in the queue twice."""
+    world = World()
+    queue(world, item_of(1), crashes=1)
+    put = world.blobs.put_claim_check
+
+    async def refuse_zero(name: str, data: bytes) -> None:
+        if data == b"0":
+            raise OUT
+        await put(name, data)
+
+    world.blobs.put_claim_check = refuse_zero  # type: ignore[method-assign]
+    with world.store.refusing():
+        [summary] = await world.retry()
+    assert summary.queued == 1
+    assert [item.crashes for item in world.queue.items] == [0]
+    assert "counts as one that was not lived through" in caplog.text
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [], "dead": []}
 
 
 async def test_a_crashing_claim_check_is_dead_lettered_with_its_body() -> None:
-    """The body is fetched from its blob for the dead letter; while blobs refuse, the message stays."""
+    """The body is fetched from its blob for the dead letter; while blobs refuse, its event waits."""
     world = World()
     with world.store.refusing():
         await world.score(item_of(1, pad=LARGE))
     for deaths in range(3):
         await die_trying(world, 3 + deaths)
     world.blobs.reads_refuse = OUT
-    with pytest.raises(NoPlaceAnswersError):
-        await world.retry(dequeue_count=6)
+    await world.retry(dequeue_count=6)
     assert not world.blobs.dead_letters
     world.blobs.reads_refuse = None
     await world.retry(dequeue_count=7)
