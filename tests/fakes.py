@@ -319,7 +319,7 @@ class FakeModel:
         self.calls: list[int] = []
         self.breaks: Exception | None = None
 
-    def score(self, payloads: Sequence[object]) -> list[Scores | Failure]:
+    def score(self, payloads: Sequence[object], until: Deadline | None = None) -> list[Scores | Failure]:
         self.calls.append(len(payloads))
         if self.breaks:
             raise self.breaks

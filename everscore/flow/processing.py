@@ -223,7 +223,7 @@ def _fail(events: Sequence[Event], failure: Failure) -> None:
 
 def _score_all(model: Model, payloads: list[object], until: Deadline) -> list[Scores | Failure]:
     try:
-        results = model.score(payloads)
+        results = model.score(payloads, until)
         if len(results) != len(payloads):
             raise ValueError(f"the model gave {len(results)} results for {len(payloads)} events")  # noqa: TRY301
     except Failure as failure:  # of the call as a whole: the model knows no guilty event

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from everscore.clock.deadline import Deadline
 from everscore.event.scores import Scores
 from everscore.failures import Failure
 from everscore.score.manifest import Manifest
@@ -33,8 +34,13 @@ class Model(Protocol):
     def manifest(self) -> Manifest:
         """The whole manifest."""
 
-    def score(self, payloads: Sequence[object]) -> list[Scores | Failure]:
+    def score(self, payloads: Sequence[object], until: Deadline | None = None) -> list[Scores | Failure]:
         """Scores a batch, one result a payload, in order. Blocks: call it in a worker thread.
 
         No exception of one event reaches its neighbours: what one payload brings about is its own Failure.
+
+        Args:
+            payloads: of the batch.
+            until: from when on no more calls are begun than the first; what is not scored then is Overdue.
+                A call that is under way takes the time that it takes.
         """

@@ -15,8 +15,18 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from everscore.clock.deadline import Deadline
 from everscore.event.scores import Scores
-from everscore.failures import Failure, ManifestError, Permanent, Retryable, Stage, Transient, Unexpected
+from everscore.failures import (
+    Failure,
+    ManifestError,
+    Overdue,
+    Permanent,
+    Retryable,
+    Stage,
+    Transient,
+    Unexpected,
+)
 from everscore.score.columns import Array, ColumnReader, Columns, read_columns
 from everscore.score.feature_code import FeatureCode
 from everscore.score.golden import check_golden, read_golden
@@ -28,6 +38,12 @@ MAX_ROWS = 4096
 """Rows of one call: bounds the memory of a call, whatever batch the caller has."""
 
 _log = logging.getLogger(__name__)
+
+_OVERDUE = Overdue(
+    Stage.SCORE,
+    "model too slow",
+    "there was no time left to find the event for which it raised",
+)
 
 # std::bad_alloc, as onnxruntime hands it on, and the words of its own allocators.
 _OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
@@ -61,7 +77,7 @@ class OnnxModel:
                 self._fixed_rows,
             )
 
-    def score(self, payloads: Sequence[object]) -> list[Scores | Failure]:
+    def score(self, payloads: Sequence[object], until: Deadline | None = None) -> list[Scores | Failure]:
         """See `everscore.score.model.Model.score`."""
         failures: dict[int, Failure] = {}
         results: dict[int, Scores | Failure] = {}
@@ -71,24 +87,28 @@ class OnnxModel:
         if not len(rows):
             return [refused[index] for index in range(len(payloads))]
         columns = {name: column[rows] for name, column in columns.items()}
-        for part_rows, part in self._featured(rows, columns, failures):
+        for part_rows, part in self._featured(rows, columns, failures, until):
             ready_rows, ready = self._cast(part_rows, part, refused)
             for start in range(0, len(ready_rows), self._fixed_rows or MAX_ROWS):
                 chunk = slice(start, start + (self._fixed_rows or MAX_ROWS))
-                self._run(ready_rows[chunk], {name: column[chunk] for name, column in ready.items()}, results)
+                if start and _is_over(until):
+                    failures |= dict.fromkeys(ready_rows[chunk].tolist(), _OVERDUE)
+                    continue
+                called = {name: column[chunk] for name, column in ready.items()}
+                self._run(ready_rows[chunk], called, results, until)
         results |= failures
         results |= refused
         return [results[index] for index in range(len(payloads))]
 
     def _featured(
-        self, rows: Array, columns: Columns, failures: dict[int, Failure]
+        self, rows: Array, columns: Columns, failures: dict[int, Failure], until: Deadline | None
     ) -> Iterator[tuple[Array, Columns]]:
         """The columns as features.py returns them, in one part unless some rows make it raise."""
         code = self._code
         if code is None:
             yield rows, columns
             return
-        for where, outcome in bisect(lambda part: code(_take(columns, part), len(part)), len(rows)):
+        for where, outcome in bisect(lambda part: code(_take(columns, part), len(part)), len(rows), until):
             if not isinstance(outcome, Exception):
                 yield rows[where], outcome
                 continue
@@ -108,16 +128,23 @@ class OnnxModel:
         kept = np.array([row not in refused for row in rows.tolist()], np.bool_)
         return rows[kept], {name: column[kept] for name, column in cast.items()}
 
-    def _run(self, rows: Array, columns: Columns, results: dict[int, Scores | Failure]) -> None:
+    def _run(
+        self, rows: Array, columns: Columns, results: dict[int, Scores | Failure], until: Deadline | None
+    ) -> None:
         failed: list[tuple[int, Exception]] = []
-        for where, outcome in bisect(lambda part: self._call(_take(columns, part), len(part)), len(rows)):
+        for where, outcome in bisect(
+            lambda part: self._call(_take(columns, part), len(part)), len(rows), until
+        ):
             if isinstance(outcome, Exception):
                 failed += [(row, outcome) for row in where.tolist()]
                 continue
             results.update(zip(rows[where].tolist(), self._read(outcome, len(where)), strict=True))
             self._accepted = _take(columns, where[:1])
         for row, error in failed:
-            results[int(rows[row])] = self._blame(_take(columns, np.array([row])), error)
+            if isinstance(error, Overdue) or (len(failed) > 1 and _is_over(until)):
+                results[int(rows[row])] = _OVERDUE  # to find out whose fault it is takes calls, too
+            else:
+                results[int(rows[row])] = self._blame(_take(columns, np.array([row])), error)
 
     def _read(self, outputs: dict[str, object], rows: int) -> list[Scores | Failure]:
         """The scores of one call. What cannot be read of its outputs is no row's fault."""
@@ -173,10 +200,18 @@ class OnnxModel:
         return None
 
 
-def bisect[T](call: Callable[[Array], T], count: int) -> Iterator[tuple[Array, T | Exception]]:
+def bisect[T](
+    call: Callable[[Array], T], count: int, until: Deadline | None = None
+) -> Iterator[tuple[Array, T | Exception]]:
     """Calls with the indexes of all rows; where that raises, with each half, down to single rows.
 
     A Retryable is no row's fault and the same for each half, so that it is not looked for.
+
+    Args:
+        call: with the indexes of some rows.
+        count: of all rows.
+        until: when no half is called any more: what is slow to raise would be called some 500 times for 256
+            rows. They are Overdue, and go on alone.
 
     Yields:
         In order, the indexes and either the result of their call or, of a single row or a Retryable, what was
@@ -185,6 +220,9 @@ def bisect[T](call: Callable[[Array], T], count: int) -> Iterator[tuple[Array, T
     pending = [np.arange(count)] if count else []
     while pending:
         part = pending.pop()
+        if len(part) < count and _is_over(until):
+            yield part, _OVERDUE
+            continue
         outcome = _attempt(call, part)
         if isinstance(outcome, Exception) and not isinstance(outcome, Retryable) and len(part) > 1:
             middle = len(part) // 2
@@ -200,6 +238,10 @@ def _attempt[A, T](call: Callable[[A], T], argument: A) -> T | Exception:
         return RuntimeError(f"sys.exit({error.code!r}) was called")
     except Exception as error:  # noqa: BLE001 - onnxruntime and features.py raise anything; the caller names the row
         return error
+
+
+def _is_over(until: Deadline | None) -> bool:
+    return until is not None and until.passed
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from everscore.clock.deadline import Deadline
 from everscore.event.item import Item
 from everscore.event.scores import Scores
 from everscore.failures import Failure
@@ -58,7 +59,7 @@ class Stuck(FakeModel):
         super().__init__()
         self.entered, self.let_go = threading.Event(), threading.Event()
 
-    def score(self, payloads: Sequence[object]) -> list[Scores | Failure]:
+    def score(self, payloads: Sequence[object], until: Deadline | None = None) -> list[Scores | Failure]:
         self.entered.set()
         assert self.let_go.wait(30), "the event loop stood still"
         return super().score(payloads)

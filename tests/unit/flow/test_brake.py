@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from everscore.clock import backoff, times
+from everscore.clock.deadline import Deadline
 from everscore.event.event import Event
 from everscore.event.item import Braked, Item
 from everscore.event.scores import Scores
@@ -64,7 +65,7 @@ def earlier(text: str | None, **duration: float) -> str | None:
 class NanModel(FakeModel):
     """Gives no finite score to anything."""
 
-    def score(self, payloads: Sequence[object]) -> list[Scores | Failure]:
+    def score(self, payloads: Sequence[object], until: Deadline | None = None) -> list[Scores | Failure]:
         return [Permanent(Stage.SCORE, "score not finite", field="value") for _ in payloads]
 
 

@@ -60,9 +60,9 @@ async def test_scoring_does_not_stall_the_loop() -> None:
     other_work = asyncio.Event()
     score = parts.models.model.score
 
-    def slow(payloads):
+    def slow(payloads, until):
         asyncio.run_coroutine_threadsafe(_set(other_work), loop).result(timeout=30)
-        return score(payloads)
+        return score(payloads, until)
 
     parts.models.model.score = slow  # type: ignore[method-assign]
     await parts.run(item_of(1))
@@ -95,7 +95,7 @@ async def test_a_failure_of_the_whole_call_is_kept_as_it_is() -> None:
 async def test_a_model_with_too_few_results_scores_nobody_wrongly() -> None:
     """Results that do not fit the events are taken for none of them."""
     parts = Parts()
-    parts.models.model.score = lambda _: []  # type: ignore[method-assign, assignment]
+    parts.models.model.score = lambda *_: []  # type: ignore[method-assign, assignment]
     processed = await parts.run(item_of(1), item_of(2))
     assert all(isinstance(event.failure, Unexpected) for event in processed.events)
 

@@ -83,7 +83,7 @@ async def test_a_model_that_never_returns_leaves_time_to_put_its_events_elsewher
     """What was decoded is in the queue with its identity, within the invocation's time."""
     world = World(time_budget=6.0)
     score = world.models.model.score
-    world.models.model.score = lambda payloads: end.wait() and score(payloads)  # type: ignore[method-assign,assignment]
+    world.models.model.score = lambda payloads, _: end.wait() and score(payloads)  # type: ignore[method-assign,assignment]
     await world.score(item_of(1), item_of(2))
     assert reasons(world) == [("score", "took too long", 0)] * 2
     assert [item.id for item in world.queue.items] == ["id-1", "id-2"]
@@ -108,6 +108,21 @@ async def test_a_model_that_is_still_loading_is_waited_for_no_longer_than_the_ti
     assert list(world.stored) == ["id-2"]
 
 
+async def test_hole_15_a_model_knows_when_its_time_is_over() -> None:
+    """It is told half of what is left, so that its last call can end before nobody waits for it any more."""
+    world = World(time_budget=600.0)
+    told: list[float] = []
+
+    def score(payloads, until):
+        told.append(until.remaining)
+        return FakeModel().score(payloads)
+
+    world.models.model.score = score  # type: ignore[method-assign]
+    await world.score(item_of(1))
+    [seconds] = told
+    assert 200.0 < seconds <= 295.0
+
+
 async def test_a_model_that_fails_slowly_is_not_asked_for_each_half() -> None:
     """Once the time for it is over what is left goes on alone, in place of 511 calls for 256 events."""
     model = FakeModel()
@@ -122,6 +137,6 @@ async def test_a_model_that_fails_slowly_is_not_asked_for_each_half() -> None:
 async def test_an_event_of_a_batch_is_not_blamed_for_the_time_that_ran_out(end) -> None:
     """Even where its slice holds no other: only one that had the time of a whole invocation is at fault."""
     world = World(time_budget=0.5, memory=1)
-    world.models.model.score = lambda _: end.wait() and []  # type: ignore[method-assign,assignment]
+    world.models.model.score = lambda *_: end.wait() and []  # type: ignore[method-assign,assignment]
     await world.score(item_of(1), item_of(2))
     assert [item.unexpected for item in world.queue.items] == [0, 0]

@@ -244,9 +244,9 @@ async def test_hole_07_the_document_alone_holds_a_long_integer_as_a_text() -> No
     seen: list[object] = []
     score = world.models.model.score
 
-    def spy(payloads):
+    def spy(payloads, until):
         seen.extend(payload["n"] for payload in payloads)
-        return score(payloads)
+        return score(payloads, until)
 
     world.models.model.score = spy  # type: ignore[method-assign]
     number = 2**63 - 1

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -18,8 +19,18 @@ import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
+from everscore.clock.deadline import Deadline
 from everscore.event.scores import Scores
-from everscore.failures import Configuration, Failure, ManifestError, Permanent, Stage, Transient, Unexpected
+from everscore.failures import (
+    Configuration,
+    Failure,
+    ManifestError,
+    Overdue,
+    Permanent,
+    Stage,
+    Transient,
+    Unexpected,
+)
 from everscore.score.loading import load_model
 from everscore.score.model import Model
 from everscore.score.onnx import MAX_ROWS, OnnxModel, bisect
@@ -443,6 +454,42 @@ def with_features(
     (folder / "features.py").write_text(source)
     digest = hashlib.sha256((folder / "features.py").read_bytes()).hexdigest()
     return write(folder, model or echo(tensor), features={"sha256": digest, "columns": ["x"]}, **manifest)
+
+
+def test_hole_15_own_code_that_is_slow_to_raise_is_not_called_for_each_half(tmp_path: Path) -> None:
+    """Once its time is over no half is called any more: its rows go on alone, where they are called again."""
+    source = (
+        "calls = []\n\n\ndef features(columns):\n"
+        "    calls.append(len(columns['x']))\n    raise ValueError(calls)\n"
+    )
+    model = load_model(with_features(tmp_path, source))
+    code = model._code._loaded().__globals__["calls"]  # type: ignore[attr-defined]
+    results = model.score([{"x": 1}] * 64, Deadline.after(0.0))
+    assert [type(each) for each in results] == [Overdue] * 64
+    assert code == [64]
+    (alone,) = model.score([{"x": 1}], Deadline.after(0.0))
+    assert type(alone) is Unexpected
+    assert code == [64, 1]
+    model.score([{"x": 1}] * 64, Deadline.after(60.0))
+    assert len(code) == 2 + 127
+
+
+@pytest.mark.parametrize("rows", [1, 64])
+def test_hole_15_a_model_that_is_slow_to_refuse_is_not_called_for_each_half(
+    number_model: OnnxModel, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Neither are its rows looked at for whose fault it is; one that came alone is."""
+    calls: list[int] = []
+
+    def refuse(names: object, feed: dict[str, np.ndarray[Any, Any]]) -> None:
+        (column,) = feed.values()
+        calls.append(len(column))
+        raise RuntimeError("refused")
+
+    monkeypatch.setattr(number_model, "_session", SimpleNamespace(run=refuse))
+    results = number_model.score([{"x": 1}] * rows, Deadline.after(0.0))
+    assert [type(each) for each in results] == [Overdue if rows > 1 else Unexpected] * rows
+    assert calls == [rows]
 
 
 def test_own_code_runs_once_a_batch_and_its_raise_hits_the_guilty_row_alone(tmp_path: Path) -> None:
