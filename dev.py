@@ -146,7 +146,7 @@ class Target(NamedTuple):
 
 
 TARGETS = {
-    "run": Target("20,000 real flights through the whole chain, on a stack of their own"),
+    "run": Target("20,000 real flights through the whole pipeline, on a stack of their own"),
     "test": Target("all checks and tests", DEVELOPING, True, test),
     "up": Target("start the local stack and the function app"),
     "services": Target("start the stand-ins alone, for Azure Functions Core Tools"),

@@ -17,6 +17,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 # Control characters but for tab and the end of a line; and halves of surrogate pairs, which JSON may hold and
 # no terminal's encoding has.
@@ -72,7 +73,7 @@ def bars() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),  # on a narrow terminal the bar gives way
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         console=err,

@@ -73,7 +73,7 @@ def reports_table(reports: Reports) -> Table:
             table.add_row(function, "nothing yet")
             continue
         report = each.report
-        table.add_row(function, "report", _moment(report.at))
+        table.add_row(function, "last report", _moment(report.at))
         for what, at, which in (
             ("last failure", report.last_failure_at, report.last_failure),
             ("batch last held", report.no_place_at, report.no_place),

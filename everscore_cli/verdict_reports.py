@@ -76,21 +76,20 @@ def verdicts_json(verdicts: Sequence[Verdict], current: str | None) -> list[dict
 
 def verdicts_table(verdicts: Sequence[Verdict], current: str | None) -> Table:
     """The same for a person."""
-    table = Table("configuration", "is", title="Configurations", title_justify="left")
-    table.add_column("since", no_wrap=True)
-    table.add_column("last bodies", justify="right")
-    table.add_column("failed alike", justify="right")
-    table.add_column("sent to wait", justify="right")
-    table.add_column("why")
+    table = Table(title="Configurations", title_justify="left")
+    table.add_column("configuration", no_wrap=True)
+    table.add_column("verdict")
+    table.add_column("failed alike", justify="right", min_width=7)
+    table.add_column("sent to wait", justify="right", min_width=7)
+    table.add_column("most frequent reason")
     for verdict in verdicts:
         kind, alike = verdict.total.commonest
-        mark = " (current)" if verdict.configuration == current else ""
+        mark = "\n(current)" if verdict.configuration == current else ""
+        since = f" since {verdict.since[:19].replace('T', ' ')}Z" if verdict.since else ""
         table.add_row(
             f"{verdict.configuration[:12]}{mark}",
-            verdict.state,
-            f"{verdict.since[:19].replace('T', ' ')}Z" if verdict.since else "",
-            f"{verdict.total.bodies:,}",
-            f"{alike:,}",
+            f"{verdict.state}{since}",
+            f"{alike:,} of {verdict.total.bodies:,}",
             f"{verdict.waiting:,}",
             escape(kind or ""),
         )

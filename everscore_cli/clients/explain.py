@@ -12,6 +12,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub.exceptions import (
     AuthenticationError,
     ConnectError,
@@ -86,7 +87,8 @@ def _azure(error: AzureError) -> str:
         return f"A service refuses the key or the identity ({first}): {_advice().refused}."
     if isinstance(error, ResourceNotFoundError) or status == 404:
         return f"Something that the settings name does not exist ({first}): {_advice().not_there}."
-    return f"A service refuses ({first})."
+    service = "Cosmos DB" if isinstance(error, CosmosHttpResponseError) else "A service"
+    return f"{service} refuses the request: {first}."
 
 
 def _first_line(text: object, error: BaseException) -> str:

@@ -29,7 +29,7 @@ from everscore_cli.environments import chosen
 from everscore_cli.errors import CliError
 from everscore_local.stack import HOST
 
-app = typer.Typer(no_args_is_help=True, help="Lead a partition past events that stop it.")
+app = typer.Typer(no_args_is_help=True, help="Move a partition past events that block it.")
 
 # Seconds between two looks at the checkpoint.
 _LOOK = 0.5
@@ -38,7 +38,7 @@ _LOOK = 0.5
 # A callback keeps "skip" a sub-command, where there is but one.
 @app.callback()
 def partition() -> None:
-    """Lead a partition past events that stop it."""
+    """Move a partition past events that block it."""
 
 
 @app.command()
@@ -54,7 +54,7 @@ def skip(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a sentence.")] = False,
 ) -> None:
-    """Dead-letter the events up to --to from the hub itself, and let the host go on behind them.
+    """Make the events up to --to dead letters, and let the host continue after them.
 
     For events that fail before the app sees them: nothing in the app can lead past those. The checkpoint is
     moved and the host restarted (of one in Azure the command says how). The events keep their bytes in the

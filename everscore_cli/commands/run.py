@@ -1,4 +1,4 @@
-"""Real flights through the whole chain, on a stack of their own."""
+"""Real flights through the whole pipeline, on a stack of their own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(
         bool, typer.Option("--json", help="Print one JSON document instead of tables.")
     ] = False,
 ) -> None:
-    """Send real flights through the whole chain and account for each: its own stack, its own ports."""
+    """Send real flights through the whole pipeline, on a separate stack, and account for each."""
     app = project.app_folder()
     check_node()
     interrupts.end_like_ctrl_c()

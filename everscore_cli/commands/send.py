@@ -50,9 +50,9 @@ def send(
         int | None,
         typer.Option(min=1, help=f"How many. Default: all of a file, {EXAMPLE_COUNT:,} of the example."),
     ] = None,
-    skip: Annotated[int, typer.Option(min=0, help="Leave out this many at the beginning.")] = 0,
+    skip: Annotated[int, typer.Option(min=0, help="Skip this many events at the beginning.")] = 0,
     rate: Annotated[
-        float | None, typer.Option(min=0.1, help="Events a second. Default: as fast as it goes.")
+        float | None, typer.Option(min=0.1, help="Events a second. Default: as fast as possible.")
     ] = None,
     partition_key: Annotated[
         list[str] | None,
@@ -63,22 +63,22 @@ def send(
         typer.Option(
             "--property",
             metavar="NAME=VALUE",
-            help="Application property of each event: a text, or by NAME=/pointer a field of the event, left "
-            "out where it is no text, number or boolean. May be given more than once.",
+            help="Application property of each event: a text, or with NAME=/pointer a field of the event, "
+            "left out if it is not a string, number or boolean. May be given more than once.",
         ),
     ] = None,
     raw: Annotated[
         Raw | None,
         typer.Option(
-            help="Send what is no JSON as it is, for a decoder of your own: each of the lines of FILE is a "
-            "body, or the files are, as many as are given. Without a partition key."
+            help="Send bodies that are not JSON unchanged, for a decoder: each line of FILE is a body, "
+            "or each FILE, of which there may be several. Without a partition key."
         ),
     ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Send nothing: show the first event, score all here, and say which would not be stored.",
+            help="Send nothing: show the first event, score all locally, report which would not be stored.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
@@ -161,7 +161,7 @@ async def _send(
                 # Of the events that were under way at that moment some may be in the hub too.
                 text, done = (
                     sentence(error),
-                    f"The first {sent:,} events were sent: go on with --skip {skip + sent}.",
+                    f"Sent before that: {counted(sent, 'event')}. Continue with --skip {skip + sent}.",
                 )
                 if sent and text is not None:
                     raise CliError(f"{text} {done}") from error

@@ -49,7 +49,7 @@ def down(as_json: Json = False) -> None:
 def restart(
     part: Annotated[str, typer.Argument(help=f"Which part: {', '.join(PARTS)}.")] = HOST,
 ) -> None:
-    """Restart the Functions host (it takes up changed code, manifests and settings) or another part."""
+    """Restart the Functions host (it then loads changed code, models and settings) or another part."""
     if part not in PARTS:
         raise CliError(f"There is no part {part!r}; the parts are {', '.join(PARTS)}.")
     stack = project.find_stack(project.state_folder(), project.app_folder())

@@ -1,1 +1,1 @@
-"""What `everscore run` shows: real flights through the whole chain, measured and accounted for by id."""
+"""What `everscore run` shows: real flights through the whole pipeline, measured and accounted for by id."""

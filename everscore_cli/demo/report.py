@@ -55,7 +55,7 @@ def show(console: Console, outcome: Outcome, rate: float) -> None:
 def _account(outcome: Outcome) -> Table:
     account = outcome.account
     table = Table("events", title="Every event, by id", title_justify="left")
-    for column in ("sent", "stored", "superseded", "dead-lettered", "lost", "doubled"):
+    for column in ("sent", "stored", "superseded", "dead letters", "lost", "doubled"):
         table.add_column(column, justify="right")
     for label, row in (("flights", account.flights), ("malformed on purpose", account.malformed)):
         table.add_row(label, *_cells(row))
@@ -63,7 +63,7 @@ def _account(outcome: Outcome) -> Table:
     table.add_row("all", *_cells(account.total), style="bold")
     waiting = outcome.waiting
     rest = [
-        f"waiting: {waiting.lag} in the hub, {waiting.retry} retry messages, {waiting.poison} poison messages"
+        f"Waiting: {waiting.lag} in the hub, {waiting.retry} retry messages, {waiting.poison} poison messages"
     ]
     if account.strangers:
         rest.append(f"documents or dead letters of nobody's: {account.strangers}")

@@ -72,6 +72,6 @@ async def test_a_send_that_is_cut_off_says_how_to_go_on(monkeypatch, capsys, err
     target = Target(Path(), Path(), None, {}, None)  # type: ignore[arg-type]
     with pytest.raises((CliError, asyncio.CancelledError)) as raised:
         await send._send(target, iter(lines), rules, count=None, skip=3, rate=None)
-    told = "The first 2 events were sent: go on with --skip 5."
+    told = "Sent before that: 2 events. Continue with --skip 5."
     assert told in (str(raised.value) if isinstance(raised.value, CliError) else capsys.readouterr().err)
     assert isinstance(raised.value, CliError) is isinstance(error, ConnectionLostError)

@@ -45,7 +45,7 @@ def test_hole_02_status_shows_the_current_configuration_and_those_under_which_ev
     with console.capture() as printed:
         console.print(verdicts_table(shown, CURRENT))
     text = printed.get()
-    for part in ("aaaaaaaaaaaa (current)", "unproven", "bbbbbbbbbbbb", "braked", "decode: [x]"):
+    for part in ("aaaaaaaaaaaa", "(current)", "unproven", "bbbbbbbbbbbb", "braked", "decode: [x]"):
         assert part in text
 
 
