@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from everscore.score.manifest import Default, Input, InputType
+    from everscore.score.input_form import Default, Input, InputType
     from everscore_models.errors import ExportError
     from everscore_models.payloads import apply_features, read_frame
     from everscore_models.trained import Trained
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["Default", "ExportError", "Input", "InputType", "Trained", "apply_features", "read_frame"]
 
 _HOMES = {
-    "Default": "everscore.score.manifest",
+    "Default": "everscore.score.input_form",
     "ExportError": "everscore_models.errors",
-    "Input": "everscore.score.manifest",
-    "InputType": "everscore.score.manifest",
+    "Input": "everscore.score.input_form",
+    "InputType": "everscore.score.input_form",
     "Trained": "everscore_models.trained",
     "apply_features": "everscore_models.payloads",
     "read_frame": "everscore_models.payloads",

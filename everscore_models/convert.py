@@ -15,7 +15,7 @@ from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from everscore.score.manifest import Kind
+from everscore.score.output_form import Kind
 from everscore_models.errors import ExportError
 from everscore_models.steps import blame
 

@@ -17,8 +17,9 @@ import pandas as pd
 
 from everscore.failures import Failure
 from everscore.score.golden import GOLDEN_FILE
+from everscore.score.input_form import InputType
 from everscore.score.loading import load_model
-from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, InputType, Manifest, parse_manifest
+from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, Manifest, parse_manifest
 from everscore_models.convert import Converted, convert
 from everscore_models.errors import ExportError
 from everscore_models.parity import compare, golden_rows

@@ -20,9 +20,11 @@ from everscore.event.scores import Scores
 from everscore.failures import Failure
 from everscore.score.columns import Array
 from everscore.score.golden import GOLDEN_ROWS, GoldenRow, scaled_difference
-from everscore.score.manifest import Input, InputType, Kind, Manifest
+from everscore.score.input_form import Input, InputType
+from everscore.score.manifest import Manifest
 from everscore.score.model import Model
 from everscore.score.onnx import bisect
+from everscore.score.output_form import Kind
 from everscore_models.errors import ExportError
 from everscore_models.payloads import read_readable
 from everscore_models.trained import Payload, Trained

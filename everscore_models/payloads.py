@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from everscore.failures import Permanent
-from everscore.score.columns import ColumnReader, read_columns
+from everscore.score.columns import read_columns
 from everscore.score.feature_code import FeatureCode
-from everscore.score.manifest import Features, Input
+from everscore.score.input_form import Input
+from everscore.score.manifest import Features
+from everscore.score.readers import column_readers
 from everscore_models.errors import ExportError
 from everscore_models.trained import Payload
 
@@ -39,7 +41,7 @@ def read_readable(
 ) -> tuple[pd.DataFrame, dict[int, Permanent]]:
     """As `read_frame`, with the refused payloads by index, and placeholders in their rows."""
     refused: dict[int, Permanent] = {}
-    columns = read_columns([ColumnReader(each) for each in inputs], payloads, refused)
+    columns = read_columns(column_readers(inputs), payloads, refused)
     return pd.DataFrame(columns), refused
 
 

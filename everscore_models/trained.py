@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from everscore.score.manifest import Input
+from everscore.score.input_form import Input
 from everscore_models.errors import ExportError
 
 TRAIN_FILE = "train.py"

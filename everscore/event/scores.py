@@ -11,10 +11,12 @@ class Scores(msgspec.Struct, frozen=True):
     Attributes:
         version: the model's version, as its manifest says.
         sha256: the hash that identifies the model's files.
-        label: the predicted class by its name; None for a regressor.
+        label: the predicted class or cluster by its name; None for a regressor.
         value: the probability of the positive class, the largest probability (multi-class), the
-            prediction (regressor), or the anomaly score (scikit-learn: negative is anomalous).
-        values: the probability of each class by its name; empty for regressors and anomaly detectors.
+            prediction (regressor), the anomaly score (scikit-learn: negative is anomalous), or the distance
+            to the nearest cluster.
+        values: the probability of each class, the distance to each cluster, or each of several predictions,
+            by name; empty for regressors of one number and anomaly detectors.
     """
 
     version: str

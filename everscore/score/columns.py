@@ -14,7 +14,7 @@ import numpy as np
 
 from everscore.event.pointer import Absent, compile_pointer
 from everscore.failures import Permanent, Stage
-from everscore.score.manifest import Default, Input, InputType
+from everscore.score.input_form import Default, Input, InputType
 
 type Array = np.ndarray[Any, np.dtype[Any]]
 type Columns = dict[str, Array]
@@ -26,8 +26,9 @@ _EXPECTED: Mapping[InputType, str] = {
     InputType.TEXT: "a text",
     InputType.BOOLEAN: "true or false",
 }
-_FAST: Mapping[InputType, frozenset[type]] = {
-    # By exact type: bool is a subclass of int, and numpy would take "5" for 5.0.
+FAST_TYPES: Mapping[InputType, frozenset[type]] = {
+    # The types of values that numpy may read in one go. By exact type: bool is a subclass of int, and numpy
+    # would take "5" for 5.0.
     InputType.NUMBER: frozenset({int, float}),
     InputType.INTEGER: frozenset({int}),
     InputType.TEXT: frozenset({str}),
@@ -48,8 +49,9 @@ class ColumnReader:
         self._type = description.type
         self._get = compile_pointer(description.pointer)
         self._missing = description.missing
-        self._fast = _FAST[description.type]
+        self._fast = FAST_TYPES[description.type]
         self.dtype = self._dtype()
+        self._placeholder: object = "" if description.type is InputType.TEXT else 0
         if description.missing == "nan" and description.type is InputType.NUMBER:
             # numpy reads None as NaN, which is just what the manifest asks for.
             self._fast |= {type(None)}
@@ -69,14 +71,17 @@ class ColumnReader:
             column = self._read_fast(values)
             if column is not None:
                 return column
-        column = np.zeros(len(values), self.dtype)
+        column = self._empty(len(values))
         for index, value in enumerate(values):
             try:
                 column[index] = self._read_one(value)
             except Permanent as failure:
                 failures.setdefault(index, failure)
-                column[index] = "" if self._type is InputType.TEXT else 0
+                column[index] = self._placeholder
         return column
+
+    def _empty(self, rows: int) -> Array:
+        return np.zeros(rows, self.dtype)
 
     def _read_fast(self, values: Sequence[object]) -> Array | None:
         try:
@@ -92,6 +97,13 @@ class ColumnReader:
     def _read_one(self, value: object) -> object:
         if value is None or value is Absent.MISSING or (isinstance(value, float) and math.isnan(value)):
             return self._read_missing(value)
+        return self._converted(self._typed(value))
+
+    def _converted(self, value: object) -> object:
+        """What the column holds for a value of the right type."""
+        return value
+
+    def _typed(self, value: object) -> object:
         match self._type:
             case InputType.TEXT if isinstance(value, str):
                 return value

@@ -15,8 +15,9 @@ import onnxruntime
 
 from everscore.event.scores import Scores
 from everscore.failures import Configuration, Failure, ManifestError, Stage
-from everscore.score.manifest import Golden, Kind
+from everscore.score.manifest import Golden
 from everscore.score.model import Model
+from everscore.score.output_form import Kind
 
 GOLDEN_FILE = "golden.jsonl"
 GOLDEN_ROWS = 20
@@ -106,6 +107,8 @@ def _difference(wanted: GoldenRow, found: Scores | Failure, kind: Kind, toleranc
 
 
 def scaled_difference(wanted: Sequence[float], found: Sequence[float], kind: Kind) -> float:
-    """The largest difference of two answers: absolute, of a regressor above 1 relative to what is wanted."""
-    scale = max(1.0, abs(wanted[0])) if kind is Kind.REGRESSOR else 1.0
-    return max(abs(a - b) for a, b in zip(wanted, found, strict=True)) / scale
+    """The largest difference of two answers: absolute; of predictions and distances above 1 relative."""
+    relative = kind in (Kind.REGRESSOR, Kind.CLUSTERER)
+    return max(
+        abs(a - b) / (max(1.0, abs(a)) if relative else 1.0) for a, b in zip(wanted, found, strict=True)
+    )

@@ -7,127 +7,25 @@ otherwise silently do nothing), and ``schemas/model.schema.json`` lets editors c
 
 from __future__ import annotations
 
-import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    FiniteFloat,
-    Tag,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, model_validator
 
 from everscore.config.checked_json import listed, parse_json_model, refuse, repeated
-from everscore.event.pointer import parse_pointer
 from everscore.failures import ManifestError
+from everscore.score.input_form import Input, Name, Part
+from everscore.score.output_form import Kind, Outputs, mistakes_for
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 
-_LARGEST = sys.float_info.max
 _SHA256 = r"^[0-9a-f]{64}$"
 
-
-class Kind(StrEnum):
-    """What the model predicts, and so what ``outputs.value`` holds."""
-
-    CLASSIFIER = "classifier"
-    MULTICLASS = "multiclass"
-    REGRESSOR = "regressor"
-    ANOMALY = "anomaly"
-
-
-class InputType(StrEnum):
-    """The JSON type that an input must have in the payload."""
-
-    NUMBER = "number"
-    INTEGER = "integer"
-    TEXT = "text"
-    BOOLEAN = "boolean"
-
-
-def _checked_pointer(text: str) -> str:
-    parse_pointer(text)
-    return text
-
-
-def _one_scalar(value: object, check: ValidatorFunctionWrapHandler) -> object:
-    # Without this, pydantic reports one mistake for each member of the union.
-    try:
-        return check(value)
-    except ValidationError:
-        raise ValueError(f"must be a number, a text or a boolean, found {value!r}") from None
-
-
-Pointer = Annotated[str, AfterValidator(_checked_pointer)]
-Scalar = Annotated[bool | int | FiniteFloat | str, WrapValidator(_one_scalar)]
-ClassName = Annotated[int | str, WrapValidator(_one_scalar)]
 Sha256 = Annotated[str, Field(pattern=_SHA256)]
-Name = Annotated[str, Field(min_length=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Default(_Part):
-    """The value that stands in for a missing one."""
-
-    value: Scalar
-
-
-class Input(_Part):
-    """One input: where it stands in the payload, its type, and what happens when it is missing or null."""
-
-    name: Name = Field(description="the column's name in training")
-    pointer: Pointer = Field(description="JSON Pointer (RFC 6901) into the payload")
-    type: InputType
-    missing: Annotated[
-        Annotated[Literal["nan", "reject"], Tag("@rule")] | Annotated[Default, Tag("@value")],
-        Discriminator(lambda found: "@value" if isinstance(found, dict | Default) else "@rule"),
-    ] = Field(
-        default="reject",
-        description="missing or null: 'nan' gives the model a NaN, 'reject' refuses the event, "
-        '{"value": …} stands in for it',
-    )
-
-    @model_validator(mode="after")
-    def _missing_fits_type(self) -> Self:
-        if self.missing == "nan" and self.type is InputType.TEXT:
-            raise ValueError(
-                f"the input '{self.name}' is text, which has no NaN: set 'missing' to 'reject' or "
-                'to a value such as {"value": ""}'
-            )
-        if isinstance(self.missing, Default) and not _fits(self.missing.value, self.type):
-            raise ValueError(
-                f"the input '{self.name}' is of type {self.type}, which {self.missing.value!r} (its value "
-                "when missing) is not"
-            )
-        return self
-
-
-def _fits(value: object, kind: InputType) -> bool:
-    match kind:
-        case InputType.TEXT:
-            return isinstance(value, str)
-        case InputType.BOOLEAN:
-            return isinstance(value, bool)
-        case InputType.INTEGER:
-            return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-        case InputType.NUMBER:
-            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
-
-
-class Features(_Part):
+class Features(Part):
     """Own code between payload and model: ``features(columns) -> columns``, the same file as in training."""
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+\.py$")] = "features.py"
@@ -137,51 +35,7 @@ class Features(_Part):
     )
 
 
-class Outputs(_Part):
-    """Which ONNX outputs to read, and what they mean."""
-
-    value: Name = Field(
-        description="the ONNX output with the probabilities, the prediction or the anomaly score"
-    )
-    label: Name | None = Field(
-        default=None,
-        description="the ONNX output with the predicted class; without it the class of the largest value",
-    )
-    classes: tuple[ClassName, ...] = Field(
-        default=(), description="the classes as the ONNX file has them, in the order of its columns"
-    )
-    labels: tuple[Name, ...] = Field(
-        default=(), description="the classes as documents name them, in the same order; default: their text"
-    )
-    positive: Name | None = Field(
-        default=None,
-        description="the label whose probability is the value; multi-class without it: the largest",
-    )
-
-    def label_of(self) -> dict[int | str, str]:
-        """Label by class, in column order."""
-        labels = self.labels or tuple(str(each) for each in self.classes)
-        return dict(zip(self.classes, labels, strict=True))
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        mistakes = [
-            *repeated("outputs.classes", self.classes),
-            *repeated("outputs.labels", self.labels),
-        ]
-        if self.labels and len(self.labels) != len(self.classes):
-            mistakes.append(
-                f"outputs.labels has {len(self.labels)} labels for {len(self.classes)} classes: "
-                "give one label a class, in the same order"
-            )
-        elif self.positive is not None and self.positive not in self.label_of().values():
-            known = ", ".join(self.label_of().values()) or "none"
-            mistakes.append(f"outputs.positive is '{self.positive}', which is none of the labels ({known})")
-        refuse(mistakes)
-        return self
-
-
-class Training(_Part):
+class Training(Part):
     """Where the model comes from, for people; nothing here changes a score."""
 
     data: Name
@@ -190,15 +44,25 @@ class Training(_Part):
     metrics: dict[str, FiniteFloat] = Field(default_factory=dict)
 
 
-class Parity(_Part):
-    """How near ONNX came to the trained pipeline when the file was written."""
+class Parity(Part):
+    """How near ONNX came to the trained model when the file was written."""
 
     rows: Annotated[int, Field(ge=0)]
     tolerance: FiniteFloat
     largest_difference: FiniteFloat = Field(alias="largestDifference")
+    compared: Literal["library", "predictions", "nothing"] = Field(
+        default="library",
+        description="with what: the library that trained the model, a file of predictions, or nothing",
+    )
+    rounded_share: Annotated[FiniteFloat, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        alias="roundedShare",
+        description="the share of rows that agree only with what the library says of the inputs rounded to "
+        "32-bit floats, since a value lies that near to a split",
+    )
 
 
-class Golden(_Part):
+class Golden(Part):
     """The rows that are scored and compared whenever the model is loaded."""
 
     rows: Annotated[int, Field(ge=1)]
@@ -208,11 +72,11 @@ class Golden(_Part):
 DEFAULT_TOLERANCE = 1e-5
 
 
-class Manifest(_Part):
-    """A model's manifest, schema 1."""
+class Manifest(Part):
+    """A model's manifest, schemas 1 and 2."""
 
     schema_reference: str = Field(default="", alias="$schema", description="the JSON Schema of this file")
-    schema_number: Literal[1] = Field(alias="schema")
+    schema_number: Literal[1, 2] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
     version: Name
     description: str = ""
@@ -267,30 +131,32 @@ class Manifest(_Part):
                 if column in self.tensors and column not in used
             ),
         ]
-        outputs, kind = self.outputs, self.kind
-        if kind is Kind.CLASSIFIER:
-            if len(outputs.classes) != 2:
-                mistakes.append(
-                    "a classifier has 2 outputs.classes, "
-                    f"found {len(outputs.classes)}: for more, kind is 'multiclass'"
-                )
-            if outputs.positive is None:
-                mistakes.append(
-                    "a classifier needs outputs.positive: the label whose probability is the value"
-                )
-        if kind is Kind.MULTICLASS and len(outputs.classes) < 2:
-            mistakes.append("a multi-class model needs outputs.classes, in the order of its columns")
-        if kind is Kind.REGRESSOR and (outputs.label or outputs.classes or outputs.positive):
-            mistakes.append("a regressor has no classes: remove outputs.label, classes, labels and positive")
-        if kind is Kind.ANOMALY:
-            if outputs.label is None or not outputs.classes:
-                mistakes.append(
-                    "an anomaly detector needs outputs.label and outputs.classes, such as [-1, 1]"
-                )
-            if outputs.positive is not None:
-                mistakes.append("an anomaly detector has one score for all classes: remove outputs.positive")
+        mistakes += mistakes_for(self.kind, self.outputs)
+        if self.schema_number == 1:
+            mistakes += [f'{each} is of schema 2: set "schema": 2' for each in self._of_schema_2()]
         refuse(mistakes)
         return self
+
+    def _of_schema_2(self) -> list[str]:
+        """The fields, as a sentence names them, that schema 1 has not."""
+        inputs = [
+            f"'{field}' of the input '{each.name}'"
+            for each in self.inputs
+            for field, used in (("categories", each.categories), ("shape", each.shape))
+            if used is not None
+        ]
+        outputs = [
+            f"outputs.{field}"
+            for field, used in (
+                ("value as a list", not isinstance(self.outputs.value, str)),
+                ("transform", self.outputs.transform),
+                ("columns", self.outputs.columns),
+            )
+            if used
+        ]
+        kind = ["the kind 'clusterer'"] if self.kind is Kind.CLUSTERER else []
+        parity = ["parity.compared"] if self.parity and self.parity.compared != "library" else []
+        return [*inputs, *outputs, *kind, *parity]
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -323,6 +189,6 @@ def manifest_schema() -> dict[str, Any]:
     """The JSON Schema of a manifest, as committed in ``schemas/model.schema.json``."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Manifest of a model, schema 1",
+        "title": "Manifest of a model, schemas 1 and 2",
         **{k: v for k, v in Manifest.model_json_schema(by_alias=True).items() if k != "title"},
     }

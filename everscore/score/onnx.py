@@ -27,11 +27,12 @@ from everscore.failures import (
     Transient,
     Unexpected,
 )
-from everscore.score.columns import Array, ColumnReader, Columns, read_columns
+from everscore.score.columns import Array, Columns, read_columns
 from everscore.score.feature_code import FeatureCode
 from everscore.score.golden import check_golden, read_golden
 from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, load_manifest
 from everscore.score.outputs import OutputReader
+from everscore.score.readers import column_readers
 from everscore.score.tensors import Caster, plan_tensors
 
 MAX_ROWS = 4096
@@ -62,7 +63,7 @@ class OnnxModel:
         self.sha256 = identity_hash(manifest)
         self.threads = threads
         self._session = session
-        self._readers = [ColumnReader(each) for each in manifest.inputs]
+        self._readers = column_readers(manifest.inputs)
         self._tensors, self._fixed_rows = plan_tensors(manifest, session.get_inputs(), where)
         texts = {name for tensor in self._tensors if tensor.dtype.kind == "O" for name in tensor.columns}
         self._code = FeatureCode(folder, manifest.features, texts, where) if manifest.features else None

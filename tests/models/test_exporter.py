@@ -30,7 +30,7 @@ from sklearn.tree import DecisionTreeClassifier
 from everscore.event.scores import Scores
 from everscore.failures import ManifestError
 from everscore.score.loading import load_model
-from everscore.score.manifest import Kind
+from everscore.score.output_form import Kind
 from everscore_models import Default, ExportError, Input, InputType, Trained, apply_features, read_frame
 from everscore_models.export import export
 

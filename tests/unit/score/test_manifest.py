@@ -11,7 +11,9 @@ import jsonschema
 import pytest
 
 from everscore.failures import ManifestError
-from everscore.score.manifest import Default, InputType, Kind, load_manifest, manifest_schema, parse_manifest
+from everscore.score.input_form import Default, InputType
+from everscore.score.manifest import load_manifest, manifest_schema, parse_manifest
+from everscore.score.output_form import Kind
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_PATH = ROOT / "everscore" / "schemas" / "model.schema.json"
@@ -69,9 +71,10 @@ def test_all_mistakes_are_reported_at_once() -> None:
     del document["version"]
     document["inputs"][0] |= {"pointer": "sensor/temp", "type": "float", "missing": "NaN"}
     document["inputs"][1]["missing"] = {"default": 1}
+    kinds = "'classifier', 'multiclass', 'regressor', 'anomaly' or 'clusterer'"
     assert mistakes(document) == [
         "the field 'version' is missing",
-        "kind: input should be 'classifier', 'multiclass', 'regressor' or 'anomaly', found \"clasifier\"",
+        f'kind: input should be {kinds}, found "clasifier"',
         "sha256: string should match pattern '^[0-9a-f]{64}$', found \"abc\"",
         "inputs[0].pointer: the JSON Pointer 'sensor/temp' must start with '/', as in '/sensor/temp'",
         "inputs[0].type: input should be 'number', 'integer', 'text' or 'boolean', found \"float\"",
@@ -89,7 +92,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         (b"[]", "must hold one JSON object, found an array"),
         (b'{"schema": 1, "schema": 1}', "is not valid JSON: the field 'schema' is given twice in one object"),
         (b'{"schema": NaN}', "is not valid JSON: NaN is not JSON"),
-        (changed(schema=2), "schema: input should be 1, found 2"),
+        (changed(schema=3), "schema: input should be 1 or 2, found 3"),
         (
             changed(schema_number=1),
             "the field 'schema_number' is unknown: remove it, or correct its spelling",
@@ -115,6 +118,56 @@ def with_outputs(kind: str = "classifier", **changes: Any) -> dict[str, Any]:
     document["outputs"] |= changes
     document["outputs"] = {name: value for name, value in document["outputs"].items() if value is not None}
     return document
+
+
+def of_schema_2(document: dict[str, Any]) -> dict[str, Any]:
+    """The same manifest with the number of the schema that knows all fields."""
+    return document | {"schema": 2}
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        (with_input(categories=[1, 2]), "'categories' of the input 'temp'"),
+        (with_input(shape=[3]), "'shape' of the input 'temp'"),
+        (with_outputs(transform="sigmoid"), "outputs.transform"),
+        (
+            changed(parity={"rows": 0, "tolerance": 0, "largestDifference": 0, "compared": "nothing"}),
+            "parity",
+        ),
+    ],
+)
+def test_what_schema_1_has_not_needs_schema_2(document: dict[str, Any], field: str) -> None:
+    """A field of schema 2 under the number 1 is refused, since a release that knows only 1 ignores none."""
+    [sentence] = mistakes(document)
+    assert sentence.startswith(field)
+    assert sentence.endswith('is of schema 2: set "schema": 2')
+    parse_manifest(json.dumps(of_schema_2(document)).encode())
+
+
+@pytest.mark.parametrize(
+    ("document", "part"),
+    [
+        (with_input(unseen="nan"), "says what becomes of unseen values, but has no categories"),
+        (with_input(categories=["a", 1]), "is of type number, which its category 'a' is not"),
+        (with_input(categories=[1, 1]), "'1' stands 2 times in the categories of the input 'temp'"),
+        (with_input(categories=[1], missing={"value": 2}), "2 for its missing values, which is none of its"),
+        (with_input(categories=[1], unseen={"value": 0.5}), "0.5 for its unseen values: give one of its"),
+        (with_input(type="text", missing="reject", shape=[2]), "so its type is number or integer"),
+        (with_input(shape=[2], categories=[1]), "has a shape and categories: give one of them"),
+        (with_input(shape=[1024, 1024]), "has 1,048,576 numbers by its shape: at most 1,000,000"),
+        (with_outputs("regressor", transform="softmax"), "a regressor has none"),
+        (with_outputs(columns=["a", "b"]), "only a regressor has several outputs.columns"),
+        (with_outputs(value=["p", "q"]), "only a regressor has several outputs.columns"),
+        (with_outputs("regressor", value=["p", "q"]), "outputs.columns must name their numbers"),
+        (with_outputs("regressor", columns=["a"], main="b"), "outputs.main is 'b', which is none of outputs"),
+        (with_outputs("clusterer"), "the distance to the nearest: remove outputs.positive"),
+        (with_outputs("clusterer", classes=None, labels=None, positive=None), "needs outputs.classes"),
+    ],
+)
+def test_contradictions_in_fields_of_schema_2_are_refused(document: dict[str, Any], part: str) -> None:
+    """The fields of schema 2 are held against one another like all others."""
+    assert any(part in sentence for sentence in mistakes(of_schema_2(document)))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +220,7 @@ def test_the_schema_agrees_with_the_code_on_form() -> None:
         changed(colour="red"),
         with_input(missing="NaN"),
         with_input(type="float"),
-        changed(schema=2),
+        changed(schema=3),
     ):
         assert not validator.is_valid(wrong)
         assert mistakes(wrong)
