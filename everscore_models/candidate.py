@@ -17,8 +17,8 @@ class Answer:
     """What a library says of one row.
 
     Attributes:
-        values: the numbers by class, cluster or prediction, in the order of the manifest's classes or columns;
-            of an anomaly detector or a regressor of one number just that one.
+        values: the numbers by class, cluster or prediction, in the order of the manifest's classes or
+            columns; of an anomaly detector or a regressor of one number just that one.
         label: the class or cluster by its label; None for a regressor.
     """
 
@@ -27,8 +27,9 @@ class Answer:
 
 
 type Predict = Callable[[pd.DataFrame], Sequence[Answer]]
-"""The library's own answers for rows of the model's columns, as `everscore_models.payloads.read_frame` makes
-them. It may raise whatever the library raises; the caller halves the rows until the guilty one stands alone."""
+"""The library's own answers for rows of the model's columns, as `everscore_models.payloads.read_frame`
+makes them. It may raise whatever the library raises; the caller halves the rows until the guilty one stands
+alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,7 @@ from everscore.score.manifest import Manifest
 from everscore.score.model import Model
 from everscore.score.onnx import bisect
 from everscore.score.output_form import Kind
+from everscore_models.candidate import Answer
 from everscore_models.errors import ExportError
 from everscore_models.payloads import read_readable
 from everscore_models.trained import Payload, Trained
@@ -50,14 +51,6 @@ class Probe:
     what: str
     payload: Payload
     real: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What scikit-learn says of one row: numbers by label (or one), and the label."""
-
-    values: tuple[float, ...]
-    label: str | None
 
 
 def probes(trained: Trained) -> list[Probe]:
