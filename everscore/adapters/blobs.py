@@ -92,10 +92,13 @@ class StorageBlobs:
         Raises:
             Failure: they could not be listed.
         """
-        container = self._client.get_container_client(self._dead_letters)
-        pages = container.list_blobs(name_starts_with=prefix or None, include=["metadata"]).by_page()
+        pages = None
         while True:
             async with request(f"container {self._dead_letters}", self._timeout):
+                if pages is None:
+                    container = self._client.get_container_client(self._dead_letters)
+                    listing = container.list_blobs(name_starts_with=prefix or None, include=["metadata"])
+                    pages = listing.by_page()
                 try:
                     page = [blob async for blob in await anext(pages)]
                 except StopAsyncIteration:
@@ -142,11 +145,11 @@ class StorageBlobs:
 
     async def put_verdict(self, configuration: str, data: bytes, etag: str | None) -> None:
         """See everscore.ports.VerdictBlobs."""
-        blob = self._client.get_blob_client(self._claim_checks, _verdict_name(configuration))
         condition: dict[str, Any] = {"overwrite": False}
         if etag is not None:
             condition = {"overwrite": True, "etag": etag, "match_condition": MatchConditions.IfNotModified}
         async with request(f"container {self._claim_checks}", self._timeout):
+            blob = self._client.get_blob_client(self._claim_checks, _verdict_name(configuration))
             try:
                 await blob.upload_blob(data, content_settings=_JSON, **condition)
             except (ResourceExistsError, ResourceModifiedError) as error:
@@ -162,8 +165,8 @@ class StorageBlobs:
         Raises:
             Failure: they could not be read.
         """
-        container = self._client.get_container_client(self._claim_checks)
         async with request(f"container {self._claim_checks}", self._timeout):
+            container = self._client.get_container_client(self._claim_checks)
             listing = container.list_blobs(name_starts_with="configurations/")
             names = [blob.name async for blob in listing]
         found = [await self._get(self._claim_checks, name) for name in names]

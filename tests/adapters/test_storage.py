@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
@@ -288,6 +288,29 @@ async def test_what_cannot_be_sent_is_no_fault_of_the_service(
     blobs = clients.blobs(services.storage, services.names.dead_letters, services.names.claim_checks)
     with pytest.raises(Unexpected):
         await blobs.put_dead_letter(name, b"x", metadata)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda blobs: blobs.put_dead_letter("", b"{}", {}),
+        lambda blobs: blobs.get_dead_letter(""),
+        lambda blobs: blobs.delete_dead_letter(""),
+        lambda blobs: anext(blobs.list_dead_letters()),
+        lambda blobs: blobs.put_claim_check("", b"{}"),
+        lambda blobs: blobs.get_claim_check(""),
+        lambda blobs: blobs.put_verdict("", b"{}", None),
+        lambda blobs: blobs.list_verdicts(),
+        lambda blobs: blobs.check(),
+    ],
+    ids=["put letter", "get letter", "delete", "list", "put check", "get check", "verdict", "verdicts", "both"],
+)
+async def test_an_empty_name_is_a_failure_like_any_other(
+    services: Services, clients: Clients, use: Callable[[StorageBlobs], Awaitable[object]]
+) -> None:
+    """The SDK refuses a blob or container without a name before it asks: also that is a failure with its stage."""
+    with pytest.raises(Unexpected, match="unexpected ValueError"):
+        await use(clients.blobs(services.storage, "", ""))
 
 
 async def test_blobs_are_written_overwritten_and_read(services: Services, clients: Clients) -> None:
