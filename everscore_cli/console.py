@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from rich import markup
 from rich.console import Console
@@ -19,6 +20,9 @@ from rich.progress import (
 )
 from rich.table import Column
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 # Control characters but for tab and the end of a line; and halves of surrogate pairs, which JSON may hold and
 # no terminal's encoding has.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -31,6 +35,16 @@ def print_json(value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write(visible(text) + "\n")
     sys.stdout.flush()
+
+
+def json_fields(record: DataclassInstance) -> dict[str, Any]:
+    """The fields of a flat dataclass for ``--json``: in camelCase, as in documents and dead letters."""
+    return {_camel(field.name): getattr(record, field.name) for field in fields(record)}
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def readable(body: bytes) -> str:

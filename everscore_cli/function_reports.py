@@ -66,7 +66,7 @@ def _fields(report: StatusReport) -> dict[str, Any]:
 def reports_table(reports: Reports) -> Table:
     """The same for a person: a row for each thing that was ever said."""
     table = Table("function", "what", title="What the app says", title_justify="left")
-    table.add_column("at", no_wrap=True)
+    table.add_column("at", min_width=20)
     table.add_column("which")
     for function, each in reports.items():
         if each is None:

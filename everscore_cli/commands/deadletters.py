@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import asdict
 from itertools import batched
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +26,7 @@ from everscore.retry.placing import Delayed
 from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.clients.destinations import destinations
-from everscore_cli.console import bars, counted, err, escape, out, print_json, readable
+from everscore_cli.console import bars, counted, err, escape, json_fields, out, print_json, readable
 from everscore_cli.dead_letter_filter import Wanted, find
 from everscore_cli.dead_letter_reading import PARALLEL, read_pages
 from everscore_cli.errors import CliError
@@ -77,7 +76,7 @@ def list_(
                     {"stage": each[0], "reason": each[1], "count": count}
                     for each, count in reasons.most_common()
                 ],
-                "letters": [asdict(letter) for letter in letters[-limit:]],
+                "letters": [json_fields(letter) for letter in letters[-limit:]],
             }
         )
         return

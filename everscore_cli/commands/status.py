@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -21,8 +21,9 @@ from everscore.watch.judging import Verdict
 from everscore_cli import observe, project
 from everscore_cli.clients import hub, storage, store
 from everscore_cli.clients.destinations import destinations
-from everscore_cli.console import escape, out, print_json
+from everscore_cli.console import escape, json_fields, out, print_json
 from everscore_cli.errors import CliError
+from everscore_cli.fitting import Fitting
 from everscore_cli.function_reports import Reports, read_reports, reports_json, reports_table, sentences
 from everscore_cli.sentences import sentence
 from everscore_cli.stack_health import PartHealth, check
@@ -205,7 +206,7 @@ def _answers(target: project.Target) -> bool:
 def _json(seen: _Seen) -> dict[str, object]:
     known = None if isinstance(seen.hub, _Unknown) else seen.hub
     return {
-        "parts": [asdict(part) for part in seen.parts],
+        "parts": [json_fields(part) for part in seen.parts],
         "connections": dict(seen.connections),
         "partitions": None if known is None else [_partition_json(one, known) for one in known.partitions],
         "lag": None if known is None else sum(partition.lag for partition in known.partitions),
@@ -220,7 +221,7 @@ def _json(seen: _Seen) -> dict[str, object]:
 
 def _partition_json(one: observe.Partition, found: _Hub) -> dict[str, object]:
     still = found.still.get(one.id)
-    return {**asdict(one), "stuckSeconds": None if still is None else round(still.seconds, 1)}
+    return {**json_fields(one), "stuckSeconds": None if still is None else round(still.seconds, 1)}
 
 
 def _stuck(found: _Hub) -> list[str]:
@@ -249,7 +250,7 @@ def _print(seen: _Seen) -> None:
             up = "" if part.uptime_seconds is None else f"{part.uptime_seconds:,.0f} s"
             memory = "" if part.memory_mb is None else f"{part.memory_mb:,.0f} MB"
             table.add_row(part.part, f"[{colour}]{escape(part.detail)}[/]", up, memory, str(part.pid or ""))
-        out.print(table)
+        out.print(Fitting(table))
     if seen.connections:
         out.print("Connections of this stack, in place of those in local.settings.json:")
         for name, text in seen.connections.items():
@@ -265,7 +266,7 @@ def _print(seen: _Seen) -> None:
             still = found.still.get(one.id)
             stuck = f"[red]{_duration(still.seconds)}[/]" if still else ""
             table.add_row(one.id, _number(one.last), _number(one.checkpoint), f"{one.lag:,}", stuck)
-        out.print(table)
+        out.print(Fitting(table))
         for sentence_ in _stuck(found):
             out.print(f"[red]{escape(sentence_)}[/]", soft_wrap=True)
     table = Table("what", title="Elsewhere", title_justify="left")
@@ -273,17 +274,17 @@ def _print(seen: _Seen) -> None:
     labels = ("messages in the retry queue", "messages in its poison queue", "dead letters", "documents")
     for label, value in zip(labels, seen.numbers.values(), strict=True):
         table.add_row(label, f"[red]{escape(value.why)}[/]" if isinstance(value, _Unknown) else f"{value:,}")
-    out.print(table)
+    out.print(Fitting(table))
     if isinstance(seen.verdicts, _Unknown):
         out.print(f"[red]verdicts unknown[/] {escape(seen.verdicts.why)}", soft_wrap=True)
     elif seen.judged:
-        out.print(verdicts_table(seen.judged, seen.configuration))
+        out.print(Fitting(verdicts_table(seen.judged, seen.configuration)))
         for sentence_ in verdict_sentences(seen.judged, seen.configuration, times.now()):
             out.print(f"[red]{escape(sentence_)}[/]", soft_wrap=True)
     if isinstance(seen.reports, _Unknown):
         out.print(f"[red]what the app says is unknown[/] {escape(seen.reports.why)}", soft_wrap=True)
         return
-    out.print(reports_table(seen.reports))
+    out.print(Fitting(reports_table(seen.reports)))
     for sentence_ in sentences(seen.reports):
         out.print(f"[red]{escape(sentence_)}[/]", soft_wrap=True)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from everscore_cli.console import escape
+from everscore_cli.console import escape, json_fields
 from everscore_cli.demo.course import Outcome
 from everscore_cli.demo.reconcile import Row
 
@@ -28,16 +27,16 @@ def as_json(outcome: Outcome, rate: float) -> dict[str, Any]:
             "malformed": _row(account.malformed),
             "all": _row(account.total),
         },
-        "waiting": asdict(outcome.waiting),
+        "waiting": json_fields(outcome.waiting),
         "strangers": account.strangers,
         "sentAgain": account.sent_again,
         "storedByRetry": account.retried,
         "throttledRequests": outcome.throttled_requests,
         "firstEventSeconds": outcome.first,
         "steadyRate": rate,
-        "latencySeconds": asdict(outcome.steady) if outcome.steady else None,
+        "latencySeconds": json_fields(outcome.steady) if outcome.steady else None,
         "sendingEventsPerSecond": outcome.sending,
-        "fullSpeed": {**asdict(outcome.full), "eventsPerSecond": outcome.full.per_second},
+        "fullSpeed": {**json_fields(outcome.full), "eventsPerSecond": outcome.full.per_second},
         "seconds": outcome.seconds,
         "documents": outcome.documents,
         "deadLetter": outcome.letter,

@@ -303,7 +303,17 @@ async def test_what_cannot_be_sent_is_no_fault_of_the_service(
         lambda blobs: blobs.list_verdicts(),
         lambda blobs: blobs.check(),
     ],
-    ids=["put letter", "get letter", "delete", "list", "put check", "get check", "verdict", "verdicts", "both"],
+    ids=[
+        "put letter",
+        "get letter",
+        "delete",
+        "list",
+        "put check",
+        "get check",
+        "verdict",
+        "verdicts",
+        "both",
+    ],
 )
 async def test_an_empty_name_is_a_failure_like_any_other(
     services: Services, clients: Clients, use: Callable[[StorageBlobs], Awaitable[object]]

@@ -207,4 +207,6 @@ def test_the_operators_token_opens_the_services(cli, tmp_path, blobs, token, cod
         assert len(done.stderr.splitlines()) == 1
         assert "the identity needs the data role of that service" in done.stderr
     else:
-        assert '"reason": "empty body"' in done.stdout
+        (letter,) = json.loads(done.stdout)["letters"]
+        assert letter["reason"] == "empty body"
+        assert {"failedAt", "enqueuedAt"} < letter.keys()

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from everscore_cli.console import escape, print_json, readable, visible
+from everscore.adapters.blobs import Letter
+from everscore_cli.console import escape, json_fields, print_json, readable, visible
+from everscore_cli.stack_health import PartHealth
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,23 @@ def test_hole_36_json_stays_the_same_document(capsys):
 def test_a_body_that_is_no_text_is_hexadecimal():
     """Bytes that are no UTF-8 are shown as such."""
     assert (readable("ä".encode()), readable(b"\xff\x00")) == ("ä", "hex:ff00")
+
+
+def test_the_names_in_json_are_in_camel_case():
+    """`--json` names the fields of letters and parts as documents and dead letters do, with their values."""
+    assert json_fields(Letter("n", "decode", "not JSON", "t2", "t1", 7)) == {
+        "name": "n",
+        "stage": "decode",
+        "reason": "not JSON",
+        "failedAt": "t2",
+        "enqueuedAt": "t1",
+        "size": 7,
+    }
+    assert list(json_fields(PartHealth("azurite", healthy=False, detail="not started"))) == [
+        "part",
+        "healthy",
+        "detail",
+        "pid",
+        "uptimeSeconds",
+        "memoryMb",
+    ]
