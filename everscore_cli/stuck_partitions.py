@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from everscore.adapters.checkpoints import Position
-from everscore.adapters.hub import HubReader, PartitionState
+from everscore.adapters.hub import HubReader
+from everscore.adapters.hub_answers import PartitionState
 from everscore.clock import times
 from everscore.config.settings import Settings
 from everscore_cli.clients.destinations import hub_reader

@@ -195,7 +195,7 @@ class CosmosStore:
             failure = _no_events(failure_of(error))
         except binascii.Error as error:
             hint = f"the AccountKey in {self._connection.name} is no base64; copy it anew"
-            failure = Configuration(Stage.STORE, "not authenticated", f"{hint}: {error}")
+            failure = Configuration(Stage.STORE, "not authenticated", f"{hint}: {quote(str(error))}")
         except _MALFORMED as error:
             failure = unreadable_answer(f"{type(error).__name__}: {quote(str(error))}")
         except BaseException:

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
-from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
-from everscore.adapters.amqp_values import as_json, install
+from everscore.adapters.amqp_values import install
 from everscore.adapters.bounds import bounded
-from everscore.adapters.classification import classify_hub
-from everscore.adapters.credentials import Credentials, is_without_token
-from everscore.clock import times
+from everscore.adapters.credentials import Credentials
+from everscore.adapters.hub_answers import PartitionState, event_of, failure_of, state_of
 from everscore.clock.deadline import Deadline
 from everscore.config.connections import Connection, parts_of
 from everscore.event.item import Source
-from everscore.failures import Failure, Stage, Transient
+from everscore.failures import Failure, Stage
 from everscore.ports import HubEvent
-from everscore.quoting import quote
 
 logger = logging.getLogger(__name__)
 
@@ -46,27 +40,10 @@ _SILENCE = 20.0
 _PATIENCE = 30.0
 # Seconds that a reading has for its cleaning up, the end of its connection included.
 _ENDING = 10.0
-_STATUS = re.compile(r"Status code: (\d{3})\b")
 # Seconds for reading one event: its turn, its connection and its end included.
 _FETCH = 45.0
 # Each question to the hub opens a connection of its own, and a hub seldom gets more partitions.
 _IDS_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionState:
-    """What a partition holds.
-
-    Attributes:
-        first, last: sequence numbers; last is -1 where nothing was ever sent.
-        is_empty: whether retention has taken everything, or nothing was sent.
-        last_enqueued_at: when the last event came in.
-    """
-
-    first: int
-    last: int
-    is_empty: bool
-    last_enqueued_at: datetime
 
 
 class HubReader:
@@ -130,7 +107,7 @@ class HubReader:
     async def _state(self, partition: str) -> PartitionState:
         try:
             async with self._bounded(_ANSWER):
-                return _partition_state(await self._client.get_partition_properties(partition))
+                return state_of(await self._client.get_partition_properties(partition))
         except Failure:
             self._ids_until = 0.0  # a hub made anew may have others
             raise
@@ -141,7 +118,7 @@ class HubReader:
             try:
                 yield
             except (EventHubError, AzureError, OSError) as error:
-                raise self._failure(error) from error
+                raise failure_of(self.hub, error) from error
 
     async def fetch(self, source: Source) -> HubEvent | None:
         """The event with that place; None where the hub no longer holds it, or the place is not known whole.
@@ -221,7 +198,7 @@ class HubReader:
             while True:
                 page = await _next(pages, task)
                 if isinstance(page, BaseException):
-                    raise self._failure(page) from page
+                    raise failure_of(self.hub, page) from page
                 if not page:
                     # The hub is late, for its newest event is beyond the range or in it; or all has expired.
                     state = await self._state(partition)
@@ -229,10 +206,10 @@ class HubReader:
                         return
                     if patience.passed:
                         late = TimeoutError(f"no event came for {_PATIENCE:g} seconds, and {last} is there")
-                        raise self._failure(late)
+                        raise failure_of(self.hub, late)
                     continue
                 patience = Deadline.after(_PATIENCE)
-                events = [self._event(partition, each) for each in page]
+                events = [event_of(self.namespace, self.hub, partition, each) for each in page]
                 inside = [each for each in events if (each.source.sequence_number or 0) <= last]
                 if inside:
                     yield inside
@@ -260,27 +237,6 @@ class HubReader:
                 async with asyncio.timeout(_ENDING):
                     await client.close()
         await self._client.close()
-
-    def _event(self, partition: str, event: EventData) -> HubEvent:
-        enqueued = event.enqueued_time
-        return HubEvent(
-            body=_body(event),
-            properties=as_json(event.properties or {}),
-            source=Source(
-                namespace=self.namespace,
-                hub=self.hub,
-                partition=partition,
-                sequence_number=event.sequence_number,
-                offset=event.offset,
-                enqueued_at=times.milliseconds_text(enqueued) if enqueued else None,
-            ),
-        )
-
-    def _failure(self, error: BaseException) -> Failure:
-        if is_without_token(error):
-            return Transient(Stage.RETRY, "no token", quote(str(error)))
-        detail = f"{self.hub}: {type(error).__name__}: {quote(str(error))}"
-        return classify_hub(*_refusal(error), detail)
 
 
 async def _next[T](pages: asyncio.Queue[T | BaseException], reading: asyncio.Task[None]) -> T | BaseException:
@@ -312,29 +268,3 @@ async def _ended(task: asyncio.Task[None]) -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
-
-
-def _refusal(error: BaseException) -> tuple[str | None, int | None]:
-    """What the hub refuses with: the AMQP condition without its domain, and the status of its answer.
-
-    Tokens and questions are answered with a status like HTTP's, of which the SDK keeps but the text.
-    """
-    if not isinstance(error, EventHubError):
-        return None, None
-    found = _STATUS.search(str(error))
-    return error.error, int(found[1]) if found else None
-
-
-def _partition_state(properties: Mapping[str, Any]) -> PartitionState:
-    return PartitionState(
-        first=properties["beginning_sequence_number"],
-        last=properties["last_enqueued_sequence_number"],
-        is_empty=properties["is_empty"],
-        last_enqueued_at=properties["last_enqueued_time_utc"],
-    )
-
-
-def _body(event: EventData) -> bytes:
-    if event.body_type is AmqpMessageBodyType.DATA:
-        return b"".join(cast("Iterable[bytes]", event.body))
-    return event.body_as_str().encode()

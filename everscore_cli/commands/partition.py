@@ -13,7 +13,8 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from everscore.adapters import checkpoints
 from everscore.adapters.checkpoints import Position
-from everscore.adapters.hub import HubReader, PartitionState
+from everscore.adapters.hub import HubReader
+from everscore.adapters.hub_answers import PartitionState
 from everscore.clock import times
 from everscore.config.settings import Settings
 from everscore.event.event import Event

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from everscore.adapters.hub import PartitionState
+from everscore.adapters.hub_answers import PartitionState
 from everscore.ports import HubEvent
 from everscore.retry.placing import Delayed
 from everscore_cli import project

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from everscore.adapters.checkpoints import Position
-from everscore.adapters.hub import PartitionState
+from everscore.adapters.hub_answers import PartitionState
 from everscore_cli import observe
 from everscore_cli.commands import partition
 from everscore_cli.errors import CliError
