@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import takewhile
+from typing import NamedTuple
 
 from everscore.clock.deadline import Deadline
 from everscore.clock.threads import Threads
@@ -23,6 +24,21 @@ _OWN_GROWTH = 20
 _OWN_THREADS = 8
 # Bytes of bodies that are looked at together.
 _AT_ONCE = 1024 * 1024
+
+
+class Position(NamedTuple):
+    """A place in a batch.
+
+    Attributes:
+        item: so many are read to their end.
+        record: and so many records of the next one.
+    """
+
+    item: int
+    record: int
+
+
+START = Position(0, 0)
 
 
 class Decoder:
@@ -56,21 +72,27 @@ class Decoder:
         # In the second half of the time an own decoder may end its last call, and is not called again.
         return await self._threads.run(partial(reading.next, share, until.share(0.5)), until)
 
-    def read(self, items: Sequence[Item]) -> Reading:
-        """Begin to decode a batch, slice by slice."""
-        return Reading(self._bodies, self._hook, items)
+    def read(self, items: Sequence[Item], begin: Position = START) -> Reading:
+        """Begin to decode a batch, slice by slice; what comes before ``begin`` is left out."""
+        return Reading(self._bodies, self._hook, items, begin)
 
 
 class Reading:
     """A batch that is decoded slice by slice. Between two slices it keeps nothing but its place."""
 
-    def __init__(self, bodies: Bodies, hook: Hook | None, items: Sequence[Item]) -> None:
+    def __init__(
+        self, bodies: Bodies, hook: Hook | None, items: Sequence[Item], begin: Position = START
+    ) -> None:
         self._bodies = bodies
         self._hook = hook
         self._items = items
-        self._at = 0
-        self._record = 0
+        self._at, self._record = begin
         self._lacked = 0
+
+    @property
+    def position(self) -> Position:
+        """Where the next slice begins."""
+        return Position(self._at, self._record)
 
     @property
     def left(self) -> Sequence[Item]:

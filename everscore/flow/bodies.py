@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -24,10 +24,12 @@ class Bodies:
     Attributes:
         redeemed: items with their bodies.
         unread: events for those whose blob is gone or does not answer.
+        asked: by ``id`` of an item with its body, the item that it was read for.
     """
 
     redeemed: Sequence[Redeemed] = ()
     unread: list[Event] = field(default_factory=list)
+    asked: Mapping[int, Item] = field(default_factory=dict)
 
     @property
     def items(self) -> list[Item]:
@@ -68,6 +70,11 @@ class BodyReader:
             yield Bodies(
                 [one for one in found if isinstance(one, Redeemed)],
                 [one for one in found if isinstance(one, Event)],
+                {
+                    id(one.item): item
+                    for item, one in zip(items, found, strict=True)
+                    if isinstance(one, Redeemed)
+                },
             )
         finally:
             if share is not None:

@@ -16,7 +16,7 @@ from functools import partial
 from everscore.clock.deadline import Deadline
 from everscore.clock.holding import LAST_TRY
 from everscore.clock.threads import NotBegunError, StillRunningError, Threads
-from everscore.decode.decoder import Decoder, Reading
+from everscore.decode.decoder import START, Decoder, Position, Reading
 from everscore.decode.memory import Memory, Share
 from everscore.event.event import Event
 from everscore.event.item import Item
@@ -43,11 +43,13 @@ class Processed:
         events: each ``done`` or with a ``failure``.
         request_units: that their writes cost.
         last: nothing of the batch comes after it.
+        end: where the next one begins.
     """
 
     events: list[Event]
     request_units: float
     last: bool
+    end: Position = START
 
 
 type Settle = Callable[[Processed], Awaitable[None]]
@@ -74,7 +76,9 @@ class Processing:
         self._threads = Threads(_SCORING_THREADS, "score")
         self._loading: set[asyncio.Task[Model]] = set()
 
-    async def run(self, items: Sequence[Item], budget: Deadline, settle: Settle) -> None:
+    async def run(
+        self, items: Sequence[Item], budget: Deadline, settle: Settle, begin: Position = START
+    ) -> None:
         """Process a batch.
 
         Stages that an item has behind it are kept: identity that was found, scores that were finite.
@@ -85,8 +89,9 @@ class Processing:
             budget: of the invocation; storing takes half of what is left of it at most. What is not decoded
                 and scored while there is still time to put it elsewhere fails, and may be tried later.
             settle: accounts for the events of a slice; the next slice begins when it has returned.
+            begin: what comes before this is left out.
         """
-        reading = self._decoder.read(items)
+        reading = self._decoder.read(items, begin)
         # Requests end with the budget: what is left at its very end could not be put anywhere.
         begin_until = budget.earlier(min(LAST_TRY, budget.remaining / 2))
         most = begin_until.remaining
@@ -144,7 +149,7 @@ class Processing:
         )
         ready = [event for event in events if not event.failure]
         charge = await self._store(ready, budget) if ready else 0.0
-        await settle(Processed(events, charge, last=not reading.left))
+        await settle(Processed(events, charge, last=not reading.left, end=reading.position))
         return True
 
     async def store_again(self, events: Sequence[Event], budget: Deadline) -> float:

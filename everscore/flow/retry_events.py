@@ -11,9 +11,11 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from everscore.clock import backoff, times
 from everscore.clock.deadline import Deadline, within
+from everscore.decode.decoder import START
 from everscore.decode.memory import Memory
 from everscore.event.event import Event
 from everscore.event.item import Item
@@ -42,6 +44,20 @@ SUSPECT_FROM_DEQUEUE = 3
 # Why a message waits that a newer release has written.
 _NEWER = "newer schema"
 CRASHES = "crashes the worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A message and what was read of it."""
+
+    message: bytes
+    items: Sequence[Item]
+
+    def without(self, settled: Sequence[Item]) -> list[Item]:
+        """All other items as they came, whatever was made of them since."""
+        gone = {id(item) for item in settled}
+        fresh = decode_envelope(self.message).items
+        return [again for again, item in zip(fresh, self.items, strict=True) if id(item) not in gone]
 
 
 class RetryEvents:
@@ -131,7 +147,8 @@ class RetryEvents:
         if len(items) == 1 and is_suspect and not items[0].dead_letter:
             return await self._try_suspect(items[0], budget)
         still = {id(item) for item in waiting}
-        return await self._try([item for item in items if id(item) not in still], budget, waiting)
+        tried = [item for item in items if id(item) not in still]
+        return await self._try(tried, budget, waiting, Whole(message, items))
 
     async def _put_back(self, message: bytes, waiting: Sequence[Item], budget: Deadline) -> Summary:
         """Look at a message of which all events wait for another verdict, and leave it as it is."""
@@ -181,44 +198,74 @@ class RetryEvents:
             item.crashes = crashes
             return await self._send_unread([item], budget, alone=True)
 
-    async def _try(self, items: list[Item], budget: Deadline, waiting: Sequence[Item] = ()) -> Summary:
+    async def _try(
+        self, items: list[Item], budget: Deadline, waiting: Sequence[Item] = (), whole: Whole | None = None
+    ) -> Summary:
         """Try items.
 
         Args:
             items: to be tried.
             budget: of the invocation.
             waiting: others of their message, which go on waiting.
+            whole: their message, unless it is of one item.
         """
         async with self._reader.read(items, budget) as bodies:
-            return await self._try_read(bodies, budget, waiting)
+            return await self._try_read(bodies, budget, waiting, whole)
 
-    async def _try_read(self, bodies: Bodies, budget: Deadline, waiting: Sequence[Item]) -> Summary:
-        redeemed, whole = bodies.redeemed, bodies.items
-        for item in whole:
+    async def _try_read(
+        self, bodies: Bodies, budget: Deadline, waiting: Sequence[Item], whole: Whole | None
+    ) -> Summary:
+        redeemed, items = bodies.redeemed, bodies.items
+        for item in items:
             self._brake.let_go(item)
-        pending = [item for item in whole if item.dead_letter]
+        pending = [item for item in items if item.dead_letter]
         closed, opened = await self._open_messages(
-            [item for item in whole if item.kind == "message" and not item.dead_letter], budget
+            [item for item in items if item.kind == "message" and not item.dead_letter], budget
         )
         unread = bodies.unread + closed
         summary = Summary(received=len(opened))
         for item in opened:
             summary.queue(item)
+        end = START
 
         async def settle(processed: Processed) -> None:
-            summary.request_units += processed.request_units
+            nonlocal end
             # What was not tried goes with the last of what was: what fails together stays together.
             others = (unread, pending) if processed.last else ([], [])
             rest = waiting if processed.last else ()
             tried = [*processed.events, *others[0]]
             await self._settling.settle(tried, others[1], redeemed, summary, budget, waiting=rest)
+            summary.request_units += processed.request_units
+            end = processed.end
 
-        ready = [item for item in whole if not item.dead_letter and item.kind != "message"]
-        if ready:
-            await self._processing.run(ready, budget, settle)
-        else:
-            await self._settling.settle(unread, pending, redeemed, summary, budget, waiting=waiting)
+        ready = [item for item in items if not item.dead_letter and item.kind != "message"]
+        try:
+            if ready:
+                await self._processing.run(ready, budget, settle)
+            else:
+                await self._settling.settle(unread, pending, redeemed, summary, budget, waiting=waiting)
+        except NoPlaceAnswersError:
+            settled = [bodies.asked[id(item)] for item in (*ready[: end.item], *opened)]
+            if whole is None or not settled:
+                raise
+            await self._send_rest(whole.without(settled), summary, budget)
         return summary
+
+    async def _send_rest(self, rest: Sequence[Item], summary: Summary, budget: Deadline) -> None:
+        """Send on as they came those items of a message that nothing takes otherwise.
+
+        With the message the others would come again, and their next tries would be sent with each try.
+
+        Raises:
+            NoPlaceAnswersError: the queue does not take them either; the message stays.
+        """
+        logger.warning("%d events of a retry message go on as they came, without the others.", len(rest))
+        left = await pass_on(self._placing, rest, budget, alone=False)
+        if left:
+            raise NoPlaceAnswersError(f"no destination takes {len(left)} events of a retry message; it stays")
+        summary.received += len(rest)
+        for item in rest:
+            summary.queue(item)
 
     async def _open_messages(self, items: Sequence[Item], budget: Deadline) -> tuple[list[Event], list[Item]]:
         """Messages that an earlier release could not read: what this one reads goes into the queue as it is.

@@ -25,6 +25,7 @@ from everscore.flow.brake import brake, in_doubt, tally_of, to_wait
 from everscore.flow.ending import NoPlaceAnswersError, NotStartedError, count, is_final, note
 from everscore.flow.limits import Limits, Patience
 from everscore.flow.processing import Processed, Processing
+from everscore.flow.progress import GivenBack
 from everscore.flow.unread import all_queued, pass_on
 from everscore.retry.placing import Delayed, Placing
 from everscore.watch.alarm import Alarm
@@ -78,6 +79,7 @@ class ScoreEvents:
         self._judge = judge
         self._limits = limits
         self._patience = patience
+        self._given_back = GivenBack()
         self._recorder = recorder or Recorder()
         self._alarm = Alarm(self._recorder)
 
@@ -106,15 +108,21 @@ class ScoreEvents:
             self._status.policy_missing()
         if retry.count + 1 >= _UNREAD_FROM_TRY and not _was_held(retry.previous):
             return await self._pass_on_unread(items, retry, budget)
-        summary = Summary()
+        progress = self._given_back.take(items, again=retry.count > 0)
+        summary = progress.summary
 
         async def settle(processed: Processed) -> None:
-            summary.received += len(processed.events)
-            summary.request_units += processed.request_units
             await self._brake(processed.events, again=retry.count > 0)
             await self._settle(processed.events, summary, retry, budget)
+            summary.received += len(processed.events)
+            summary.request_units += processed.request_units
+            progress.end = processed.end
 
-        await self._processing.run(items, budget, settle)
+        try:
+            await self._processing.run(items, budget, settle, progress.end)
+        except NoPlaceAnswersError:
+            self._given_back.keep(items, progress)
+            raise
         return summary
 
     async def _brake(self, events: Sequence[Event], *, again: bool) -> None:

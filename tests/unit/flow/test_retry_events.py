@@ -345,6 +345,65 @@ async def test_hole_13_neighbours_of_a_refused_claim_check_are_sent_once() -> No
     assert sorted(item.source.index for item in world.queue.items) == [0, 1]
 
 
+async def test_hole_13_slices_of_a_message_that_are_settled_are_settled_once() -> None:
+    """Where a later slice has no place, what was not settled goes on in a message of its own, as it came: the next
+    tries of the others are not sent again with each try, whichever instance has it.
+    """
+    world = World(stream=stream_of(unwrap="array"), memory=1)  # a slice for each event
+    small = item_of(1, b"[" + body_of(1) + b"," + body_of(2) + b"]")
+    large = item_of(2, b"[" + body_of(3, pad=LARGE) + b"," + body_of(4) + b"]")
+    unwritten = item_of(3, b"{")
+    unwritten.dead_letter = True
+    await world.placing.enqueue([Delayed(large, 1.0)])
+    [pointer] = world.queue.items
+    world.queue.messages.clear()
+    queue(world, small, pointer, unwritten)
+    put = world.blobs.put_claim_check
+
+    async def refuse(*_):
+        raise OUT
+
+    world.blobs.put_claim_check = refuse  # type: ignore[method-assign]
+    with world.store.refusing():
+        [summary] = await world.retry()
+        assert (summary.received, summary.queued) == (4, 4), "two records, and two bodies as they came"
+        for _ in range(3):
+            *settled, (rest, delay) = world.queue.messages
+            assert [
+                item.source.index for message, _ in settled for item in decode_envelope(message).items
+            ] == [0, 1]
+            again = decode_envelope(rest).items
+            assert [(item.source.sequence_number, item.attempts) for item in again] == [(2, 0), (3, 0)]
+            assert again[0].is_pointer
+            world.queue.messages = [(rest, delay)]
+            with pytest.raises(NoPlaceAnswersError):
+                await world.retry()
+            world.queue.messages = [*settled, *world.queue.messages]
+    world.blobs.put_claim_check = put  # type: ignore[method-assign]
+    await world.retry()
+    assert sorted(world.stored) == ["id-1", "id-2", "id-3", "id-4"]
+    assert [letter.item.body for letter in world.blobs.letters] == [b"{"]
+    assert not world.queue.messages
+
+
+async def test_hole_13_a_message_whose_rest_the_queue_refuses_stays() -> None:
+    """It comes again whole: that is one copy more of what is in the queue, and nothing lost."""
+    world = World(memory=1)
+    queue(world, item_of(1), item_of(2))
+    messages = list(world.queue.messages)
+    send = world.queue.send
+
+    async def once(message, delay):
+        world.queue.refuses = OUT if world.queue.messages else None
+        await send(message, delay)
+
+    world.queue.send = once  # type: ignore[method-assign]
+    with world.store.refusing(), pytest.raises(NoPlaceAnswersError):
+        await world.retry()
+    assert [item.source.sequence_number for item in world.queue.items] == [1, 1, 2]
+    assert world.queue.messages[1:] == messages
+
+
 async def test_what_fails_together_stays_together() -> None:
     """Items of one message that fail alike share their next message."""
     world = World()

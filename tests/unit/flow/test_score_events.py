@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from copy import deepcopy
 
 import pytest
 
 from everscore.clock import backoff
-from everscore.event.item import Item
+from everscore.event.item import Item, Source
 from everscore.failures import Configuration, Permanent, Stage, Throttled, Transient
 from everscore.flow.ending import NoPlaceAnswersError
 from everscore.flow.score_events import RetryState
@@ -446,3 +447,58 @@ async def test_sources_differ_but_ids_do_not_collide_across_partitions() -> None
     second = Item(body=body_of(1), source=source_of(5, partition="1"))
     await world.score(first, second, retry=ENDLESS)
     assert len(world.store.documents) == 2
+
+
+HELD = "Exception: NoPlaceAnswersError: no destination takes 1 events"
+
+
+async def _given_back(world: World, *items: Item, tries: int) -> None:
+    """A batch comes again and again while claim checks are refused."""
+    with world.store.refusing(), world.blobs.refusing():
+        for count in range(tries):
+            state = RetryState(count=count, endless=True, previous=HELD * (count > 0))
+            with pytest.raises(NoPlaceAnswersError):
+                await world.score(*deepcopy(items), retry=state)  # the host makes them anew
+
+
+async def test_hole_13_slices_of_a_batch_that_are_settled_are_settled_once() -> None:
+    """A batch that is cut into slices and given back since a later one has no place goes on with that one: what is
+    in the queue is not sent once more with each try, and each event is counted once.
+    """
+    world = World(memory=1)  # a slice for each event
+    items = [item_of(1), item_of(2), item_of(3, pad=LARGE), item_of(4)]
+    await _given_back(world, *items, tries=4)
+    assert world.sequence_numbers()["queued"] == [1, 2]
+    with world.store.refusing():
+        summary = await world.score(*items, retry=RetryState(count=4, endless=True, previous=HELD))
+    assert world.sequence_numbers()["queued"] == [1, 2, 3, 4]
+    assert (summary.received, summary.queued) == (4, 4)
+    assert world.models.model.calls == [1] * (2 + 5 + 1), (
+        "two once, the third in all five tries, the last once"
+    )
+
+
+async def test_hole_13_records_of_a_body_that_are_settled_are_settled_once() -> None:
+    """Likewise within one body of several records."""
+    world = World(stream=stream_of(unwrap="array"), memory=1)
+    item = item_of(7, b"[" + b",".join([body_of(0), body_of(1, pad=LARGE), body_of(2)]) + b"]")
+    await _given_back(world, item, tries=3)
+    assert [each.source.index for each in world.queue.items] == [0]
+    summary = await world.score(item, retry=RetryState(count=3, endless=True, previous=HELD))
+    assert sorted(world.stored) == ["id-1", "id-2"]
+    assert [each.source.index for each in world.queue.items] == [0]
+    assert (summary.received, summary.queued, summary.stored) == (3, 1, 2)
+
+
+@pytest.mark.parametrize("changed", ["count", "length", "place"])
+async def test_hole_13_only_the_same_batch_goes_on_where_it_was(changed: str) -> None:
+    """A batch that begins anew, has other events, or whose place is not known is taken from its beginning."""
+    world = World(memory=1)
+    items = [item_of(1), item_of(2, pad=LARGE)]
+    if changed == "place":
+        items[0].source = Source(hub="events")
+    await _given_back(world, *items, tries=1)
+    if changed == "length":
+        items.append(item_of(3))
+    summary = await world.score(*items, retry=RetryState(count=int(changed != "count"), endless=True))
+    assert summary.stored == summary.received == len(items)
