@@ -89,7 +89,7 @@ def test(arguments: Sequence[str]) -> int:
 
 
 def lint(_: Sequence[str]) -> int:
-    """Style, types and the arrows between the packages."""
+    """Style, types and the dependencies between the packages."""
     return run_checks(LINT, dict(os.environ))
 
 
@@ -154,7 +154,7 @@ TARGETS = {
     "down": Target("stop the local stack"),
     "chaos": Target("events under faults of every kind, each accounted for", DEVELOPING, True, chaos),
     "model": Target("train the flights' model, export and check it", DEVELOPING, False, model),
-    "lint": Target("style, types and the arrows between the packages", DEVELOPING, False, lint),
+    "lint": Target("style, types and the dependencies between the packages", DEVELOPING, False, lint),
     "format": Target("format the code", DEVELOPING, False, tidy),
     "setup": Target("install everything, for running and for developing", DEVELOPING, True, nothing_more),
     "lock": Target("pin requirements*.txt anew", DEVELOPING, False, lock_requirements),

@@ -71,6 +71,11 @@ def skip(
             storage.host_blobs(settings) as blobs,
         ):
             first = await _first(hub, blobs, target, partition_id, to)
+            if not await blobs.get_container_client(checkpoints.CONTAINER).exists():
+                raise CliError(
+                    "There is no checkpoint to move, since no Functions host has run with this storage yet: "
+                    f"{'deploy the app' if chosen() else 'start it with `everscore up`'} first."
+                )
             count = to - first + 1
             question = (
                 f"Dead-letter {counted(count, 'event')} of partition {partition_id} ({first} to {to}), "

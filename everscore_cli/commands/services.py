@@ -37,7 +37,7 @@ def services(
     try:
         show(stack, as_json=as_json)
         if not as_json:
-            out.print("Now type [bold]func start[/] in the app's folder, in another terminal.")
+            out.print("Now run [bold]func start[/] in the app's folder, in another terminal.")
             if free_ports:
                 out.print("It needs the settings of these ports in its environment: `--json` prints them.")
         if not detach:

@@ -74,6 +74,16 @@ def test_a_model_s_scripts_may_have_their_owner_s_style(tmp_path: Path, name: st
     assert f"models/pumps/{name}:8:11: F821 Undefined name `Rigde`" in said
 
 
+def test_the_example_of_a_decoder_has_the_project_s_style(tmp_path: Path):
+    """Whoever copies it beside host.json, as the page says, has no complaint from `make lint`."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    page = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    (decoder,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "pump_csv.py").write_text(decoder, encoding="utf-8")
+    assert ruff(tmp_path, "check", "--no-cache") == (0, "All checks passed!\n")
+    assert ruff(tmp_path, "format", "--check", "--no-cache")[0] == 0
+
+
 def test_the_project_s_own_models_keep_its_style():
     """The flights' script is held to the rules of the rest."""
     path = "models/flights/train.py"

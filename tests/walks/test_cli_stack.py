@@ -118,3 +118,16 @@ def test_somebody_elses_stack_is_left_alone(cli):
         assert f"runs the app in {cli.app.resolve()}" in other.said
     assert len(processes.marked(mark)) >= 3
     cli.run("down")
+
+
+def test_no_partition_is_skipped_before_a_host_has_run(cli):
+    """Without the host's container there is no checkpoint: the command says so, and makes no dead letter first."""
+    cli.run("services", "--detach", "--free-ports")
+    cli.json("send", "--count", "1")
+    (filled,) = (each for each in cli.json("status", code=None)["partitions"] if each["last"] is not None)
+    cli.run("partition", "skip", filled["id"], "--to", "0", "--yes", code=1)
+    assert "no Functions host has run with this storage yet: start it with `everscore up` first" in " ".join(
+        cli.said.split()
+    )
+    assert cli.json("deadletters", "list")["total"] == 0
+    cli.run("down")
