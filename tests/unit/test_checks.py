@@ -53,9 +53,9 @@ def test_one_that_fails_fails_all_and_the_others_run_on(failing: str):
     )
     code, said = outcome(start(checks))
     assert code == 1
-    shown = {name for name in codes if f"of {name} 1\nof {name} 2\n" in said}
-    assert shown == {failing, "pytest"}
-    assert set(re.findall(r"of (\w+) ", said)) == shown
+    assert set(re.findall(r"of (\w+) [12]", said)) == {failing, "pytest"}
+    if failing == "types":  # what is shown as it comes may lie around it
+        assert "types failed:\nof types 1\nof types 2\n" in said
     rows = dict(re.findall(r"^  (\w+) +[\d.]+ s   (.*)$", said, re.MULTILINE))
     assert rows == {name: "FAILED (3)" if name == failing else "passed" for name in codes}
 

