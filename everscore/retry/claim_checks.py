@@ -164,7 +164,8 @@ class ClaimChecks:
             detail = f"the blob {item.blob} holds no event: {error}"
             raise Permanent(Stage.RETRY, "claim check unreadable", detail) from error
         except NewerEnvelopeError as error:
-            raise Transient(Stage.RETRY, "claim check newer", f"the blob {item.blob}: {error}") from error
+            detail = f"the blob {item.blob}: {error}; deploy the release that wrote it, or a later one"
+            raise Transient(Stage.RETRY, "newer schema of a claim check", detail) from error
         return Redeemed(restore(item, stored), None if _says(stored) else item)
 
     async def _from_hub(self, item: Item) -> Item:

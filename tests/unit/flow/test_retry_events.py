@@ -22,6 +22,7 @@ from everscore.retry.names import blob_name, suspect_name
 from everscore.retry.packing import pack
 from everscore.retry.placing import Delayed
 from everscore.store.breaker import State
+from everscore.watch.status import decode_status
 from everscore_cli.redriving import From, redriven
 from tests.fakes import LARGE, OUT, World, ago, body_of, item_of, payload_of, source_of, stream_of
 
@@ -458,6 +459,33 @@ async def test_hole_14_a_newer_envelope_waits_whole_and_is_seen() -> None:
     with world.queue.refusing(), pytest.raises(NoPlaceAnswersError):
         await world.retry()
     assert [item.body for item in world.queue.items] == [NEWER]
+
+
+async def test_hole_14_a_body_in_a_newer_claim_check_waits_at_any_age_and_is_named() -> None:
+    """Its pointer is no event, and can be no dead letter: it waits, the status names the reason and the item says
+    what to do, and a release that reads the blob stores the event.
+    """
+    world = World()
+    with world.store.refusing():
+        await world.score(item_of(1, pad=LARGE))
+    [(name, data)] = world.blobs.claim_checks.items()
+    world.blobs.claim_checks[name] = data.replace(b'"schema":2', b'"schema":2024')
+    [pointer] = world.queue.items
+    world.queue.messages.clear()
+    queue(world, pointer, queued_at=ago(days=30))
+    for _ in range(3):
+        [summary] = await world.retry()
+        assert summary.reasons == {"retry: newer schema of a claim check": 1}
+        [item] = world.queue.items
+        assert "2024" in (item.exception or "")
+        assert "deploy the release that wrote it" in (item.exception or "")
+    await world.retrying._status.write()
+    report = decode_status(world.blobs.status["retry_events"])
+    assert report.last_failure == "retry: newer schema of a claim check"
+    assert not world.blobs.dead_letters
+    world.blobs.claim_checks[name] = data
+    await world.retry()
+    assert world.stored["id-1"]["event"]["pad"] == LARGE
 
 
 async def test_hole_14_a_newer_envelope_is_given_up_by_age_and_comes_back() -> None:
