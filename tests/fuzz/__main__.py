@@ -22,6 +22,7 @@ def main() -> int:
     """Fuzz for a while, or judge one input again; 0 if no promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="how long to look (default 60)")
+    parser.add_argument("--runs", type=int, help="look at so many inputs at most")
     parser.add_argument("--seed", type=int, default=random.randrange(1, 2**31), help="of the draws")
     parser.add_argument("--found", type=Path, default=FOUND, help="where inputs go that reach something new")
     parser.add_argument(
@@ -56,6 +57,7 @@ def main() -> int:
         f"-seed={arguments.seed}",
         f"-dict={HERE / 'dictionary.txt'}",
         f"-artifact_prefix={arguments.found}/",
+        f"-runs={-1 if arguments.runs is None else arguments.runs}",
         "-max_len=4096",
         "-timeout=30",  # seconds for one input: one that hangs is a finding
         f"-rss_limit_mb={arguments.memory}",  # one that fills the memory, too

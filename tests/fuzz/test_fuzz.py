@@ -32,7 +32,7 @@ def test_the_corpus_breaks_no_promise() -> None:
     assert {file.read_bytes()[0] for file in CORPUS} >= set(KINDS)
 
 
-def test_ten_seconds_of_fuzzing_break_no_promise(tmp_path: Path) -> None:
+def test_some_fuzzing_breaks_no_promise(tmp_path: Path) -> None:
     """`python -m tests.fuzz` begins with the corpus, reaches branches that it does not, and finds nothing.
 
     Its caller holds more than it may take, as pytest does after other tests: that is none of its own.
@@ -49,13 +49,13 @@ def test_ten_seconds_of_fuzzing_break_no_promise(tmp_path: Path) -> None:
         "--memory",
         "256",
     ]
-    command += ["--seconds", "10", "--seed", "1", "--found", str(tmp_path)]
+    command += ["--seconds", "600", "--runs", str(20 * len(CORPUS)), "--seed", "1", "--found", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(CORPUS)} files found in" in done.stderr
     runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
     assert runs is not None
-    assert int(runs[1]) > 10 * len(CORPUS)
+    assert int(runs[1]) >= 20 * len(CORPUS)
     assert any(tmp_path.iterdir())
 
 

@@ -36,6 +36,7 @@ def settled(cli: Cli, documents: int) -> dict:
         if status["documents"] >= documents and waiting == 0:
             return status
         assert time.monotonic() < deadline, json.dumps(status)
+        time.sleep(0.3)
 
 
 def test_a_day_with_the_local_stack(cli, tmp_path):

@@ -54,7 +54,7 @@ ELSEWHERE = {
     "make test": ".ci/run::make test",  # what runs this very test
     "make services": HERE,
     "make chaos": "tests/promises/test_6_chaos_short.py::test_the_most_telling_fault_of_each_group",  # its short form
-    "python -m tests.fuzz --seconds 60": "tests/fuzz/test_fuzz.py::test_ten_seconds_of_fuzzing_break_no_promise",
+    "python -m tests.fuzz --seconds 60": "tests/fuzz/test_fuzz.py::test_some_fuzzing_breaks_no_promise",
     ".venv/bin/pytest tests/fuzz": "dev.py::pytest",  # a part of `make test`
     "python3 dev.py setup": "tests/unit/test_setup_files.py::test_every_make_target_is_an_alias",
     "python -m everscore_models train pumps": OWN_MODEL,
