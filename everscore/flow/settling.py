@@ -1,7 +1,7 @@
 """Accounts for what was tried of a retry message: each event gets its dead letter or its next try.
 
-Either is written before this returns, and so before the message may be deleted. Only then is the dead letter
-removed that an event was redriven from.
+Either is written before this returns, and so before the message may be deleted. The dead letter that an event
+was redriven from is removed once that is stored, or its new dead letter written.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ class Settling:
         stamp = times.milliseconds_text(now)
         for event in failed:
             await self._judge(event, now, stamp)
-        await self._place(failed, pending, budget, redeemed, waiting)
+        # First, since nothing was sent yet that would be sent again where this fails.
         await self.remove_letters(_settled_letters(events), budget)
+        await self._place(failed, pending, budget, redeemed, waiting)
         summary.received += len(events) + len(pending) + len(waiting)
         count(summary, events, failed)
         summary.braked += len(waiting)
@@ -207,9 +208,9 @@ class Settling:
 
 
 def _settled_letters(events: Sequence[Event]) -> set[str]:
-    """The dead letters whose events are stored or superseded, but for those just written anew.
+    """The dead letters whose events are stored or superseded, but for those that are to be written anew.
 
     Whoever writes a new dead letter has removed the one before it.
     """
-    written = {blob_name(event.item) for event in events if is_final(event) and not event.item.dead_letter}
+    written = {blob_name(event.item) for event in events if is_final(event)}
     return {event.item.letter for event in events if event.done and event.item.letter} - written

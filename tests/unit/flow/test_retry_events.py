@@ -994,6 +994,23 @@ async def test_a_letter_that_cannot_be_removed_has_its_event_come_again() -> Non
     assert list(world.blobs.dead_letters) == [blob_name(item)]
 
 
+async def test_hole_13_while_a_letter_cannot_be_removed_nothing_is_sent_again() -> None:
+    """The message comes again for that letter; the next tries of its other events are sent once, with the last."""
+    world = World()
+    stored, failing = item_of(1), item_of(2, bomb=True)
+    stored.letter = "old/name.json"
+    queue(world, stored, failing)
+    messages = list(world.queue.messages)
+    world.blobs.letters_refuse = OUT
+    for _ in range(3):
+        with pytest.raises(NoPlaceAnswersError, match="cannot be removed"):
+            await world.retry()
+        assert world.queue.messages == messages
+    world.blobs.letters_refuse = None
+    await world.retry()
+    assert world.sequence_numbers() == {"stored": [1], "queued": [2], "dead": []}
+
+
 async def test_a_redriven_body_of_records_keeps_the_letters_of_its_records() -> None:
     """A record's new dead letter, though named as the body's was, is not removed by its neighbours."""
     world = World(stream=stream_of(unwrap="array"))
