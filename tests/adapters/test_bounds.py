@@ -250,7 +250,7 @@ async def test_hole_16_a_hub_that_never_answers_has_an_end(monkeypatch: pytest.M
     monkeypatch.setattr(hub, "_ANSWER", BOUND)
     with silent() as port:
         async with hub_reader(port) as reader:
-            calls = {
+            calls: dict[str, Call] = {
                 "partitions": reader.partitions,
                 "fetch": lambda: reader.fetch(source_of(1, hub="h")),
             }

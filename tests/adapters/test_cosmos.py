@@ -533,7 +533,7 @@ async def test_hole_26_documents_go_to_the_account_that_the_settings_name(
     async with documents(
         load_settings(Services(named, "UseDevelopmentStorage=true", names).settings())
     ) as container:
-        counted = [count async for count in container.query_items("SELECT VALUE COUNT(1) FROM c")]
+        counted: list[Any] = [count async for count in container.query_items("SELECT VALUE COUNT(1) FROM c")]
     assert counted == [100]
     assert (named.state()["documents"], other.state()["documents"]) == (100, 0)
     assert other.state()["requests"] == before

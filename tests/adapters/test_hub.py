@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.eventhub import EventData, EventHubProducerClient
@@ -22,6 +23,9 @@ from everscore_local.endpoints import EVENTHUBS_KEY, EVENTHUBS_KEY_NAME
 from tests.support.services import part
 
 EVENTS = 12
+
+# What the SDK hands pages to; the first is the context of the partition.
+type Take = Callable[[Any, list[EventData]], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +176,7 @@ async def test_a_hub_that_is_late_holds_its_events_still(
     """The SDK tells of an idle wait as of a page without events: what comes after it is read all the same."""
     receive = reader._client.receive_batch
 
-    async def late(take, **options):
+    async def late(take: Take, **options: Any) -> None:
         await take(None, [])
         await receive(take, **options)
 
@@ -189,7 +193,7 @@ async def test_a_hub_that_gives_nothing_says_nothing_of_its_events(
 ) -> None:
     """Where events do not come though the partition holds them, that is a failure: none is held to have expired."""
 
-    async def silent(take, **_options):
+    async def silent(take: Take, **_options: Any) -> None:
         await take(None, [])
         await asyncio.Event().wait()
 
@@ -207,7 +211,7 @@ async def test_what_expires_while_it_is_waited_for_is_not_there(
     properties = reader._client.get_partition_properties
     changes: list[dict[str, object]] = [{}, later]
 
-    async def silent(take, **_options):
+    async def silent(take: Take, **_options: Any) -> None:
         await take(None, [])
         await asyncio.Event().wait()
 
@@ -239,7 +243,9 @@ async def test_a_partition_that_was_added_is_asked_for(reader: HubReader, source
     assert await reader.fetch(sources[3]) is not None
 
 
-async def test_the_hub_is_asked_no_more_than_needed(reader: HubReader, sources: list[Source]) -> None:
+async def test_the_hub_is_asked_no_more_than_needed(
+    reader: HubReader, sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each question opens a connection: the list of partitions is asked for once, a fetch asks about one partition."""
     asked: list[str] = []
     client = reader._client
@@ -253,8 +259,8 @@ async def test_the_hub_is_asked_no_more_than_needed(reader: HubReader, sources: 
         asked.append(partition)
         return await properties(partition)
 
-    client.get_partition_ids = counted_ids
-    client.get_partition_properties = counted_properties
+    monkeypatch.setattr(client, "get_partition_ids", counted_ids)
+    monkeypatch.setattr(client, "get_partition_properties", counted_properties)
     await reader.partitions()
     await reader.partitions()
     assert asked == ["ids", "0", "0"]

@@ -95,6 +95,7 @@ async def test_a_message_lies_in_the_queue_as_base64_and_never_expires(
         message = client.receive_message()
     assert message is not None
     assert base64.b64decode(message.content, validate=True) == body
+    assert message.expires_on is not None
     assert message.expires_on.year == 9999
 
 

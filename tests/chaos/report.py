@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from tests.chaos.reckoning import SHOWN, Row
+from tests.support.services import ROOT
 
 if TYPE_CHECKING:
     from tests.chaos.plan import Outcome
@@ -57,6 +59,16 @@ def print_table(seed: int, outcomes: Sequence[Outcome], seconds: float) -> None:
             out.print(f"[red]{outcome.group}[/red] {problem}", markup=True, highlight=False, soft_wrap=True)
 
 
+def _commit() -> str | None:
+    """What was run: the commit's hash, ``-dirty`` after it where files differ; None outside of a clone."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
 def _cells(row: Row) -> list[str]:
     return [f"{getattr(row, column):,}" for column in COLUMNS]
 
@@ -85,7 +97,6 @@ def print_json(seed: int, outcomes: Sequence[Outcome], seconds: float) -> None:
         for outcome in outcomes
     ]
     good = all(outcome.good for outcome in outcomes)
-    json.dump(
-        {"seed": seed, "seconds": round(seconds, 1), "good": good, "groups": groups}, sys.stdout, indent=2
-    )
+    about = {"seed": seed, "commit": _commit(), "seconds": round(seconds, 1), "good": good}
+    json.dump({**about, "groups": groups}, sys.stdout, indent=2)
     sys.stdout.write("\n")

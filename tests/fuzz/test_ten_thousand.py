@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ INPUTS = 10_000
 BATCH = 250
 
 
-def run(bodies: list[bytes], **how) -> trial.Ends:
+def run(bodies: list[bytes], **how: Any) -> trial.Ends:
     """Bodies in batches; all their ends together."""
 
     async def all_batches() -> trial.Ends:

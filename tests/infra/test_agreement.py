@@ -26,14 +26,14 @@ def names(resources: list[dict[str, Any]]) -> set[str]:
     return {each["name"].rpartition("/")[2] for each in resources}
 
 
-def test_the_settings_that_the_platform_reads_are_listed():
+def test_the_settings_that_the_platform_reads_are_listed() -> None:
     """Each has its reason, and none is one of the app's by mistake."""
     assert all(PLATFORM.values())
     assert not set(PLATFORM) & NEVER
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_every_setting_is_one_that_somebody_reads(case: str):
+def test_every_setting_is_one_that_somebody_reads(case: str) -> None:
     """The app settings are names of settings.py, and those listed as the platform's; none with a key in it."""
     found = set(deployment(case).settings())
     assert found - set(setting_names()) - set(PLATFORM) == set()
@@ -42,7 +42,7 @@ def test_every_setting_is_one_that_somebody_reads(case: str):
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_the_app_understands_its_settings(case: str):
+def test_the_app_understands_its_settings(case: str) -> None:
     """settings.py takes them all, finds each service by its address, and signs in with the identity alone."""
     settings = deployment(case).settings()
     read = load_settings(
@@ -64,7 +64,7 @@ def _evaluated(name: str, value: str) -> str:
     return f"https://stx.{'blob' if 'blob' in name else 'queue'}.core.windows.net/"
 
 
-def test_every_other_setting_keeps_its_default():
+def test_every_other_setting_keeps_its_default() -> None:
     """What the deployment leaves out has a default in the code; what it sets beside that is said to be so."""
     set_here = set(deployment("prod").settings()) - set(PLATFORM)
     required = {"EVENTHUB_NAME", "EVENTHUB_CONSUMER_GROUP", "COSMOS_DATABASE", "COSMOS_CONTAINER"}
@@ -77,13 +77,13 @@ def test_every_other_setting_keeps_its_default():
     assert set_here == required | addresses | identities | host | metrics | {"RETRY_GIVE_UP_DAYS"}
 
 
-def test_a_changed_setting_arrives():
+def test_a_changed_setting_arrives() -> None:
     """The parameter `settings` reaches the app."""
     assert deployment("options/existing-services").settings()["BATCH_DEADLINE_SECONDS"] == "10"
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_the_names_are_those_of_the_local_stack(case: str):
+def test_the_names_are_those_of_the_local_stack(case: str) -> None:
     """Hub, group, database, container, queue and blob containers: in the settings and as they are made."""
     found = deployment(case)
     settings = found.settings()
@@ -98,7 +98,7 @@ def test_the_names_are_those_of_the_local_stack(case: str):
     assert tail(container).endswith(f"/sqlDatabases/{NAMES.database}/containers/{NAMES.container}")
 
 
-def test_the_hub_is_made_unless_there_is_one():
+def test_the_hub_is_made_unless_there_is_one() -> None:
     """A hub of its own has the sizes given; an existing namespace gets the consumer group alone."""
     hub = deployment("prod").one("Microsoft.EventHub/namespaces/eventhubs")["properties"]
     assert hub["partitionCount"] == 16
@@ -111,7 +111,7 @@ def test_the_hub_is_made_unless_there_is_one():
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_the_container_is_that_of_the_local_stack(case: str):
+def test_the_container_is_that_of_the_local_stack(case: str) -> None:
     """Partition key path and index policy are those that the local stack makes."""
     container = deployment(case).one("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
     resource = container["properties"]["resource"]
@@ -120,7 +120,7 @@ def test_the_container_is_that_of_the_local_stack(case: str):
     assert resource["defaultTtl"] == (-1 if case in ("prod", "options/private-network") else 30 * 86_400)
 
 
-def test_an_existing_account_is_not_changed():
+def test_an_existing_account_is_not_changed() -> None:
     """Database and container are made in it, without request units where it is serverless."""
     existing = deployment("options/existing-services")
     assert not existing.all("Microsoft.DocumentDB/databaseAccounts")
@@ -134,14 +134,14 @@ def test_an_existing_account_is_not_changed():
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_the_python_is_the_projects(case: str):
+def test_the_python_is_the_projects(case: str) -> None:
     """The app runs on the Python that requirements.txt is resolved for."""
     runtime = deployment(case).one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["runtime"]
     assert runtime == {"name": "python", "version": "{}.{}".format(*PYTHON)}
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_claim_checks_outlive_the_events_that_need_them(case: str):
+def test_claim_checks_outlive_the_events_that_need_them(case: str) -> None:
     """They are kept for at least the give-up age and 7 days; dead letters go by no rule, unless asked for."""
     found = deployment(case)
     policy = found.one("Microsoft.Storage/storageAccounts/managementPolicies")["properties"]["policy"]
@@ -157,7 +157,7 @@ def test_claim_checks_outlive_the_events_that_need_them(case: str):
     assert set(days) == {f"{NAMES.claim_checks}/"} | (set() if kept_for_ever else {f"{NAMES.dead_letters}/"})
 
 
-def test_the_app_starts_where_its_package_is_put():
+def test_the_app_starts_where_its_package_is_put() -> None:
     """The package's container is one that the deployment makes."""
     found = deployment("prod")
     value = found.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["deployment"]["storage"][
@@ -166,7 +166,7 @@ def test_the_app_starts_where_its_package_is_put():
     assert re.search(r"primaryEndpoints\.blob, 'app-package'\)\]$", value)
 
 
-def test_only_the_scoring_is_always_ready():
+def test_only_the_scoring_is_always_ready() -> None:
     """The name of the function group in the plan is that of a function; nothing is kept ready in dev."""
     found = deployment("prod").one("Microsoft.Web/sites")["properties"]["functionAppConfig"]
     assert found["scaleAndConcurrency"]["alwaysReady"] == [

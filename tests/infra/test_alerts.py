@@ -21,7 +21,7 @@ OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
 
 # What the platform itself measures, and by which dimensions, of what is used here.
-PLATFORM = {
+PLATFORM: dict[str, dict[str, set[str]]] = {
     "microsoft.eventhub/namespaces": {
         "IncomingMessages": {"EntityName"},
         "OutgoingMessages": {"EntityName"},
@@ -84,7 +84,7 @@ def queries() -> dict[str, str]:
 QUERIES = queries()
 
 
-def test_the_table_of_metrics_is_whole():
+def test_the_table_of_metrics_is_whole() -> None:
     """Each metric has a name of its own, a kind, a unit and a description; attributes say what they hold."""
     assert len(METRICS) == len(TABLE)
     for each in TABLE:
@@ -96,7 +96,7 @@ def test_the_table_of_metrics_is_whole():
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_a_query_names_only_known_metrics(name: str):
+def test_a_query_names_only_known_metrics(name: str) -> None:
     """Every metric and every attribute in a query is in the table, and of a kind that has what is asked of it."""
     query = QUERIES[name]
     metrics = set(re.findall(r"'(everscore\.[a-z_.]*[a-z])'", query)) - {"everscore.events"}
@@ -114,7 +114,7 @@ def test_a_query_names_only_known_metrics(name: str):
         assert "histogram" not in kinds
 
 
-def test_the_queries_are_kusto():
+def test_the_queries_are_kusto() -> None:
     """Microsoft's own parser finds no mistake in any query, and finds one made on purpose."""
     package = ROOT / "node_modules/@kusto/language-service-next"
     wrong = {"wrong": "customMetrics | summarize last = max(valeu)"}
@@ -131,12 +131,12 @@ def test_the_queries_are_kusto():
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_every_metric_is_looked_at(metric: str):
+def test_every_metric_is_looked_at(metric: str) -> None:
     """No metric is emitted that neither an alert nor the workbook shows."""
     assert [name for name, query in QUERIES.items() if f"'{metric}'" in query]
 
 
-def test_the_page_has_the_table():
+def test_the_page_has_the_table() -> None:
     """docs/metrics.md lists each metric as the table has it: kind, unit, what it is and its attributes."""
     rows = []
     for each in TABLE:
@@ -146,13 +146,13 @@ def test_the_page_has_the_table():
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_everything_is_watched(case: str):
+def test_everything_is_watched(case: str) -> None:
     """The alerts are those listed here, no more and no fewer."""
     assert set(log_alerts(case)) | set(metric_alerts(case)) == WATCHED
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_somebody_hears_of_every_alert(case: str):
+def test_somebody_hears_of_every_alert(case: str) -> None:
     """Each alert is on and calls the action group."""
     for rule in log_alerts(case).values():
         assert rule["enabled"]
@@ -165,14 +165,14 @@ def test_somebody_hears_of_every_alert(case: str):
     assert deployment(case).one("Microsoft.Insights/actionGroups")["properties"]["enabled"]
 
 
-def test_addresses_reach_the_action_group():
+def test_addresses_reach_the_action_group() -> None:
     """Whoever is named hears of alerts."""
     group = deployment("options/existing-services").one("Microsoft.Insights/actionGroups")["properties"]
     assert [each["emailAddress"] for each in group["emailReceivers"]] == ["on-call@example.com"]
 
 
 @pytest.mark.parametrize("name", sorted(WATCHED))
-def test_every_alert_has_a_runbook(name: str):
+def test_every_alert_has_a_runbook(name: str) -> None:
     """The alert's description points to a heading of its name in docs/operations.md."""
     rule = (log_alerts() | metric_alerts())[name]
     assert rule["description"].endswith(f"docs/operations.md#{name}")
@@ -180,7 +180,7 @@ def test_every_alert_has_a_runbook(name: str):
 
 
 @pytest.mark.parametrize("name", sorted(metric_alerts()))
-def test_a_metric_alert_names_what_the_platform_measures(name: str):
+def test_a_metric_alert_names_what_the_platform_measures(name: str) -> None:
     """Metric and dimensions are among those that the platform has for that type, and the resource is of it."""
     rule = metric_alerts()[name]
     for criterion in rule["criteria"]["allOf"]:
@@ -191,7 +191,7 @@ def test_a_metric_alert_names_what_the_platform_measures(name: str):
     assert f"format('{output.get(kind, 'app')}-{{0}}'" in rule["scopes"][0]
 
 
-def test_a_silent_app_is_noticed_from_outside():
+def test_a_silent_app_is_noticed_from_outside() -> None:
     """Where the app emits nothing, platform metrics alone tell: events that nobody reads, functions that do not run."""
     assert {"events-in-none-out", "app-does-not-run", "no-events", "cosmos-throttled"} <= set(metric_alerts())
     both = metric_alerts()["events-in-none-out"]["criteria"]["allOf"]
@@ -202,7 +202,7 @@ def test_a_silent_app_is_noticed_from_outside():
 
 
 @pytest.mark.parametrize("name", sorted(log_alerts()))
-def test_a_log_alert_measures_what_its_query_gives(name: str):
+def test_a_log_alert_measures_what_its_query_gives(name: str) -> None:
     """The query ends in the measured column, and splits by the dimension that the rule names."""
     criterion = log_alerts()[name]["criteria"]["allOf"][0]
     last = criterion["query"].strip().splitlines()[-1].strip()
@@ -213,7 +213,7 @@ def test_a_log_alert_measures_what_its_query_gives(name: str):
     assert 1 <= periods["minFailingPeriodsToAlert"] <= periods["numberOfEvaluationPeriods"]
 
 
-def test_a_threshold_can_be_changed():
+def test_a_threshold_can_be_changed() -> None:
     """The parameter reaches the alert that it names, and no other."""
     changed = log_alerts("options/existing-services")["latency"]["criteria"]["allOf"][0]["threshold"]
     usual = log_alerts("prod")["latency"]["criteria"]["allOf"][0]["threshold"]
@@ -222,7 +222,7 @@ def test_a_threshold_can_be_changed():
     assert other == log_alerts("prod")["retry-depth"]["criteria"]["allOf"][0]["threshold"]
 
 
-def test_the_workbook_is_deployed_as_it_stands():
+def test_the_workbook_is_deployed_as_it_stands() -> None:
     """The JSON of the file is what Azure gets, with the three resources filled in, each of its own type."""
     workbook = deployment("prod").one("Microsoft.Insights/workbooks")
     serialized = workbook["properties"]["serializedData"]
@@ -236,7 +236,7 @@ def test_the_workbook_is_deployed_as_it_stands():
     assert len({item["name"] for item in WORKBOOK["items"]}) == len(WORKBOOK["items"])
 
 
-def test_the_workbooks_platform_charts_name_what_the_platform_measures():
+def test_the_workbooks_platform_charts_name_what_the_platform_measures() -> None:
     """Each chart's metrics are the platform's, of the type of its resource."""
     charts = [item["content"] for item in WORKBOOK["items"] if item["type"] == 10]
     assert len(charts) == 3
@@ -247,7 +247,7 @@ def test_the_workbooks_platform_charts_name_what_the_platform_measures():
             assert metric["metric"].rpartition("-")[2] in PLATFORM[chart["resourceType"]]
 
 
-def test_the_workbook_shows_every_concern():
+def test_the_workbook_shows_every_concern() -> None:
     """Throughput, latency, lag, scores, retries, dead letters and cost each have a heading."""
     headings = [item["content"]["json"].splitlines()[0] for item in WORKBOOK["items"] if item["type"] == 1]
     assert headings == [

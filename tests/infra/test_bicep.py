@@ -24,14 +24,14 @@ resource account 'Microsoft.Storage/storageAccounts@2019-06-01' = {
 """
 
 
-def test_every_file_compiles_without_a_word(bicep: Any):
+def test_every_file_compiles_without_a_word(bicep: Any) -> None:
     """Neither compiler nor linter says anything of any template or parameter file."""
     files = [*INFRA.rglob("*.bicep"), *INFRA.rglob("*.bicepparam")]
     assert len(files) > 25
     assert {path.name: said for path in files if (said := bicep.diagnostics(path))} == {}
 
 
-def test_a_mistake_would_be_noticed(bicep: Any, tmp_path: Path):
+def test_a_mistake_would_be_noticed(bicep: Any, tmp_path: Path) -> None:
     """With this configuration, an old version, a fixed region and an unused parameter are told."""
     (tmp_path / "bicepconfig.json").write_text(CONFIG)
     (tmp_path / "wrong.bicep").write_text(MISTAKES)
@@ -45,7 +45,7 @@ def test_a_mistake_would_be_noticed(bicep: Any, tmp_path: Path):
         assert rule in said
 
 
-def test_every_rule_is_an_error():
+def test_every_rule_is_an_error() -> None:
     """Each linter rule is at error, but for those before which a comment says why not."""
     levels = re.findall(r'"([a-z-]+)": \{ "level": "(\w+)"', CONFIG)
     assert len(levels) > 45
@@ -58,14 +58,14 @@ def test_every_rule_is_an_error():
 
 
 @pytest.mark.parametrize("case", snapshots.CASES)
-def test_the_snapshot_is_current(bicep: Any, case: str):
+def test_the_snapshot_is_current(bicep: Any, case: str) -> None:
     """The committed snapshot is what the templates say now; `python infra/snapshots.py` writes it anew."""
     committed = snapshots.path_of(case).read_text(encoding="utf-8")
     assert json.loads(committed) == bicep.snapshot(case)
     assert committed == snapshots.text(json.loads(committed))
 
 
-def test_what_azd_sets_changes_what_is_made(monkeypatch: pytest.MonkeyPatch):
+def test_what_azd_sets_changes_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes, names and thresholds of azd's environment reach hub, app and alert; the rest stays as it was."""
     given = {"SIZES": {"partitions": 8}, "NAMES": {"hub": "telemetry"}, "ALERT_THRESHOLDS": {"latency": 300}}
     for name, value in given.items():
@@ -83,14 +83,14 @@ def test_what_azd_sets_changes_what_is_made(monkeypatch: pytest.MonkeyPatch):
     assert of["everscore-latency"]["criteria"]["allOf"][0]["threshold"] == 300
 
 
-def test_every_parameter_file_has_a_snapshot():
+def test_every_parameter_file_has_a_snapshot() -> None:
     """No parameter file was forgotten."""
     files = {str(path.relative_to(INFRA).with_suffix("")) for path in INFRA.rglob("*.bicepparam")}
     assert files == set(snapshots.CASES)
 
 
 @pytest.mark.parametrize("case", ["main", "prod"])
-def test_names_follow_the_abbreviations(case: str):
+def test_names_follow_the_abbreviations(case: str) -> None:
     """Each resource that we name begins with the Cloud Adoption Framework's abbreviation of its type."""
     types = {
         "Microsoft.Resources/resourceGroups": "rg-",
@@ -109,7 +109,7 @@ def test_names_follow_the_abbreviations(case: str):
     } == (dict.fromkeys(types, True))
 
 
-def test_the_longest_name_fits_everywhere(bicep: Any):
+def test_the_longest_name_fits_everywhere(bicep: Any) -> None:
     """An environment's name may have so many letters that no resource's name becomes too long for its type."""
     longest = {
         "Microsoft.ManagedIdentity/userAssignedIdentities": 128,
@@ -129,7 +129,7 @@ def test_the_longest_name_fits_everywhere(bicep: Any):
 
 
 @pytest.mark.parametrize("case", ["main", "prod", "options/private-network"])
-def test_everything_is_tagged(case: str):
+def test_everything_is_tagged(case: str) -> None:
     """What can have tags has those of the environment; azd finds the app by its own."""
     for resource in deployment(case).resources:
         if "tags" in resource:

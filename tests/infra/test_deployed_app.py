@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pathspec
 import pytest
@@ -16,6 +17,9 @@ import pytest
 from everscore.event.stream import load_stream
 from everscore_local.stack import SERVICES
 from tests.support.services import ROOT, part
+
+if TYPE_CHECKING:
+    from tests.conftest import StartStack
 
 ALLOWED = re.compile(
     r"function_app\.py|host\.json|stream\.json|requirements\.txt"
@@ -64,7 +68,9 @@ def environment_of_the_app(folder: Path) -> Path:
     return python
 
 
-def test_the_package_runs_by_itself(tmp_path: Path, start_stack, capsys: pytest.CaptureFixture[str]):
+def test_the_package_runs_by_itself(
+    tmp_path: Path, start_stack: StartStack, capsys: pytest.CaptureFixture[str]
+) -> None:
     """From an empty folder, on a Python with requirements.txt alone, it scores the sample that the smoke sends."""
     archive = tmp_path / "app.zip"
     files = package(archive)

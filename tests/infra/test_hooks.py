@@ -75,7 +75,7 @@ OFFER = {
 }
 
 
-def test_a_region_that_offers_it_passes(hook: Hook):
+def test_a_region_that_offers_it_passes(hook: Hook) -> None:
     """The region may be written as people write it."""
     done = hook(PREPROVISION, OFFER, {"AZURE_LOCATION": "West Europe"})
     assert (done.returncode, done.stderr) == (0, "westeurope offers Flex Consumption with Python 3.13.\n")
@@ -106,7 +106,7 @@ def test_a_region_that_offers_it_passes(hook: Hook):
 )
 def test_what_is_missing_is_said_before_anything_is_made(
     hook: Hook, answers: dict[str, Any] | None, location: str, says: str
-):
+) -> None:
     """It ends with 1 and one sentence."""
     done = hook(PREPROVISION, answers, {"AZURE_LOCATION": location})
     assert done.returncode == 1
@@ -114,7 +114,7 @@ def test_what_is_missing_is_said_before_anything_is_made(
     assert len(done.stderr.splitlines()) == 1
 
 
-async def test_the_functions_are_those_of_the_app(tmp_path: Path):
+async def test_the_functions_are_those_of_the_app(tmp_path: Path) -> None:
     """The list that the hook compares with is what the worker library finds in the app, triggers included."""
     async with worker(ROOT, {}) as running:
         found = {name: entry["bindings"][0] for name, entry in running.functions.items()}
@@ -142,7 +142,7 @@ def listing(**triggers: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_functions_are_found(hook: Hook):
+def test_the_functions_are_found(hook: Hook) -> None:
     """Where Azure lists them all, the hook passes."""
     answers = {"functionapp function list": listing(**load_functions())}
     variables = {"AZURE_RESOURCE_GROUP": "rg", "EVERSCORE_FUNCTION_APP": "func-x"}
@@ -152,7 +152,7 @@ def test_the_functions_are_found(hook: Hook):
 
 def test_a_missing_function_ends_the_deployment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     """A package that lists too few is told at the end of the patience, with what is there."""
     load_functions()
     functions = load(HOOKS / "functions.py")
@@ -171,7 +171,7 @@ def test_a_missing_function_ends_the_deployment(
         ("EVERSCORE_DEPLOYER_OPERATES", "false", "whoever deployed is not named as an operator"),
     ],
 )
-def test_the_smoke_says_why_it_sends_nothing(hook: Hook, variable: str, value: str, says: str):
+def test_the_smoke_says_why_it_sends_nothing(hook: Hook, variable: str, value: str, says: str) -> None:
     """Where it cannot reach the services, or may not, it says so and does not fail the deployment."""
     done = hook(str(HOOKS / "smoke.py"), None, {"EVERSCORE_APP_URL": "https://x", variable: value})
     assert done.returncode == 0, done.stderr
@@ -179,7 +179,7 @@ def test_the_smoke_says_why_it_sends_nothing(hook: Hook, variable: str, value: s
     assert "EVERSCORE_SMOKE=true azd hooks run postdeploy" in done.stderr
 
 
-def test_the_smoke_can_be_told_to_send(hook: Hook):
+def test_the_smoke_can_be_told_to_send(hook: Hook) -> None:
     """From a machine inside of the network the smoke goes on: here as far as to the settings, which are not there."""
     told = {"EVERSCORE_PRIVATE_NETWORK": "true", "EVERSCORE_SMOKE": "true"}
     done = hook(str(HOOKS / "smoke.py"), None, {"EVERSCORE_APP_URL": "https://x", **told})
@@ -188,7 +188,7 @@ def test_the_smoke_can_be_told_to_send(hook: Hook):
 
 
 @pytest.mark.parametrize("name", ["my_dev", "a", "dev-", "two--hyphens", "x" * 21])
-def test_a_name_that_no_resource_takes_is_refused(hook: Hook, name: str):
+def test_a_name_that_no_resource_takes_is_refused(hook: Hook, name: str) -> None:
     """A name that azd takes for an environment and Azure not for a resource: it is said before anything is made."""
     done = hook(PREPROVISION, OFFER, {"AZURE_LOCATION": "westeurope", "AZURE_ENV_NAME": name})
     assert done.returncode == 1
@@ -197,7 +197,7 @@ def test_a_name_that_no_resource_takes_is_refused(hook: Hook, name: str):
 
 
 @pytest.mark.parametrize(("state", "code"), [("Registered", 0), ("NotRegistered", 1)])
-def test_a_private_network_needs_its_resource_provider(hook: Hook, state: str, code: int):
+def test_a_private_network_needs_its_resource_provider(hook: Hook, state: str, code: int) -> None:
     """No template registers Microsoft.App, without which an app cannot join a network."""
     answers = {**OFFER, "provider show --namespace Microsoft.App": [state]}
     variables = {
@@ -223,7 +223,7 @@ def smoke(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_hole_27_the_smoke_compares_scores(smoke: ModuleType, capsys: pytest.CaptureFixture[str]):
+def test_hole_27_the_smoke_compares_scores(smoke: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     """A document whose score is another than the export's ends the smoke; one of another version does not."""
     wanted = smoke.Wanted("pk", "id", "m", "a" * 64, "late", 0.75)
     smoke.compare(wanted, {"m": {"sha256": "a" * 64, "label": "late", "value": 0.75}})

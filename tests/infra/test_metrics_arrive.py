@@ -25,7 +25,7 @@ def test_the_metrics_arrive(tmp_path: Path) -> None:
     table = {each["name"]: each for each in read_table()}
     with receiver() as received:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint, "METRICS_INTERVAL_SECONDS": "0.5"}
-        with local_stack(tmp_path, **settings) as stack:
+        with local_stack(tmp_path, host=None, **settings) as stack:
             down = {"match": {"operation": "batch"}, "action": {"status": 503}}
             with stack.gateway.faults(down):
                 stack.send([*real_flights(FLIGHTS), b"no flight"])

@@ -14,7 +14,7 @@ DEPLOY = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 
 
-def test_every_variable_is_documented():
+def test_every_variable_is_documented() -> None:
     """The page has each variable that the parameter file for azd reads, and no other, with its default."""
     text = (INFRA / "main.bicepparam").read_text(encoding="utf-8")
     read = dict(re.findall(r"readEnvironmentVariable\('(\w+)'(?:, '(.*?)')?\)", text))
@@ -24,7 +24,7 @@ def test_every_variable_is_documented():
 
 
 @pytest.mark.parametrize(("page", "text"), [("deploy.md", DEPLOY), ("operations.md", OPERATIONS)])
-def test_links_lead_somewhere(page: str, text: str):
+def test_links_lead_somewhere(page: str, text: str) -> None:
     """Each link to a file or a heading of the project has its target."""
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if target.startswith("https://"):
@@ -38,7 +38,7 @@ def test_links_lead_somewhere(page: str, text: str):
             assert heading in slugs, target
 
 
-def test_the_page_counts_the_alerts():
+def test_the_page_counts_the_alerts() -> None:
     """The page says how many alerts are made."""
     snapshot = json.loads((INFRA / "prod.snapshot.json").read_text(encoding="utf-8"))
     kinds = {"microsoft.insights/metricalerts", "microsoft.insights/scheduledqueryrules"}

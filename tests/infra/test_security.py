@@ -93,7 +93,7 @@ def roles(case: Deployment) -> set[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_each_role_is_where_it_belongs(case: str):
+def test_each_role_is_where_it_belongs(case: str) -> None:
     """Exactly the roles listed here are assigned, each by id, scope and principal."""
     wanted = {(APP, role, scope) for role, scope in APP_ROLES}
     for operator in OPERATORS[case]:
@@ -102,14 +102,14 @@ def test_each_role_is_where_it_belongs(case: str):
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_the_smoke_learns_whether_it_may_send(case: str):
+def test_the_smoke_learns_whether_it_may_send(case: str) -> None:
     """The deployment says whether whoever deploys is an operator: another being one does not open anything."""
     said = deployment(case).outputs["EVERSCORE_DEPLOYER_OPERATES"]
     assert said is (DEPLOYER in OPERATORS[case])
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_a_principal_is_said_to_be_what_it_is(case: str):
+def test_a_principal_is_said_to_be_what_it_is(case: str) -> None:
     """Each assignment has the type of its principal, without which a new identity is not found in time."""
     types = {APP: "ServicePrincipal", DEPLOYER: "User", GROUP: "Group"}
     for each in deployment(case).all("Microsoft.Authorization/roleAssignments"):
@@ -118,13 +118,13 @@ def test_a_principal_is_said_to_be_what_it_is(case: str):
 
 
 @pytest.mark.parametrize("case", [*DEPLOYMENTS, "options/github"])
-def test_there_is_no_secret_anywhere(case: str):
+def test_there_is_no_secret_anywhere(case: str) -> None:
     """No key, secret or connection string is in what would be deployed, nor a call that would fetch one."""
     for text in texts([*deployment(case).resources, deployment(case).outputs]):
         assert not SECRETS.search(text), text
 
 
-def test_a_secret_would_be_noticed():
+def test_a_secret_would_be_noticed() -> None:
     """The pattern finds the usual forms."""
     for text in (
         "Endpoint=sb://x/;SharedAccessKeyName=a;SharedAccessKey=b",
@@ -153,7 +153,7 @@ def flags(case: Deployment) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_keys_are_off_everywhere(case: str):
+def test_keys_are_off_everywhere(case: str) -> None:
     """Every service that can refuses keys; of existing accounts nothing is changed."""
     wanted = {
         "Microsoft.Storage/storageAccounts allowSharedKeyAccess": False,
@@ -174,7 +174,7 @@ def test_keys_are_off_everywhere(case: str):
 
 
 @pytest.mark.parametrize("case", DEPLOYMENTS)
-def test_everything_is_encrypted(case: str):
+def test_everything_is_encrypted(case: str) -> None:
     """TLS 1.2 at least, and no plain HTTP."""
     found = deployment(case)
     storage = found.one("Microsoft.Storage/storageAccounts")["properties"]
@@ -188,7 +188,7 @@ def test_everything_is_encrypted(case: str):
         assert each["properties"]["minimalTlsVersion"] == "Tls12"
 
 
-def test_the_app_has_one_identity():
+def test_the_app_has_one_identity() -> None:
     """It is the one that the deployment makes, for the package as well."""
     site = deployment("prod").one("Microsoft.Web/sites")
     assert deployment("prod").one("Microsoft.ManagedIdentity/userAssignedIdentities")
@@ -208,7 +208,7 @@ def zone_of(text: str) -> str:
     return f"privatelink.{found.group(1)}.core.windows.net" if found else text.rpartition("/")[2]
 
 
-def test_a_private_endpoint_for_every_service():
+def test_a_private_endpoint_for_every_service() -> None:
     """With the private network each service has an endpoint, its DNS zone group, and a zone linked to the network."""
     found = deployment("options/private-network")
     endpoints = {each["name"]: each["properties"] for each in found.all("Microsoft.Network/privateEndpoints")}
@@ -236,7 +236,7 @@ def test_a_private_endpoint_for_every_service():
     assert linked == set(zones.values())
 
 
-def test_a_private_network_shuts_every_other_door():
+def test_a_private_network_shuts_every_other_door() -> None:
     """With the private network no service answers from outside of it, and the app goes out through it."""
     found = deployment("options/private-network")
     for kind in (
@@ -252,7 +252,7 @@ def test_a_private_network_shuts_every_other_door():
     assert "appSubnetId" in found.one("Microsoft.Web/sites")["properties"]["virtualNetworkSubnetId"]
 
 
-def test_what_takes_one_change_at_a_time_gets_no_two(bicep: Any):
+def test_what_takes_one_change_at_a_time_gets_no_two(bicep: Any) -> None:
     """Storage account and Cosmos DB account refuse a change while another is under way: theirs come in turn."""
     resources = json.loads(bicep.compiled(INFRA / "main.bicep"))["resources"]
     assert resources["storageEndpoints"]["copy"]["mode"] == "serial"
@@ -264,14 +264,14 @@ def test_what_takes_one_change_at_a_time_gets_no_two(bicep: Any):
     }
 
 
-def test_without_a_private_network_there_is_none():
+def test_without_a_private_network_there_is_none() -> None:
     """The default has neither network nor endpoints, and the app no subnet."""
     found = deployment("prod")
     assert not [each for each in found.resources if each["type"].startswith("Microsoft.Network/")]
     assert found.one("Microsoft.Web/sites")["properties"].get("virtualNetworkSubnetId") is None
 
 
-def test_the_workflows_have_no_more_than_they_need():
+def test_the_workflows_have_no_more_than_they_need() -> None:
     """The deploying identity may assign this project's roles alone; the previewing one changes nothing."""
     found = deployment("options/github")
     credentials = found.all("Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials")

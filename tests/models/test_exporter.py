@@ -63,7 +63,9 @@ READINGS = readings()
 def target() -> np.ndarray[Any, Any]:
     """A number to predict from the readings."""
     frame = read_frame(READINGS, INPUTS)
-    return np.nan_to_num(frame["temp"].to_numpy(), nan=60.0) + 5 * frame["vibration"].to_numpy()
+    found: np.ndarray[Any, Any] = np.nan_to_num(frame["temp"].to_numpy(), nan=60.0)
+    found += 5 * frame["vibration"].to_numpy()
+    return found
 
 
 def prepared(*last: Any) -> Pipeline:
@@ -247,7 +249,7 @@ def refusal(made: Trained, folder: Path) -> str:
     return str(caught.value)
 
 
-class Shy(BaseEstimator):
+class Shy(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Neither classifier nor regressor."""
 
     def fit(self, X: Any, y: Any = None) -> Shy:  # noqa: N803 - scikit-learn's names

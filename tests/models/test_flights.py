@@ -59,20 +59,22 @@ def train() -> Callable[[], Trained]:
 def code(train: Callable[[], Trained]) -> ModuleType:
     """The module train.py, by its functions."""
     module = ModuleType("train")
-    module.__dict__.update(train.__globals__)  # type: ignore[attr-defined]
+    module.__dict__.update(train.__globals__)
     return module
 
 
 @pytest.fixture(scope="module")
 def flights(code: ModuleType) -> pd.DataFrame:
     """The flights of the data package."""
-    return code.read_flights()
+    found: pd.DataFrame = code.read_flights()
+    return found
 
 
 @pytest.fixture(scope="module")
 def payloads(code: ModuleType, flights: pd.DataFrame) -> list[dict[str, Any]]:
     """The event of each flight."""
-    return code.to_payloads(flights)
+    found: list[dict[str, Any]] = code.to_payloads(flights)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +197,7 @@ def test_known_flights_have_their_known_times(flights: pd.DataFrame, payloads: l
     )
     odd = flights[(flights["dep_delay"] > 600) | (flights["dep_time"] < 200)]
     assert len(odd) > 100
-    for row, clock in odd["dep_time"].items():
+    for row, clock in zip(odd.index.to_list(), odd["dep_time"], strict=True):
         time = payloads[row]["time"]
         assert int(time[11:13] + time[14:16]) == clock % 2400
 

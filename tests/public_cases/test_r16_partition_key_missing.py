@@ -6,6 +6,8 @@ Right: presence and type are checked before the write; each is a dead letter wit
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.fakes import World, item_of, stream_of
@@ -25,7 +27,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("fields", "reason"), CASES.values(), ids=CASES)
-async def test_without_a_key_nothing_is_written(fields: dict[str, object], reason: str) -> None:
+async def test_without_a_key_nothing_is_written(fields: dict[str, Any], reason: str) -> None:
     """The event is a dead letter that names the field; its neighbours are written under their own key."""
     world = World(stream=stream_of(partitionKey=["/device/id"]))
     await world.score(item_of(1, device={"id": 7}), item_of(2, **fields), item_of(3, device={"id": "seven"}))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,9 +43,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def trained(pipeline: object, **changes: object) -> Trained:
+def trained(pipeline: Any, **changes: Any) -> Trained:
     """A training on time stamps."""
-    return Trained(  # type: ignore[arg-type]
+    return Trained(
         version="1",
         pipeline=pipeline,
         inputs=INPUTS,

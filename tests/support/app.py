@@ -108,13 +108,13 @@ class Worker:
         self,
         function: str,
         inputs: list[tuple[str, str | None, Any]],
-        metadata: list[tuple[str, str | None, Any]] | None = None,
+        metadata: Sequence[tuple[str, str | None, Any]] | None = None,
         retry: tuple[int, int, str | None] = (0, 0, None),
     ) -> Result:
         """Run a function once; its result, failed or not."""
         entry = self.functions[function]
         return await self.process.invoke(
-            str(uuid.uuid4()), (entry["id"], function), inputs, metadata or [], retry
+            str(uuid.uuid4()), (entry["id"], function), inputs, list(metadata or ()), retry
         )
 
     async def score(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.measured import tables
 from tests.chaos.mutations import MECHANISMS
 from tests.chaos.reckoning import same
+from tests.chaos.report import COLUMNS
 from tests.support.app import copy_app
 from tests.support.services import ROOT
 
@@ -45,3 +47,23 @@ def test_scores_are_compared_as_numbers() -> None:
     assert not same({"value": 1.0, "label": "late"}, {"value": 1.0, "label": "on time"})
     assert not same({"value": 1.0}, {"value": 1.0, "more": 0.0})
     assert not same(None, 1.0)
+
+
+def test_what_was_measured_is_printed_as_tables() -> None:
+    """The runs' table adds up all rows of a run, and each run's own has a row for each group; columns as printed."""
+    row = {name: number for number, name in enumerate(COLUMNS, 1_000)}
+    groups = [
+        {"group": "g01", "seconds": 5.2, "rows": {"a": row, "b": row}},
+        {"group": "g02", "seconds": 7.0, "rows": {"c": row}},
+    ]
+    printed = tables([{"seed": 7, "commit": "abc", "seconds": 812.3, "groups": groups}])
+    runs, title, by_group = printed.split("\n\n")
+    heading, _, total = runs.splitlines()
+    assert heading.startswith("| seed | commit | seconds | sent | stored |")
+    assert heading.endswith("| lost | doubled | stale |")
+    assert total.startswith("| 7 | `abc` | 812 | 3,000 | 3,003 |")
+    assert title == "Seed 7 by group:"
+    assert [line.split(" | ")[:3] for line in by_group.splitlines()[2:]] == [
+        ["| g01", "5", "2,000"],
+        ["| g02", "7", "1,000"],
+    ]

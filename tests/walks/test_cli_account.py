@@ -34,7 +34,7 @@ STORED = [document(0, ("0", 10)), document(1, ("0", 11)), document(2, ("1", 10),
 LETTERS = [letter(("1", 11))]
 
 
-def test_all_is_well():
+def test_all_is_well() -> None:
     """Every flight stored and every malformed event dead-lettered adds up."""
     account = reconcile([*GOOD, *BAD], HUB, STORED, LETTERS, waiting=0)
     assert account.adds_up
@@ -42,7 +42,7 @@ def test_all_is_well():
     assert account.retried == 1
 
 
-def test_something_waits():
+def test_something_waits() -> None:
     """What is still on its way keeps the account open, even where all seems to be there."""
     assert not reconcile([*GOOD, *BAD], HUB, STORED, LETTERS, waiting=1).adds_up
 
@@ -57,14 +57,14 @@ def test_something_waits():
         (STORED[:2], [*LETTERS, letter(("1", 10))], "flights", "dead_lettered"),
     ],
 )
-def test_what_must_not_be_is_seen(documents, letters, row, column):
+def test_what_must_not_be_is_seen(documents, letters, row, column) -> None:
     """An event lost, stored twice, stored and dead-lettered, or dead-lettered without need is counted as that."""
     account = reconcile([*GOOD, *BAD], HUB, documents, letters, waiting=0)
     assert getattr(getattr(account, row), column) == 1
     assert not account.adds_up
 
 
-def test_an_event_that_the_sdk_sent_twice():
+def test_an_event_that_the_sdk_sent_twice() -> None:
     """Of an event that stands in the hub twice one is stored; the other is superseded, not doubled."""
     account = reconcile(
         [*GOOD, *BAD], {**HUB, ("0", 12): 1, ("1", 12): 3}, STORED, [*LETTERS, letter(("1", 12))], 0
@@ -73,7 +73,7 @@ def test_an_event_that_the_sdk_sent_twice():
     assert account.sent_again == 2
 
 
-def test_a_newer_version_supersedes():
+def test_a_newer_version_supersedes() -> None:
     """A flight whose document was made of another event of the same id is superseded."""
     version = Planned(4, "flight-1", None, Outgoing(b"{}", "k"))
     account = reconcile([*GOOD, version, *BAD], {**HUB, ("0", 13): 4}, STORED, LETTERS, 0)
@@ -85,14 +85,14 @@ def test_a_newer_version_supersedes():
     ("documents", "letters"),
     [([*STORED, document(7, ("0", 99))], LETTERS), (STORED, [*LETTERS, letter(("0", 99))])],
 )
-def test_strangers_are_seen(documents, letters):
+def test_strangers_are_seen(documents, letters) -> None:
     """A document or a dead letter of an event that nobody sent does not add up."""
     account = reconcile([*GOOD, *BAD], HUB, documents, letters, waiting=0)
     assert account.strangers == 1
     assert not account.adds_up
 
 
-def test_every_way_of_being_malformed_changes_the_bytes():
+def test_every_way_of_being_malformed_changes_the_bytes() -> None:
     """One event in a hundred is broken, each time in the next way, until all ways were taken."""
     payload = {"id": "UA-1", "flight": 1, "date": "2013-09-01", "distance": 5, "dep_delay": 1.0}
     body = json.dumps(payload, separators=(",", ":")).encode()
@@ -110,7 +110,7 @@ def json_or_none(data: bytes):
         return None
 
 
-def test_percentiles_are_by_nearest_rank():
+def test_percentiles_are_by_nearest_rank() -> None:
     """Of waits of 1 to 100 ms half are at most 50 ms, 95 % at most 95 ms, 99 % at most 99 ms."""
     begin = 1_767_225_600.0
     documents = [StoredDocument("pk", str(n), ("0", n), "2026-01-01T00:00:00.000Z", 1) for n in range(1, 101)]

@@ -50,7 +50,7 @@ def cli(tmp_path):
 
 
 @pytest.mark.parametrize("env", ["azd", "azd:my-dev"])
-def test_settings_are_those_of_the_deployment(cli, monkeypatch, env):
+def test_settings_are_those_of_the_deployment(cli, monkeypatch, env) -> None:
     """No key of the laptop is used, whether from local.settings.json or the environment."""
     monkeypatch.chdir(cli.app)
     monkeypatch.setenv(environments.VARIABLE, env)
@@ -69,7 +69,7 @@ def test_settings_are_those_of_the_deployment(cli, monkeypatch, env):
     assert not (cli.app / "local.settings.json").exists()
 
 
-def test_hole_49_the_function_app_is_restarted_by_its_names(cli, monkeypatch):
+def test_hole_49_the_function_app_is_restarted_by_its_names(cli, monkeypatch) -> None:
     """Hole 49: what azd knows of the deployment makes the command that `partition skip` prints."""
     with (cli.app / ".azure" / "my-dev" / ".env").open("a") as env:
         env.write('AZURE_RESOURCE_GROUP="rg-my-dev"\nEVERSCORE_FUNCTION_APP="func-x"\n')
@@ -82,7 +82,7 @@ def test_hole_49_the_function_app_is_restarted_by_its_names(cli, monkeypatch):
     )
 
 
-def test_mistakes_are_one_sentence(cli):
+def test_mistakes_are_one_sentence(cli) -> None:
     """An unknown environment, one without a deployment, and commands of the local stack say so."""
     cli.run("status", "--env", "prod", code=1)
     assert "--env prod is no environment" in cli.said
@@ -99,7 +99,7 @@ def test_mistakes_are_one_sentence(cli):
 
 
 @pytest.mark.parametrize("command", ["query", "deadletters list"])
-def test_whoever_is_not_signed_in_is_told_how(cli, tmp_path, command):
+def test_whoever_is_not_signed_in_is_told_how(cli, tmp_path, command) -> None:
     """Without a token no service is asked: one sentence, whichever client would have asked."""
     cli.environment |= {"PATH": str(tmp_path), "AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"}
     cli.run(*command.split(), "--env", "azd", code=1)
@@ -109,7 +109,7 @@ def test_whoever_is_not_signed_in_is_told_how(cli, tmp_path, command):
 
 
 @pytest.mark.parametrize("command", ["deadletters --help", "deadletters list --no-such-option", "logs"])
-def test_a_command_that_needs_nothing_of_azure_asks_for_nothing(cli, tmp_path, command):
+def test_a_command_that_needs_nothing_of_azure_asks_for_nothing(cli, tmp_path, command) -> None:
     """Help, wrong usage and commands of the laptop look for no environment, and no login."""
     (cli.app / ".azure" / "config.json").unlink()
     cli.environment |= {"PATH": str(tmp_path), "AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"}
@@ -175,7 +175,7 @@ def blobs(tmp_path):
 
 
 @pytest.mark.parametrize(("token", "code"), [("token-of-the-operator", 0), ("token-of-a-stranger", 1)])
-def test_the_operators_token_opens_the_services(cli, tmp_path, blobs, token, code):
+def test_the_operators_token_opens_the_services(cli, tmp_path, blobs, token, code) -> None:
     """From azd's environment by az's token over TLS to a dead letter; another's token is refused, and it says why."""
     address, certificate = blobs
     environment = cli.app / ".azure" / "my-dev" / ".env"

@@ -47,12 +47,14 @@ def cli(tmp_path_factory) -> Cli:
         ("plain", "plain"),
     ],
 )
-def test_hole_33_an_id_is_found_as_it_was_sent_and_as_it_is_stored(cli: Cli, given: str, found: object):
+def test_hole_33_an_id_is_found_as_it_was_sent_and_as_it_is_stored(
+    cli: Cli, given: str, found: object
+) -> None:
     """Hole 33: `query ID` takes a number, a text, and the stored form of either."""
     assert json.loads(cli.run("query", given))["event"]["id"] == found
 
 
-def test_hole_33_ids_and_keys_are_shown_as_they_are_stored(cli: Cli):
+def test_hole_33_ids_and_keys_are_shown_as_they_are_stored(cli: Cli) -> None:
     """Hole 33: the table has both in one form, with which `--sql` and `query ID` find them again."""
     rows = cli.json("query")
     table = documents_table(rows)
@@ -61,7 +63,7 @@ def test_hole_33_ids_and_keys_are_shown_as_they_are_stored(cli: Cli):
     assert "~n270" in shown[0]
 
 
-def test_hole_35_the_documented_query_reads_scores(cli: Cli):
+def test_hole_35_the_documented_query_reads_scores(cli: Cli) -> None:
     """Hole 35: the example in docs/events.md gives a score for each document, and the help has one like it."""
     (sql,) = SCORE.findall((ROOT / "docs/events.md").read_text(encoding="utf-8"))
     rows = cli.json("query", "--sql", sql)
@@ -73,7 +75,7 @@ def test_hole_35_the_documented_query_reads_scores(cli: Cli):
     assert '["m"]["value"]' in cli.run("query", "--help")
 
 
-def test_hole_38_status_has_the_connections_of_a_stack_on_free_ports(cli: Cli):
+def test_hole_38_status_has_the_connections_of_a_stack_on_free_ports(cli: Cli) -> None:
     """Hole 38: with `--free-ports` they differ from the file's; what status prints leads to this stack."""
     found = cli.json("status")["connections"]
     stated = json.loads((cli.app / "local.settings.json").read_text())["Values"]
@@ -86,7 +88,7 @@ def test_hole_38_status_has_the_connections_of_a_stack_on_free_ports(cli: Cli):
     assert elsewhere.json("query", "--sql", "SELECT VALUE COUNT(1) FROM c") == [5]
 
 
-def test_hole_48_status_fails_while_the_model_does_not_load(cli: Cli):
+def test_hole_48_status_fails_while_the_model_does_not_load(cli: Cli) -> None:
     """Hole 48: where a worker that starts finds no model, status names it and exits 1; 0 once it is back."""
 
     def functions(code: int | None) -> dict:

@@ -75,7 +75,7 @@ def refused(capsys):
         ("Endpoint=sb://example.net;UseDevelopmentEmulator=true;", ["EVENTHUB", "example.net"]),
     ],
 )
-def test_a_wrong_connection_string(app, refused, monkeypatch, text, words):
+def test_a_wrong_connection_string(app, refused, monkeypatch, text, words) -> None:
     """A connection string that is none is refused by its setting's name, and is not shown."""
     monkeypatch.setenv("EVENTHUB", text)
     events = app / "events.jsonl"
@@ -83,7 +83,7 @@ def test_a_wrong_connection_string(app, refused, monkeypatch, text, words):
     refused(["send", str(events)], *words)
 
 
-def test_a_store_that_cannot_be_reached(app, refused, monkeypatch):
+def test_a_store_that_cannot_be_reached(app, refused, monkeypatch) -> None:
     """Where no store answers, a query says so in one sentence, and leaves no open session behind."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -92,7 +92,7 @@ def test_a_store_that_cannot_be_reached(app, refused, monkeypatch):
     refused(["query"], "cannot be reached", "everscore up")
 
 
-def test_a_hub_that_cannot_be_reached(app, refused, monkeypatch):
+def test_a_hub_that_cannot_be_reached(app, refused, monkeypatch) -> None:
     """Where nobody listens the user is told what to start."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -105,7 +105,7 @@ def test_a_hub_that_cannot_be_reached(app, refused, monkeypatch):
     refused(["partition", "skip", "0", "--to", "1", "--yes"], "cannot be reached", "everscore up")
 
 
-def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch):
+def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch) -> None:
     """Where no Azurite answers the user of dead letters is told what to start."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -139,7 +139,7 @@ def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch):
         ("missing.jsonl", None, ["missing.jsonl cannot be read: no such file"]),
     ],
 )
-def test_a_file_that_cannot_be_sent(app, refused, name, content, words):
+def test_a_file_that_cannot_be_sent(app, refused, name, content, words) -> None:
     """An unknown format, an empty or missing file, a line that is no JSON: each is named."""
     if content is not None:
         (app / name).write_bytes(content)
@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_sent(app, refused, name, content, words):
         refused(["send", name, "--dry-run", "--skip", "2"], *words)
 
 
-def test_standard_input_without_events(app):
+def test_standard_input_without_events(app) -> None:
     """Nothing on stdin is told like an empty file."""
     result = subprocess.run(
         [sys.executable, "-m", "everscore_cli.main", "send", "-"],
@@ -185,7 +185,7 @@ def dry_run(*arguments):
     return ended.value.code
 
 
-def test_dry_run_shows_the_first_event(app, capsysbinary):
+def test_dry_run_shows_the_first_event(app, capsysbinary) -> None:
     """--dry-run prints the exact bytes, the partition key and the scores, with no stack running."""
     line = json.dumps({**FLIGHT, "n": 1.5}).encode().replace(b"1.5", b"1.50")
     (app / "events.jsonl").write_bytes(b"\n" + line + b"\r\n")
@@ -199,7 +199,7 @@ def test_dry_run_shows_the_first_event(app, capsysbinary):
     assert b"1 of 1 events would be scored and stored" in said.out
 
 
-def test_dry_run_tells_what_would_not_be_stored(app, capsys):
+def test_dry_run_tells_what_would_not_be_stored(app, capsys) -> None:
     """Each reason is told with its field, how many events it stops and the line of the first; exit code 1."""
     wrong = [FLIGHT, {**FLIGHT, "id": None}, {**FLIGHT, "distance": "far"}, {**FLIGHT, "id": None}, [1]]
     (app / "events.jsonl").write_text("".join(json.dumps(each) + "\n" for each in wrong))
@@ -220,7 +220,7 @@ def test_dry_run_tells_what_would_not_be_stored(app, capsys):
     assert "0 of 2 events would be scored and stored." in capsys.readouterr().out
 
 
-def test_dry_run_goes_by_the_own_decoder(app, capsys, monkeypatch):
+def test_dry_run_goes_by_the_own_decoder(app, capsys, monkeypatch) -> None:
     """Where DECODER is set it decodes here too; a module that is not there is one sentence."""
     (app / "own_decoder.py").write_text(
         "import json\ndef decode(bodies):\n    return [{**json.loads(body), 'id': 'mine'} for body in bodies]\n"
@@ -235,7 +235,7 @@ def test_dry_run_goes_by_the_own_decoder(app, capsys, monkeypatch):
     assert "error DECODER is 'own_decoder:dekode'; expected module:function" in capsys.readouterr().err
 
 
-def test_occupied_port(app, refused):
+def test_occupied_port(app, refused) -> None:
     """`up` names the port that another program has and what to do; nothing is started."""
     with closing(socket.socket()) as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -247,7 +247,7 @@ def test_occupied_port(app, refused):
         refused(["up"], "5672 (eventhubs)", "in use by another program", "--free-ports")
 
 
-def test_a_state_folder_that_cannot_be_made(app, refused, monkeypatch):
+def test_a_state_folder_that_cannot_be_made(app, refused, monkeypatch) -> None:
     """Where the state folder cannot be made the user is told its name and why."""
     (app / "file").write_text("")
     monkeypatch.setenv("EVERSCORE_STATE", str(app / "file" / "state"))
@@ -255,7 +255,7 @@ def test_a_state_folder_that_cannot_be_made(app, refused, monkeypatch):
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_hole_39_missing_node(app, refused, monkeypatch, tmp_path, old):
+def test_hole_39_missing_node(app, refused, monkeypatch, tmp_path, old) -> None:
     """Hole 39: without Node, and with an old one, the user is told which is needed and what brings it."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -266,7 +266,7 @@ def test_hole_39_missing_node(app, refused, monkeypatch, tmp_path, old):
 
 
 @pytest.mark.parametrize("there", [[], ["dist/src/azurite.js"], ["package.json"]])
-def test_an_installation_that_was_cut_off(tmp_path, there):
+def test_an_installation_that_was_cut_off(tmp_path, there) -> None:
     """Node's packages of which only a part is there count as not installed, and the sentence says what brings them."""
     for name in there:
         file = tmp_path / "azurite" / name
@@ -276,13 +276,13 @@ def test_an_installation_that_was_cut_off(tmp_path, there):
         azurite.find_script(tmp_path)
 
 
-def test_missing_model(app, refused):
+def test_missing_model(app, refused) -> None:
     """A model folder without its model is told before anything is started."""
     (app / "models" / "flights" / "model.onnx").unlink()
     refused(["up", "--free-ports"], "model 'flights'", "model.onnx")
 
 
-def test_wrong_stream(app, refused):
+def test_wrong_stream(app, refused) -> None:
     """The mistakes in stream.json are told, all at once, before anything is started."""
     manifest = {**json.loads((app / "stream.json").read_text()), "unwrap": "rows", "colour": "red"}
     (app / "stream.json").write_text(json.dumps(manifest))
@@ -297,14 +297,14 @@ def test_wrong_stream(app, refused):
         ("DECODER=nowhere:decode", ["DECODER is 'nowhere:decode'", "nowhere"]),
     ],
 )
-def test_a_wrong_setting(app, refused, monkeypatch, setting, words):
+def test_a_wrong_setting(app, refused, monkeypatch, setting, words) -> None:
     """A wrong setting is told before anything is started, since the app would take no event."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv(*setting.split("="))
     refused(["up", "--free-ports"], *words)
 
 
-def test_misspelt_settings():
+def test_misspelt_settings() -> None:
     """A name in the settings file that is nearly a setting is taken for a misspelling, others' names are not."""
     assert misspelt(["BATCH_DEADLINE_SECOND", "cosmos_database", "EVENTHUB__clientID"]) == {
         "BATCH_DEADLINE_SECOND": "BATCH_DEADLINE_SECONDS",
@@ -315,7 +315,7 @@ def test_misspelt_settings():
     assert misspelt([*setting_names(), *theirs, "FUNCTIONS_WORKER_RUNTIME"]) == {}
 
 
-def test_what_the_platform_reads_is_not_misspelt():
+def test_what_the_platform_reads_is_not_misspelt() -> None:
     """Names listed as the platform's, and the parts of a trigger's connection that the host alone reads."""
     platform = json.loads(
         (ROOT / "everscore" / "config" / "platform_settings.json").read_text(encoding="utf-8")
@@ -336,7 +336,7 @@ def test_what_the_platform_reads_is_not_misspelt():
     }
 
 
-def test_flights_where_the_stream_is_another(app, refused, tmp_path):
+def test_flights_where_the_stream_is_another(app, refused, tmp_path) -> None:
     """With a stream.json of other events the flights are not sent, and a run takes a copy of the app for them."""
     shutil.copy(ROOT / example.STREAM, app / example.STREAM)
     assert example.app_of_example(app, tmp_path / "copy") == app
@@ -352,7 +352,7 @@ def test_flights_where_the_stream_is_another(app, refused, tmp_path):
     refused(["run"], "models/flights is not there any more")
 
 
-def test_hole_32_settings_may_begin_with_a_byte_order_mark(app, refused):
+def test_hole_32_settings_may_begin_with_a_byte_order_mark(app, refused) -> None:
     """Hole 32: local.settings.json with a byte order mark is read; in UTF-16 it is called what it is."""
     text = (app / "local.settings.example.json").read_text()
     (app / "local.settings.json").write_text(text, encoding="utf-8-sig")
@@ -365,13 +365,13 @@ def test_hole_32_settings_may_begin_with_a_byte_order_mark(app, refused):
 
 
 @pytest.mark.parametrize("name", ["stream.json", "host.json", "models/flights/manifest.json"])
-def test_hole_32_the_other_files_call_utf_16_what_it_is(app, refused, name):
+def test_hole_32_the_other_files_call_utf_16_what_it_is(app, refused, name) -> None:
     """Hole 32: the manifests and host.json in UTF-16 are named as such."""
     (app / name).write_text((app / name).read_text(), encoding="utf-16")
     refused(["up", "--free-ports"], name.rpartition("/")[2], "it is UTF-16; save it as UTF-8")
 
 
-def test_settings_that_are_no_json(app, refused):
+def test_settings_that_are_no_json(app, refused) -> None:
     """A damaged local.settings.json is named, and left as it is."""
     (app / "local.settings.json").write_text("{")
     refused(["status"], "local.settings.json is not JSON")
@@ -382,7 +382,7 @@ def test_settings_that_are_no_json(app, refused):
     refused(["status"], 'a setting is a text, as in "5"; BRAKE_HOURS is none')
 
 
-def test_commands_that_need_a_running_stack(app, refused):
+def test_commands_that_need_a_running_stack(app, refused) -> None:
     """status, restart and logs say that nothing runs, and how to start it."""
     values = json.loads((app / "local.settings.example.json").read_text())
     with closing(socket.socket()) as probe:
@@ -394,7 +394,7 @@ def test_commands_that_need_a_running_stack(app, refused):
     refused(["restart", "kafka"], "There is no part 'kafka'")
 
 
-def test_not_a_folder_of_an_app(tmp_path):
+def test_not_a_folder_of_an_app(tmp_path) -> None:
     """Outside of any app, the app beside the installed code is taken."""
     result = subprocess.run(
         [sys.executable, "-m", "everscore_cli.main", "logs"],

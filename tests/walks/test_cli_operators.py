@@ -43,7 +43,7 @@ FLIGHT = {
 }
 
 
-def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path):
+def test_dead_letters_are_listed_shown_exported_redriven_and_purged(tmp_path) -> None:
     """A wrong stream.json makes dead letters; once it is fixed a redrive stores them and removes the letters."""
     with cli_in(tmp_path, stream={"time": "/when"}, host=SHORT) as cli:
         setting(cli.app, BRAKE_HOURS="0")  # without a brake, which would have all of it wait
@@ -181,7 +181,7 @@ def replaying(tmp_path_factory) -> Iterator[Cli]:
         yield cli
 
 
-def test_a_range_of_the_hub_is_replayed_and_changes_nothing(replaying: Cli):
+def test_a_range_of_the_hub_is_replayed_and_changes_nothing(replaying: Cli) -> None:
     """Events that are stored already are found superseded; a lost document comes back as it was."""
     cli = replaying
     cli.run("send", "--count", "60")
@@ -211,7 +211,7 @@ def test_a_range_of_the_hub_is_replayed_and_changes_nothing(replaying: Cli):
     assert "nothing is replayed" in cli.run("replay", "--until", "2013-01-01")
 
 
-def test_hole_18_a_binary_property_names_one_document_by_replay_redrive_and_hub(replaying: Cli):
+def test_hole_18_a_binary_property_names_one_document_by_replay_redrive_and_hub(replaying: Cli) -> None:
     """Hole 18: a dead letter whose id is in a binary property comes back under the id that the hub's way gives."""
     cli, name = replaying, b"\xff\xfe\x00id"
     before = cli.json("status")["documents"]
@@ -259,7 +259,7 @@ def _send_named(cli: Cli, name: bytes) -> None:
         producer.send_batch(batch)
 
 
-def test_hole_49_a_partition_that_stands_still_is_led_on(tmp_path):
+def test_hole_49_a_partition_that_stands_still_is_led_on(tmp_path) -> None:
     """Hole 49: skip dead-letters what stops a partition, moves the checkpoint and restarts the host; the rest goes on."""
     with cli_in(tmp_path, host=SHORT) as cli:
         break_library(cli.app)
@@ -332,7 +332,7 @@ def _checkpoint_goes_back(cli: Cli, partition: str) -> None:
     assert status["lag"] == 0  # the next owner reads three events once more, which have their ends
 
 
-def test_hole_49_an_event_that_cannot_be_received_is_led_past(tmp_path):
+def test_hole_49_an_event_that_cannot_be_received_is_led_past(tmp_path) -> None:
     """Hole 49: its good neighbours become letters with it, what can be read of it too; all are stored once redriven."""
     with cli_in(tmp_path, host=SHORT) as cli:
         connection = cli.json("up", "--free-ports")["settings"]["EVENTHUB"]

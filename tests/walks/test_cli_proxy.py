@@ -38,7 +38,7 @@ def cli(tmp_path, proxies) -> Iterator[Cli]:
         yield cli
 
 
-def test_hole_31_the_stack_works_behind_a_dead_proxy(cli: Cli):
+def test_hole_31_the_stack_works_behind_a_dead_proxy(cli: Cli) -> None:
     """Hole 31: up, send, status, query, restart and down reach the stack past the proxy."""
     cli.run("up", "--free-ports")
     cli.run("send", "--count", "20")
@@ -50,7 +50,7 @@ def test_hole_31_the_stack_works_behind_a_dead_proxy(cli: Cli):
     cli.run("down")
 
 
-def test_hole_31_make_run_works_behind_a_dead_proxy(tmp_path, proxies):
+def test_hole_31_make_run_works_behind_a_dead_proxy(tmp_path, proxies) -> None:
     """Hole 31: `everscore run`, as `make run` calls it, adds up behind the proxy."""
     done = subprocess.run(
         [sys.executable, "-m", "everscore_cli.main", "run", "--events", "300", "--json"],

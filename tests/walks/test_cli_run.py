@@ -37,7 +37,7 @@ def of_folder(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def test_a_run_adds_up_and_leaves_nothing(tmp_path):
+def test_a_run_adds_up_and_leaves_nothing(tmp_path) -> None:
     """Every flight is stored, every malformed event is a dead letter, and no process and no file remains."""
     with start(tmp_path, "--json") as process:
         output, said = process.communicate()
@@ -63,7 +63,7 @@ def test_a_run_adds_up_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_run_leaves_nothing(tmp_path):
+def test_an_interrupted_run_leaves_nothing(tmp_path) -> None:
     """Ended in mid-run by SIGTERM, which it takes as Ctrl-C, it exits with 130; no process or file remains."""
     with start(tmp_path, "--rate", "20") as process:
         assert process.stderr is not None

@@ -29,7 +29,7 @@ def cli(tmp_path, monkeypatch):
         yield cli
 
 
-def test_properties_are_texts_or_fields_of_the_event():
+def test_properties_are_texts_or_fields_of_the_event() -> None:
     """Texts and fields of the event become properties; what AMQP has no form for is left out, or sent as a text."""
     of = property_rule(["site=north", "id=/a/b", "big=/c", "flag=/d", "none=/e", "list=/f", "eq=x=/y"])
     assert of is not None
@@ -52,13 +52,13 @@ def test_properties_are_texts_or_fields_of_the_event():
         (["site=/a~2"], "--property site: the JSON Pointer '/a~2'"),
     ],
 )
-def test_a_wrong_property_is_one_sentence(given, words):
+def test_a_wrong_property_is_one_sentence(given, words) -> None:
     """What is no property is named, with what is expected."""
     with pytest.raises(CliError, match=words):
         property_rule(given)
 
 
-def test_dry_run_knows_the_properties(cli):
+def test_dry_run_knows_the_properties(cli) -> None:
     """An id that stands in a property is found with --property, and missed without; the first event's are shown."""
     events = cli.app / "events.jsonl"
     events.write_text("".join(json.dumps({**FLIGHT, "key": f"k{number}"}) + "\n" for number in range(3)))
@@ -72,7 +72,7 @@ def test_dry_run_knows_the_properties(cli):
     assert 'properties {"a": "b", "message-id": "k0"}' in cli.run(*arguments)
 
 
-def test_raw_lines_and_files_are_bodies_as_they_are(cli):
+def test_raw_lines_and_files_are_bodies_as_they_are(cli) -> None:
     """Of lines nothing but the end goes; a file is a body with all its bytes; both reach the own decoder alike."""
     line = b'x; {"id": 1, "carrier": "UA"} \t'
     (cli.app / "events.txt").write_bytes(line + b"\r\n\n" + b"\xff\n" + line)
@@ -101,7 +101,7 @@ def test_raw_lines_and_files_are_bodies_as_they_are(cli):
     assert "\nhex:ff3b5b5d\n" in said
 
 
-def test_hole_36_a_dry_run_s_result_goes_to_stdout(cli):
+def test_hole_36_a_dry_run_s_result_goes_to_stdout(cli) -> None:
     """Hole 36: what a dry run finds can be piped; stderr has nothing of it, and no byte steers the terminal."""
     events = cli.app / "events.jsonl"
     events.write_text(json.dumps({**FLIGHT, "note": "\x7f\x9b"}, ensure_ascii=False) + "\n")
@@ -118,7 +118,7 @@ def test_hole_36_a_dry_run_s_result_goes_to_stdout(cli):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_hole_32_a_byte_order_mark_is_the_file_s(cli, packed):
+def test_hole_32_a_byte_order_mark_is_the_file_s(cli, packed) -> None:
     """Hole 32: a file of UTF-8 that begins with a byte order mark is sent without it, packed or not, or by stdin."""
     line = json.dumps(FLIGHT).encode()
     raw = codecs.BOM_UTF8 + line + b"\n" + line + b"\n"
@@ -131,7 +131,7 @@ def test_hole_32_a_byte_order_mark_is_the_file_s(cli, packed):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_hole_32_utf_16_is_named(cli, encoding):
+def test_hole_32_utf_16_is_named(cli, encoding) -> None:
     """Hole 32: a file in another encoding of JSON is called what it is, whether it has a byte order mark or not."""
     (cli.app / "events.jsonl").write_text(json.dumps(FLIGHT) + "\n", encoding=encoding)
     cli.run("send", "events.jsonl", "--dry-run", code=1)
@@ -147,7 +147,7 @@ ODD = {
 
 
 @pytest.mark.parametrize(("odd", "reason"), [("digits", "number"), ("deep", "deep"), ("surrogate", None)])
-def test_hole_47_odd_json_is_sent_as_it_is(cli, odd, reason):
+def test_hole_47_odd_json_is_sent_as_it_is(cli, odd, reason) -> None:
     """Hole 47: a number of 5,000 digits, deep nesting and half a surrogate pair are JSON: the app says what becomes."""
     lines = [json.dumps(FLIGHT), ODD[odd], json.dumps(FLIGHT)]
     (cli.app / "events.jsonl").write_text("\n".join(lines))
@@ -171,14 +171,14 @@ def test_hole_47_odd_json_is_sent_as_it_is(cli, odd, reason):
         (b'{"id": "\xff"}', "line 2 is not UTF-8: byte 9 of it is 0xff"),
     ],
 )
-def test_hole_47_what_is_no_json_is_named(cli, line, words):
+def test_hole_47_what_is_no_json_is_named(cli, line, words) -> None:
     """Hole 47: NaN, a cut line and bytes that are no UTF-8 are named as such, with their line."""
     (cli.app / "events.jsonl").write_bytes(json.dumps(FLIGHT).encode() + b"\n" + line + b"\n")
     cli.run("send", "events.jsonl", "--dry-run", "--skip", "1", code=1)
     assert words in cli.said
 
 
-def test_hole_47_half_a_surrogate_pair_fits_into_no_property():
+def test_hole_47_half_a_surrogate_pair_fits_into_no_property() -> None:
     """Hole 47: a property that would hold half of a surrogate pair is refused in a sentence."""
     of = property_rule(["site=/site"])
     assert of is not None
@@ -186,7 +186,7 @@ def test_hole_47_half_a_surrogate_pair_fits_into_no_property():
         of({"site": "\udc00"})
 
 
-def test_a_compressed_file_may_grow_as_in_the_app(cli):
+def test_a_compressed_file_may_grow_as_in_the_app(cli) -> None:
     """--dry-run unpacks a body up to DECOMPRESSED_LIMIT_MIB, as the app does."""
     (cli.app / "large.json.gz").write_bytes(
         gzip.compress(json.dumps({**FLIGHT, "x": "x" * 1_900_000}).encode(), mtime=0)
@@ -213,7 +213,7 @@ def test_a_compressed_file_may_grow_as_in_the_app(cli):
         (["-", "--property", "id"], "--property id is none"),
     ],
 )
-def test_a_mistake_in_what_to_send_is_one_sentence(cli, arguments, words):
+def test_a_mistake_in_what_to_send_is_one_sentence(cli, arguments, words) -> None:
     """Files that do not go together or are not there, and options that contradict each other."""
     (cli.app / "full").write_text("body")
     (cli.app / "empty").write_text("")

@@ -39,7 +39,7 @@ def settled(cli: Cli, documents: int) -> dict:
         time.sleep(0.3)
 
 
-def test_a_day_with_the_local_stack(cli, tmp_path):
+def test_a_day_with_the_local_stack(cli, tmp_path) -> None:
     """Every command does what its help says, on one stack, from up to down."""
     up = cli.json("up", "--free-ports")
     assert set(up["parts"]) == {"eventhubs", "cosmos", "azurite", "functions"}
@@ -109,7 +109,7 @@ def test_a_day_with_the_local_stack(cli, tmp_path):
     assert cli.json("down")["stopped"] == []
 
 
-def test_somebody_elses_stack_is_left_alone(cli):
+def test_somebody_elses_stack_is_left_alone(cli) -> None:
     """A command does not stop, empty or send to a stack in its state folder that runs another app."""
     cli.run("services", "--detach", "--free-ports")
     mark = read_state(cli.state).mark

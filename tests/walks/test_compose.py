@@ -31,7 +31,7 @@ def published(service: str) -> dict[int, int]:
     return found
 
 
-def test_the_ports_are_those_of_the_settings():
+def test_the_ports_are_those_of_the_settings() -> None:
     """Each address in local.settings.example.json is published, on 127.0.0.1, at its emulator's own port."""
     hub = urlsplit(parts_of(VALUES["EVENTHUB"])["endpoint"])
     account = urlsplit(parts_of(VALUES["COSMOS"])["accountendpoint"])
@@ -44,7 +44,7 @@ def test_the_ports_are_those_of_the_settings():
     assert VALUES["AzureWebJobsStorage"] == VALUES["STORAGE"]
 
 
-def test_hub_partitions_and_group_are_those_of_the_settings():
+def test_hub_partitions_and_group_are_those_of_the_settings() -> None:
     """The Event Hubs emulator's file, in the form that its schema asks for, has our hub and group."""
     config = json.loads((ROOT / "emulators/eventhubs-config.json").read_text(encoding="utf-8"))["UserConfig"]
     (namespace,) = config["NamespaceConfig"]
@@ -66,7 +66,7 @@ def test_hub_partitions_and_group_are_those_of_the_settings():
     load_settings(VALUES).eventhub_connection()
 
 
-def test_azurite_takes_new_sdks_and_binds_to_its_container():
+def test_azurite_takes_new_sdks_and_binds_to_its_container() -> None:
     """Azurite skips the API version check (Azure/Azurite#2651) and binds 0.0.0.0 inside (Azure/Azurite#715)."""
     command = SERVICES["azurite"]["command"].split()
     assert {"--skipApiVersionCheck", "--disableTelemetry"} <= set(command)
@@ -77,7 +77,7 @@ def test_azurite_takes_new_sdks_and_binds_to_its_container():
     assert images == {f"mcr.microsoft.com/azure-storage/azurite:{pinned}"}
 
 
-def test_hole_40_images_are_pinned_or_the_file_says_why_not():
+def test_hole_40_images_are_pinned_or_the_file_says_why_not() -> None:
     """Hole 40: each image is a fixed version, except the one of which no version is documented."""
     text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
     images = {service["image"] for service in SERVICES.values()}
@@ -87,7 +87,7 @@ def test_hole_40_images_are_pinned_or_the_file_says_why_not():
     assert "mcr.microsoft.com/azure-messaging/eventhubs-emulator:2.1.0" in images
 
 
-def test_up_waits_until_all_answer():
+def test_up_waits_until_all_answer() -> None:
     """`up --wait` waits for a health check that asks each emulator's own readiness, by its name in the network."""
     check = " ".join(SERVICES["ready"]["healthcheck"]["test"])
     assert "http://eventhubs:5300/health" in check
@@ -97,20 +97,20 @@ def test_up_waits_until_all_answer():
     assert "nc" in SERVICES["azurite"]["healthcheck"]["test"]
 
 
-def test_nothing_outlives_the_hub():
+def test_nothing_outlives_the_hub() -> None:
     """The Event Hubs emulator keeps nothing, so no other may: a checkpoint beside a new hub would skip events."""
     assert "volumes" not in COMPOSE
     assert "--inMemoryPersistence" in SERVICES["azurite"]["command"]
     assert [name for name, service in SERVICES.items() if "volumes" in service] == ["eventhubs"]
 
 
-def test_the_licence_is_accepted_by_whoever_starts_it():
+def test_the_licence_is_accepted_by_whoever_starts_it() -> None:
     """The emulator's licence is not accepted on anyone's behalf."""
     assert SERVICES["eventhubs"]["environment"]["ACCEPT_EULA"].startswith("${ACCEPT_EULA:?")
 
 
 @pytest.mark.parametrize("name", ["azurite", "eventhubs", "cosmos", "ready"])
-def test_every_key_is_one_that_compose_knows(name: str):
+def test_every_key_is_one_that_compose_knows(name: str) -> None:
     """No key is misspelt: Compose refuses a file with one that it does not know."""
     known = {
         "image",

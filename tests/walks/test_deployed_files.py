@@ -47,7 +47,7 @@ def is_deployed(path: str) -> bool:
 
 
 @pytest.mark.parametrize("reader", [as_azd_reads_it, as_core_tools_reads_it])
-def test_exactly_the_app_is_deployed(reader: Callable[[list[str]], Ignores]):
+def test_exactly_the_app_is_deployed(reader: Callable[[list[str]], Ignores]) -> None:
     """Of all files in the repository, both programs that read .funcignore deploy exactly the app's."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached"],
@@ -77,7 +77,7 @@ def test_exactly_the_app_is_deployed(reader: Callable[[list[str]], Ignores]):
         ".git/config",
     ],
 )
-def test_nothing_of_this_machine_is_deployed(reader: Callable[[list[str]], Ignores], path: str):
+def test_nothing_of_this_machine_is_deployed(reader: Callable[[list[str]], Ignores], path: str) -> None:
     """Settings, state and what the set-up made never leave this machine, though git does not list them."""
     assert reader(LINES)(path)
 
@@ -86,13 +86,13 @@ def test_nothing_of_this_machine_is_deployed(reader: Callable[[list[str]], Ignor
     "path",
     ["local.settings.json", ".everscore/stack.json", ".azure/my-dev/.env", ".venv/x", "node_modules/x"],
 )
-def test_nothing_of_this_machine_is_committed(path: str):
+def test_nothing_of_this_machine_is_committed(path: str) -> None:
     """The same are left out of git."""
     assert subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("reader", [as_azd_reads_it, as_core_tools_reads_it])
-def test_what_git_leaves_out_is_not_deployed(reader: Callable[[list[str]], Ignores]):
+def test_what_git_leaves_out_is_not_deployed(reader: Callable[[list[str]], Ignores]) -> None:
     """No line of .gitignore was forgotten here: caches, state of the local stack, what azd keeps."""
     lines = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     names = [line.strip("/").replace("*", "x") for line in lines if line and not line.startswith("#")]

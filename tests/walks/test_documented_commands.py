@@ -119,7 +119,7 @@ def assert_is_there(place: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_block_says_what_it_is(page: Path):
+def test_every_block_says_what_it_is(page: Path) -> None:
     """No command escapes these tests in a block without a language."""
     fences = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert all(fences[::2])
@@ -128,7 +128,7 @@ def test_every_block_says_what_it_is(page: Path):
 @pytest.mark.parametrize(
     ("page", "command", "text"), DOCUMENTED, ids=[f"{page}: {command}" for page, command, _ in DOCUMENTED]
 )
-def test_each_command_is_run_or_said_not_to_be(page: str, command: str, text: str):
+def test_each_command_is_run_or_said_not_to_be(page: str, command: str, text: str) -> None:
     """A documented command is one that a test runs, or its page leads to what is untested, and why."""
     lack = missing_here(command)
     if lack:
@@ -141,7 +141,7 @@ def test_each_command_is_run_or_said_not_to_be(page: str, command: str, text: st
         assert_is_there(ELSEWHERE[command])
 
 
-def test_hole_41_what_is_untested_is_said_once():
+def test_hole_41_what_is_untested_is_said_once() -> None:
     """Hole 41: no page but the one on what is untested explains that something was not run."""
     said = {
         page.name for page in PAGES if re.search("not run here|at hand", page.read_text(encoding="utf-8"))
@@ -150,7 +150,7 @@ def test_hole_41_what_is_untested_is_said_once():
     assert UNTESTED
 
 
-def test_hole_41_the_documents_count_the_workers_that_run_the_tests():
+def test_hole_41_the_documents_count_the_workers_that_run_the_tests() -> None:
     """Hole 41: CONTRIBUTING says how many workers `make test` takes."""
     number = re.search(r'"-n", "(\d)"', (ROOT / "dev.py").read_text(encoding="utf-8"))
     assert number
@@ -164,7 +164,7 @@ def test_hole_41_the_documents_count_the_workers_that_run_the_tests():
     assert f"run on {words[number[1]]}, " in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
-def test_hole_41_a_dead_letter_has_the_name_that_the_documents_show():
+def test_hole_41_a_dead_letter_has_the_name_that_the_documents_show() -> None:
     """Hole 41: the names in README and the page on dead letters are those that the app gives."""
     pattern = re.compile(r"(\d{4})/(\d\d)/(\d\d)/(\d\d)/(\d\d)(\d\d)(\d*)-(\w+)-(\d+)-(\d+)-(\d+)\.json")
     for page in ("README.md", "docs/dead-letters.md"):
@@ -185,7 +185,7 @@ def test_hole_41_a_dead_letter_has_the_name_that_the_documents_show():
             assert blob_name(Item(source=source)) == match[0]
 
 
-def test_no_entry_is_stale():
+def test_no_entry_is_stale() -> None:
     """What the tables above hold is still documented somewhere."""
     commands = {command for _, command, _ in DOCUMENTED}
     for program in NOT_RUN_PROGRAMS:
@@ -197,20 +197,20 @@ def test_no_entry_is_stale():
     )
 
 
-def test_a_wrong_line_would_be_noticed():
+def test_a_wrong_line_would_be_noticed() -> None:
     """An option that a command does not have, in a document, is refused."""
     assert parse("everscore send --count 5") == "send"
     with pytest.raises(Exception, match="No such option"):
         parse("everscore send --cuont 5")
 
 
-def test_every_command_is_documented():
+def test_every_command_is_documented() -> None:
     """The table of the page on the local stack has each sub-command."""
     page = (ROOT / "docs/local.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `everscore (\w+)` \|", page, re.MULTILINE)) == set(COMMANDS)
 
 
-def test_the_stand_ins_alone(tmp_path: Path):
+def test_the_stand_ins_alone(tmp_path: Path) -> None:
     """The way of those who have Core Tools: activate, start the stand-ins, provision, throttle, stop."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     state = tmp_path / "state"

@@ -32,7 +32,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, value if isinstance(value, str) else json.dumps(value)
 
 
-def test_the_page_on_host_json_has_every_value_and_its_reason():
+def test_the_page_on_host_json_has_every_value_and_its_reason() -> None:
     """docs/host-json.md names exactly the values of host.json, each with a reason."""
     page = rows("host-json.md")
     assert {name: value for name, (value, _) in page.items()} == dict(
@@ -41,7 +41,7 @@ def test_the_page_on_host_json_has_every_value_and_its_reason():
     assert all(len(reason) > 10 for _, reason in page.values())
 
 
-def test_the_page_on_settings_has_every_setting_and_its_default():
+def test_the_page_on_settings_has_every_setting_and_its_default() -> None:
     """docs/settings.md names exactly the app's settings, with the default that the code has."""
     page = rows("settings.md")
     expected = {}
@@ -59,7 +59,7 @@ def test_the_page_on_settings_has_every_setting_and_its_default():
     assert set(page) - set(expected) == {"FUNCTIONS_WORKER_RUNTIME"}
 
 
-def test_the_example_is_complete_and_valid():
+def test_the_example_is_complete_and_valid() -> None:
     """The example settings are read without a complaint and hold everything that has no default."""
     values = json.loads((ROOT / "local.settings.example.json").read_text(encoding="utf-8"))["Values"]
     settings = load_settings(values)
@@ -80,7 +80,7 @@ def test_the_example_is_complete_and_valid():
         *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
     ],
 )
-def test_every_link_leads_somewhere(page: str):
+def test_every_link_leads_somewhere(page: str) -> None:
     """Each relative link of a page leads to a file that is there."""
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
