@@ -44,7 +44,7 @@ def test_it_does_what_the_real_listener_does(new_host, new_queue, azurite):
         for text in MESSAGES:
             queue.send_message(base64.b64encode(text.encode()).decode())
         queue.send_message(NOT_BASE64)
-    limits = {"seconds": 7, "max-dequeue-count": 3, "visibility-seconds": 1, "max-polling-ms": 200}
+    limits = {"seconds": 12, "max-dequeue-count": 3, "visibility-seconds": 1, "max-polling-ms": 200}
     arguments = [text for name, value in limits.items() for text in (f"--{name}", str(value))]
     reference = subprocess.Popen(
         [REFERENCE, "queue", azurite.connection_string, names["real"], *arguments],
