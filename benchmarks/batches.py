@@ -35,6 +35,7 @@ from everscore.event.scores import Scores
 from everscore.event.stream import load_stream
 from everscore.flow.processing import Processed, Processing
 from everscore.score.loading import ModelSource
+from everscore.score.used_models import ModelInUse
 from everscore.store import documents
 from everscore.store.writer import Writer
 
@@ -100,7 +101,7 @@ async def measure(connection: str, count: int) -> list[tuple[str, float]]:
         processing = Processing(
             decoder=decoder,
             memory=Memory(1 << 30),
-            models=models,
+            models=[ModelInUse("flights", models)],
             writer=Writer(store, parallel=16, patience=30),
         )
         try:

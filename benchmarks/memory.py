@@ -42,6 +42,7 @@ from everscore.flow.score_events import RetryState, ScoreEvents  # noqa: E402
 from everscore.ports import Document, Write  # noqa: E402
 from everscore.retry.placing import Placing  # noqa: E402
 from everscore.score.loading import ModelSource  # noqa: E402
+from everscore.score.used_models import ModelInUse  # noqa: E402
 from everscore.store.writer import Writer  # noqa: E402
 from everscore.watch.status import Status  # noqa: E402
 from everscore.watch.verdicts import Judge  # noqa: E402
@@ -142,7 +143,7 @@ async def measure(kind: str, budget: int, folder: Path) -> dict[str, Any]:
     processing = Processing(
         decoder=Decoder(stream),
         memory=Memory(budget * MIB),
-        models=models,
+        models=[ModelInUse("flights", models)],
         writer=Writer(nothing, parallel=16, patience=60),
     )
     scoring = ScoreEvents(

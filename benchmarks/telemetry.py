@@ -30,6 +30,7 @@ from everscore.flow.processing import Processing
 from everscore.flow.score_events import RetryState, ScoreEvents
 from everscore.retry.placing import Placing
 from everscore.score.loading import ModelSource
+from everscore.score.used_models import ModelInUse
 from everscore.store.breaker import State
 from everscore.store.writer import Writer
 from everscore.watch.status import Status
@@ -78,7 +79,7 @@ def pipeline(telemetry: Telemetry, models: ModelSource) -> ScoreEvents:
     processing = Processing(
         decoder=decoder,
         memory=Memory(1 << 30),
-        models=models,
+        models=[ModelInUse("flights", models)],
         writer=Writer(nothing, parallel=16, patience=60),
         recorder=recorder,
     )

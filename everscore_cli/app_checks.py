@@ -13,8 +13,7 @@ from everscore.config.settings import load_settings, setting_names
 from everscore.decode.own_decoder import Hook, load_hook
 from everscore.event.stream import Stream, load_stream
 from everscore.failures import Failure
-from everscore.score.loading import load_model
-from everscore.score.model import Model
+from everscore.score.used_models import LoadedModels
 from everscore_cli.errors import CliError
 from everscore_local.azurite import AzuriteError, find_node, find_script
 
@@ -32,18 +31,20 @@ _OF_CONNECTIONS = (
 _ALIKE = 0.85
 
 
-def check_app(app: Path) -> tuple[Stream, Model]:
-    """Load what the app will load: stream.json and its model.
+def check_app(app: Path) -> tuple[Stream, LoadedModels]:
+    """Load what the app will load: stream.json and its models.
 
     Raises:
-        CliError: the model is missing or unreadable.
-        ManifestError: stream.json or the model's manifest is wrong.
+        CliError: a model is missing or unreadable.
+        ManifestError: stream.json or a model's manifest is wrong.
     """
     stream = load_stream(app / "stream.json")
     try:
-        return stream, load_model(app / "models" / stream.model)
+        return stream, LoadedModels.load(stream, app / "models")
     except Failure as failure:
-        raise CliError(f"The model {stream.model!r} cannot be used: {failure.detail}") from failure
+        names = " and ".join(repr(each.name) for each in stream.models)
+        what = "model" if len(stream.models) == 1 else "models"
+        raise CliError(f"The {what} {names} cannot be used: {failure.detail}") from failure
 
 
 def check_settings(app: Path, variables: Mapping[str, str]) -> None:

@@ -54,7 +54,7 @@ class DryRun:
             ManifestError: stream.json or the model's manifest is wrong.
             SettingError: there is no such decoder.
         """
-        stream, self._model = check_app(app)
+        stream, self._models = check_app(app)
         hook = check_decoder(app, variables)
         mib, records = (_number(variables, name) for name in _LIMITS)
         self._decoder = Decoder(stream, limits=BodyLimits(mib << 20, records), hook=hook)
@@ -86,11 +86,9 @@ class DryRun:
     def _scored(self, lines: Sequence[Line]) -> Iterable[tuple[int, Event]]:
         numbered = [(line.number, event) for line in lines for event in self._decode(line)]
         ready = [event for _, event in numbered if event.failure is None]
-        for event, result in zip(ready, self._model.score([each.payload for each in ready]), strict=True):
-            if isinstance(result, Failure):
-                event.failure = result
-            else:
-                event.item.scores = {self._model.name: result}
+        for event, outcome in zip(ready, self._models.score([each.payload for each in ready]), strict=True):
+            event.failure = outcome.failure
+            event.item.scores, event.item.unscored = outcome.scores, outcome.unscored or None
         return numbered
 
     def _decode(self, line: Line) -> list[Event]:
@@ -113,7 +111,8 @@ class DryRun:
                 "scores": {
                     name: {"label": score.label, "value": score.value, "values": score.values}
                     for name, score in (item.scores or {}).items()
-                },
+                }
+                | {name: {"error": reason} for name, reason in (item.unscored or {}).items()},
             },
             "refused": [
                 {

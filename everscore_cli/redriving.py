@@ -35,7 +35,7 @@ def redriven(letter: DeadLetter, name: str, start: From) -> Item:
     item.braked, item.dead_letter = None, False
     item.blob = item.blob_size = None
     if start is From.DECODE:
-        item.id = item.pk = item.time = item.scores = None
+        item.id = item.pk = item.time = item.scores = item.unscored = None
     return item
 
 

@@ -29,7 +29,7 @@ from everscore.flow.retry_events import RetryEvents
 from everscore.flow.score_events import ScoreEvents
 from everscore.retry.claim_checks import ClaimChecks
 from everscore.retry.placing import Placing
-from everscore.score.loading import ModelSource
+from everscore.score.used_models import ModelInUse, first_failure, models_in_use
 from everscore.store.breaker import BreakingStore, State
 from everscore.store.writer import Writer
 from everscore.watch.alarm import Alarm
@@ -56,7 +56,7 @@ class Runtime:
     poison: StoragePoisonQueue
     blobs: StorageBlobs
     hub: HubOnDemand
-    models: ModelSource
+    models: list[ModelInUse]
     pipeline: ScoreEvents
     retrying: RetryEvents
     keeper: Housekeeping
@@ -122,10 +122,8 @@ def build() -> Runtime:
         timeout=timeout,
         credentials=credentials,
     )
-    model_folder = ROOT / "models" / stream.model
-    configuration = configuration_hash(
-        [ROOT / "stream.json", model_folder / "manifest.json"], settings.decoder
-    )
+    manifests = [ROOT / "models" / each.name / "manifest.json" for each in stream.models]
+    configuration = configuration_hash([ROOT / "stream.json", *manifests], settings.decoder)
     decoder = Decoder(
         stream,
         limits=BodyLimits.of(settings),
@@ -133,7 +131,7 @@ def build() -> Runtime:
     )
     # One for both functions: they run in one process where both have work.
     memory = Memory(settings.batch_memory_mib * 1024 * 1024)
-    models = ModelSource(model_folder, threads=settings.model_threads)
+    models = models_in_use(stream, ROOT / "models", threads=settings.model_threads)
     writer = Writer(
         breaking,
         parallel=settings.cosmos_parallel_batches,
@@ -182,7 +180,7 @@ def build() -> Runtime:
             interval=interval,
             has_policy=has_policy,
             configuration=configuration,
-            model_failure=lambda: models.failure,
+            model_failure=lambda: first_failure(models),
         )
         for name, has_policy in (("score_events", True), ("retry_events", False))
     )

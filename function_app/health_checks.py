@@ -34,8 +34,8 @@ async def check_all(runtime: Runtime) -> Report:
         return f"{runtime.settings.deadletter_container}, {runtime.settings.claimcheck_container}"
 
     async def model() -> str:
-        loaded = await runtime.models.get()
-        return f"{loaded.name} {loaded.version}, SHA-256 {loaded.sha256}"
+        loaded = [await each.source.get() for each in runtime.models]
+        return "; ".join(f"{each.name} {each.version}, SHA-256 {each.sha256}" for each in loaded)
 
     async def configuration() -> str:
         verdict = await read_verdict(runtime.blobs, runtime.verdicts.configuration)

@@ -41,6 +41,7 @@ from everscore.retry.claim_checks import ClaimChecks, decode_item, restore
 from everscore.retry.dead_letter import DeadLetter, decode_dead_letter
 from everscore.retry.envelope import decode_envelope
 from everscore.retry.placing import Placing
+from everscore.score.used_models import ModelInUse
 from everscore.store.breaker import State
 from everscore.store.documents import READ
 from everscore.store.writer import Writer
@@ -415,6 +416,7 @@ class World:
     Args:
         budget: seconds for which it holds what no place takes; there is time for a try besides.
         time_budget: in place of that, seconds after which an invocation ends.
+        second: there is a second model beside the first, which is required or not.
     """
 
     def __init__(
@@ -436,6 +438,7 @@ class World:
         memory: int = 1 << 30,
         records: int = 5_000,
         claimed: int = 24 * 1024 * 1024,
+        second: bool | None = None,
     ) -> None:
         self.breaker = State.CLOSED  # what the pipeline is told; there is none before this store
         telemetry = telemetry or Telemetry(None)
@@ -453,6 +456,10 @@ class World:
             self.blobs.verdicts.setdefault(configuration, (msgspec.json.encode(proven_by(configuration)), 1))
         self.judge = Judge(self.blobs, configuration, interval=60, fresh=0)
         self.models = FakeModels()
+        self.second = FakeModels()
+        self.in_use = [ModelInUse("toy", self.models)]  # type: ignore[arg-type]
+        if second is not None:  # before the other: the order in which they are named decides nothing
+            self.in_use.insert(0, ModelInUse("second", self.second, required=second))  # type: ignore[arg-type]
         self.status = Status("score_events", self.blobs, interval=60, has_policy=True)
         self.claimed = Memory(claimed)
         self.placing = Placing(self.queue, self.blobs, claimed_limit=claimed // 4)
@@ -464,7 +471,7 @@ class World:
             name: Processing(
                 decoder=decoder,
                 memory=self.memory,
-                models=self.models,  # type: ignore[arg-type]
+                models=self.in_use,
                 writer=writer,
                 recorder=recorder,
             )

@@ -207,7 +207,7 @@ def _at_index(item: Item, body: bytes, index: int) -> Item:
     copy = msgspec.structs.replace(item)
     copy.body = body
     # Of the whole body, if at all; each record has its own.
-    copy.id = copy.pk = copy.time = copy.scores = None
+    copy.id = copy.pk = copy.time = copy.scores = copy.unscored = None
     # One record alone answers for the dead letter that the body was redriven from: the one of that name.
     copy.letter = item.letter if index == item.source.index else None
     copy.unwrapped, copy.record_index = True, None

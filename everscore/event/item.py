@@ -115,6 +115,7 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
         source: where it came from.
         id, pk, time: its identity and time, once validation passed.
         scores: by model, once all are finite.
+        unscored: by model that is not required, why it gave no scores.
         shadow: what challengers said, by model and version; it decides nothing.
         etag: of the stored document, where all that is left to do is to publish it.
         stage, reason, field, exception: the last failure.
@@ -145,6 +146,7 @@ class Item(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     pk: str | None = None
     time: str | None = None
     scores: dict[str, Scores] | None = None
+    unscored: dict[str, str] | None = None
     shadow: dict[str, dict[str, Any]] | None = None
     etag: str | None = None
     stage: str | None = None

@@ -53,7 +53,7 @@ class Stream:
     def __init__(self, manifest: StreamManifest, clock_ahead: timedelta = CLOCK_AHEAD) -> None:
         self._clock_ahead = clock_ahead
         self.manifest = manifest
-        self.model = manifest.model
+        self.models = manifest.used_models()
         self.unwrap = manifest.unwrap
         self._schema = manifest.schema_number
         id_rule = manifest.id

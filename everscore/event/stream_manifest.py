@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from everscore.config.checked_json import refuse, repeated
 from everscore.event.pointer import compile_pointer
 
 
@@ -36,6 +37,20 @@ class EpochTime(_Part):
     unit: Literal["s", "ms"] = Field(description="Seconds or milliseconds.")
 
 
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class UsedModel(_Part):
+    """A model that scores the events."""
+
+    name: ModelName = Field(description="The folder below models/ of the model.")
+    required: bool = Field(
+        True,
+        description="Whether an event that this model cannot score is kept from being stored; without it "
+        'the document has {"error": …} in place of this model\'s scores.',
+    )
+
+
 class StreamManifest(_Part):
     """What an event is, for this deployment; apart from the model, which may change without it."""
 
@@ -60,8 +75,11 @@ class StreamManifest(_Part):
         None,
         description="JSON Pointer to the event's time (RFC 3339); without it, the enqueued time counts.",
     )
-    model: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="The folder below models/ of the model."
+    model: ModelName | None = Field(None, description="The folder below models/ of the one model.")
+    models: Annotated[list[ModelName | UsedModel], Field(min_length=1)] | None = Field(
+        None,
+        description="The models, where there are several; each scores every event (schema 2).",
+        validate_default=True,
     )
 
     @field_validator("id", "time")
@@ -83,6 +101,35 @@ class StreamManifest(_Part):
             compile_pointer(pointer)
         return value
 
+    @field_validator("models")
+    @classmethod
+    def _check_models(
+        cls, value: list[str | UsedModel] | None, info: ValidationInfo
+    ) -> list[str | UsedModel] | None:
+        if "model" not in info.data:
+            return value  # which is wrong, and said to be
+        if value is None:
+            if info.data["model"] is None:
+                raise ValueError(
+                    "name the model that scores these events: one as 'model', several as 'models'"
+                )
+            return value
+        mistakes = []
+        if info.data["model"] is not None:
+            mistakes.append("there is both 'model' and 'models': keep one of them")
+        used = _used(value)
+        mistakes += repeated("models", [each.name for each in used])
+        if info.data.get("schema_number") == 1:
+            mistakes.append('models is of schema 2: set "schema": 2')
+        if not any(each.required for each in used):
+            mistakes.append("models: none of them is required; an event needs a score to be stored")
+        refuse(mistakes)
+        return value
+
+    def used_models(self) -> tuple[UsedModel, ...]:
+        """The models that score each event, in order."""
+        return _used(self.models if self.models is not None else [self.model or ""])
+
     @model_validator(mode="after")
     def _check_property(self) -> StreamManifest:
         if isinstance(self.id, PropertyId) and self.unwrap != "object":
@@ -91,6 +138,10 @@ class StreamManifest(_Part):
                 f"'{self.unwrap}' it must be a JSON Pointer into each record"
             )
         return self
+
+
+def _used(named: list[str | UsedModel] | list[str]) -> tuple[UsedModel, ...]:
+    return tuple(each if isinstance(each, UsedModel) else UsedModel(name=each) for each in named)
 
 
 def stream_schema() -> dict[str, Any]:

@@ -132,7 +132,7 @@ class Brake:
         if item.braked is None:
             return
         if not self._is_mine(item):
-            item.id = item.pk = item.time = item.scores = None
+            item.id = item.pk = item.time = item.scores = item.unscored = None
             item.unexpected = 0
             item.braked = None
         elif self.is_on(item):

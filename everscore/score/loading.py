@@ -39,6 +39,22 @@ def load_model(folder: Path, *, threads: int = 1) -> Model:
     return load_onnx_model(folder, threads=threads)
 
 
+def load_named(folder: Path, *, threads: int = 1) -> Model:
+    """As `load_model`, of a model whose name is that of its folder.
+
+    Raises:
+        ManifestError: also where the two differ. Documents keep scores under the name: two models of one name
+            would be one there.
+    """
+    model = load_model(folder, threads=threads)
+    if model.name != folder.name:
+        raise ManifestError(
+            f"{folder / 'manifest.json'}: the model is called {model.name}, and its folder {folder.name}: "
+            "give both the same name."
+        )
+    return model
+
+
 class ModelSource:
     """Loads a model when it is first needed.
 
@@ -73,7 +89,7 @@ class ModelSource:
                 # Raised again and again it would hold the frames, and so the events, of all those batches.
                 raise self._failure.with_traceback(None)
             try:
-                self._model = await asyncio.to_thread(load_model, self._folder, threads=self._threads)
+                self._model = await asyncio.to_thread(load_named, self._folder, threads=self._threads)
             except Exception as error:  # whatever it is, it is the model's, not an event's
                 self._failure = _as_failure(error)
                 self._failed_at = time.monotonic()

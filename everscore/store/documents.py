@@ -66,11 +66,16 @@ def build(event: Event, scores: dict[str, Scores], stored_at: str) -> Document:
         "key": key,
         "time": item.time,
         "event": payload,
-        "scores": {model: _scores(score) for model, score in scores.items()},
+        "scores": {model: _scores(score) for model, score in scores.items()} | _unscored(item),
         "fingerprint": event.fingerprint,
         "source": source_document(item.source),
         "pipeline": pipeline,
     }
+
+
+def _unscored(item: Item) -> Document:
+    """What stands in place of the scores of models that are not required and gave none."""
+    return {model: {"error": reason} for model, reason in (item.unscored or {}).items()}
 
 
 def _history(item: Item) -> list[Document]:

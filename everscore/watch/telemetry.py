@@ -151,6 +151,9 @@ class Recorder:
     def scored(self, seconds: float) -> None:
         """The model answered for a batch."""
 
+    def unscored(self, model: str, reasons: Sequence[str | None]) -> None:
+        """A model that is not required has answered for a batch; each event has a reason or scores."""
+
     def stored(self, events: Sequence[Event], seconds: float, request_units: float) -> None:
         """Events went to the store; each is ``done`` or has a ``failure``."""
 
@@ -193,6 +196,7 @@ class _Recorder(Recorder):
         self._latency = get("everscore.enqueue_to_stored.duration")
         self._latencies = get("everscore.enqueue_to_stored.events")
         self._scores = get("everscore.scores")
+        self._unscored = get("everscore.unscored")
         self._score_value = get("everscore.score.value")
         self._request_units = get("everscore.request_units")
         self._breaker_state = get("everscore.breaker.state")
@@ -210,6 +214,12 @@ class _Recorder(Recorder):
     @_harmless
     def scored(self, seconds: float) -> None:
         self._score.record(seconds, self._function)
+
+    @_harmless
+    def unscored(self, model: str, reasons: Sequence[str | None]) -> None:
+        for reason, count in Counter(reasons).items():
+            if reason is not None:
+                self._unscored.add(count, {"model": model, "reason": reason})
 
     @_harmless
     def stored(self, events: Sequence[Event], seconds: float, request_units: float) -> None:

@@ -96,7 +96,8 @@ def documents_table(rows: Sequence[Any]) -> Table:
         cells = [str(row.get("time") or "")[:19], str(row["id"]), str(row["pk"])]
         for model in models:
             score = row.get("scores", {}).get(model, {})
-            cells += [str(score.get("label", "")), _decimal(score.get("value"))]
+            # Of a regressor the label is null; of a model that is not required there may be an error alone.
+            cells += [str(score.get("label", score.get("error", "")) or ""), _decimal(score.get("value"))]
         cells.append(str(row.get("pipeline", {}).get("attempts", "")))
         table.add_row(*(escape(cell) for cell in cells))
     return table

@@ -90,8 +90,11 @@ def send(
     target = None if dry_run else project.target()
     app = project.app_folder()
     if not files and raw is None:
-        if (model := load_stream(app / "stream.json").model) != example.MODEL:
-            raise CliError(f"stream.json is about events for the model {model}: name a file of such events.")
+        used = [each.name for each in load_stream(app / "stream.json").models]
+        if example.MODEL not in used:
+            raise CliError(
+                f"stream.json is about events for the model {' and '.join(used)}: name a file of such events."
+            )
         files, count = [str(app / example.EVENTS)], count or EXAMPLE_COUNT
     reading = _reading(files or [], raw)
     rules = _rules(app, partition_key or [], properties or [], raw)
@@ -252,6 +255,8 @@ def _show_dry_run(dry_run: DryRun, of: str) -> None:
         for name, score in (item.scores or {}).items():
             label = "" if score.label is None else f"{score.label}, "
             out.print(f"[bold]{escape(name)}[/] {escape(label)}{score.value:.6g}", soft_wrap=True)
+        for name, reason in (item.unscored or {}).items():
+            out.print(f"[bold]{escape(name)}[/] not scored: {escape(reason)}", soft_wrap=True)
     out.print(f"{dry_run.scored:,} of {dry_run.events:,} events would be scored and stored.", highlight=False)
     for each in dry_run.refused:
         many = "1 event would not be" if each.count == 1 else f"{each.count:,} events would not be"

@@ -21,11 +21,11 @@ def is_of_example(app: Path) -> bool:
         ManifestError: one of the two is wrong.
     """
     own, example = load_stream(app / "stream.json").manifest, load_stream(app / STREAM).manifest
-    return (own.unwrap, own.id, own.time, own.model) == (
+    return (own.unwrap, own.id, own.time, own.used_models()) == (
         example.unwrap,
         example.id,
         example.time,
-        example.model,
+        example.used_models(),
     )
 
 
@@ -43,7 +43,8 @@ def app_of_example(app: Path, folder: Path) -> Path:
     shutil.copytree(
         app / "function_app", folder / "function_app", ignore=shutil.ignore_patterns("__pycache__")
     )
-    shutil.copytree(app / FOLDER, folder / FOLDER)
+    for each in load_stream(app / STREAM).models:
+        shutil.copytree(app / "models" / each.name, folder / "models" / each.name)
     for name in ("function_app.py", "host.json"):
         shutil.copy(app / name, folder)
     shutil.copy(app / STREAM, folder / "stream.json")

@@ -103,11 +103,12 @@ def _flights(documents: list[dict[str, Any]]) -> Table:
     for column in ("flight", "from", "to", "scheduled"):
         table.add_column(column)
     table.add_column("departure delay", justify="right")
-    table.add_column("prediction")
-    table.add_column("score", justify="right")
+    models = sorted({model for document in documents for model in document["scores"]})
+    for model in models:
+        table.add_column(escape(model))
+        table.add_column("score", justify="right")
     for document in documents:
         flight = document["event"]
-        score: dict[str, Any] = next(iter(document["scores"].values()), {})
         delay = flight.get("dep_delay")
         table.add_row(
             escape(f"{flight.get('carrier')} {flight.get('flight')}"),
@@ -115,10 +116,16 @@ def _flights(documents: list[dict[str, Any]]) -> Table:
             escape(str(flight.get("dest"))),
             escape(str(flight.get("scheduled"))[:16].replace("T", " ")),
             "cancelled" if flight.get("cancelled") else f"{delay:+.0f} min" if delay is not None else "",
-            escape(str(score.get("label"))),
-            f"{score.get('value'):.3f}" if isinstance(score.get("value"), float) else "",
+            *(cell for model in models for cell in _score(document["scores"].get(model, {}))),
         )
     return table
+
+
+def _score(score: dict[str, Any]) -> tuple[str, str]:
+    """Label and value of one model, or why there are none."""
+    value = score.get("value")
+    label = str(score.get("label") or score.get("error", ""))
+    return escape(label), f"{value:.3f}" if isinstance(value, float) else ""
 
 
 def _letter(letter: dict[str, Any]) -> Table:

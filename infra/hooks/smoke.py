@@ -69,7 +69,7 @@ def reason_to_skip() -> str | None:
 def outgoing(stream: Stream) -> list[Outgoing]:
     """The sample's events."""
     key_of = key_rule(ROOT, [])
-    sample = ROOT / "models" / stream.model / "sample.jsonl"
+    sample = ROOT / "models" / stream.models[0].name / "sample.jsonl"
     return [Outgoing(line.body, key_of(line.value)) for chunk in read_chunks(str(sample)) for line in chunk]
 
 
@@ -87,6 +87,7 @@ class Wanted:
 
 def expected(stream: Stream, settings: Settings, events: list[Outgoing]) -> list[Wanted]:
     """The documents that the events become."""
+    model = stream.models[0].name
     decoder = Decoder(
         stream,
         limits=BodyLimits.of(settings),
@@ -95,8 +96,8 @@ def expected(stream: Stream, settings: Settings, events: list[Outgoing]) -> list
     found = decoder.decode([Item(body=event.body) for event in events])
     broken = [event.failure for event in found if event.failure is not None]
     if broken:
-        fail(f"The sample of the model {stream.model} does not fit stream.json: {broken[0]}")
-    path = ROOT / "models" / stream.model / "expected.jsonl"
+        fail(f"The sample of the model {model} does not fit stream.json: {broken[0]}")
+    path = ROOT / "models" / model / "expected.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     scores = [json.loads(line) for line in lines]
     sha256 = identity_hash(load_manifest(path.parent))
@@ -106,7 +107,7 @@ def expected(stream: Stream, settings: Settings, events: list[Outgoing]) -> list
         Wanted(
             event.item.pk or "",
             event.item.id or "",
-            stream.model,
+            model,
             sha256,
             score.get("label"),
             score.get("value"),

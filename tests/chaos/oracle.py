@@ -10,9 +10,8 @@ from typing import Any
 from everscore.decode.decoder import Decoder
 from everscore.event.item import Item, Source
 from everscore.event.stream import load_stream
-from everscore.failures import Failure
 from everscore.score.loading import load_model
-from everscore.score.model import Model
+from everscore.score.used_models import LoadedModels
 from everscore.store.documents import build
 
 MIB = 1024 * 1024
@@ -51,7 +50,11 @@ class Oracle:
     def __init__(self, app: Path, model: Path | None = None) -> None:
         stream = load_stream(app / "stream.json")
         self._decoder = Decoder(stream)
-        self._model: Model = load_model(model or app / "models" / stream.model)
+        self._models = (
+            LoadedModels.load(stream, app / "models")
+            if model is None
+            else LoadedModels([(load_model(model), True)])
+        )
 
     def of(self, bodies: Sequence[tuple[bytes, Source, dict[str, Any]]]) -> list[list[Expected]]:
         """The records of each event, in order; each body with its source and application properties."""
@@ -60,7 +63,7 @@ class Oracle:
             for body, source, properties in bodies
         ]
         scored = iter(
-            self._model.score(
+            self._models.score(
                 [event.payload for events in decoded for event in events if event.failure is None]
             )
         )
@@ -73,11 +76,12 @@ class Oracle:
                 if event.failure is not None:
                     records.append(Expected(index, body=item.body, reason=event.failure.reason))
                     continue
-                score = next(scored)
-                if isinstance(score, Failure):
-                    records.append(Expected(index, body=item.body, reason=score.reason))
+                outcome = next(scored)
+                if outcome.failure is not None:
+                    records.append(Expected(index, body=item.body, reason=outcome.failure.reason))
                     continue
-                document = build(event, {self._model.name: score}, "")
+                item.unscored = outcome.unscored or None
+                document = build(event, outcome.scores, "")
                 records.append(
                     Expected(
                         index,

@@ -17,6 +17,7 @@ from everscore.event.item import Item, Source
 from everscore.event.stream import load_stream
 from everscore.flow.processing import Processed, Processing
 from everscore.score.loading import ModelSource
+from everscore.score.used_models import ModelInUse
 from everscore.store.writer import Writer
 from everscore_cli.dry_run import DryRun
 from everscore_cli.sources import read_chunks
@@ -86,7 +87,7 @@ async def scored(app: Path, bodies: list[bytes]) -> tuple[list[Event], FakeStore
     processing = Processing(
         decoder=Decoder(load_stream(app / "stream.json")),
         memory=Memory(1 << 24),
-        models=ModelSource(app / "models" / "digits", threads=1),
+        models=[ModelInUse("digits", ModelSource(app / "models" / "digits", threads=1))],
         writer=Writer(store, parallel=4, patience=60),
     )
     items = [

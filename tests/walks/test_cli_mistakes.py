@@ -345,8 +345,8 @@ def test_flights_where_the_stream_is_another(app, refused, tmp_path) -> None:
     refused(["send"], "stream.json is about events for the model pumps", "name a file")
     copy = example.app_of_example(app, tmp_path / "copy")
     assert copy != app
-    stream, model = check_app(copy)
-    assert (stream.manifest.id, model.name) == ("/id", "flights")
+    stream, models = check_app(copy)
+    assert (stream.manifest.id, models.names) == ("/id", ["flights"])
     assert (copy / "function_app" / "__init__.py").is_file()
     (app / example.STREAM).unlink()
     refused(["run"], "models/flights is not there any more")

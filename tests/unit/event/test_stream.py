@@ -52,6 +52,16 @@ def test_the_manifest_of_this_repository_is_valid() -> None:
         ({"time": "t"}, "must start with '/'"),
         ({"model": "../x"}, "model"),
         ({"modle": "x"}, "'modle' is unknown"),
+        ({"model": None}, "name the model that scores these events"),
+        ({"models": ["toy"]}, "both 'model' and 'models'"),
+        ({"model": None, "models": ["a", "b"]}, 'models is of schema 2: set "schema": 2'),
+        ({"schema": 2, "model": None, "models": []}, "models"),
+        ({"schema": 2, "model": None, "models": ["a", "a"]}, "'a' stands 2 times in models"),
+        ({"schema": 2, "model": None, "models": ["a/b"]}, "models"),
+        (
+            {"schema": 2, "model": None, "models": [{"name": "a", "required": False}]},
+            "none of them is required",
+        ),
         ({"id": {"property": "key"}, "unwrap": "array"}, "JSON Pointer into each record"),
         ({"id": {"property": "key"}, "unwrap": "records"}, "JSON Pointer into each record"),
     ],
@@ -63,6 +73,13 @@ def test_a_mistake_is_named(tmp_path, change, sentence) -> None:
     with pytest.raises(ManifestError, match=r"stream\.json") as raised:
         load_stream(path)
     assert sentence in str(raised.value)
+
+
+def test_the_models_of_a_stream() -> None:
+    """One model by its name, or several, each with whether it is required."""
+    assert [(each.name, each.required) for each in stream_of().models] == [("toy", True)]
+    several = stream_of(schema=2, model=None, models=["toy", {"name": "odd", "required": False}])
+    assert [(each.name, each.required) for each in several.models] == [("toy", True), ("odd", False)]
 
 
 def test_all_mistakes_come_at_once(tmp_path) -> None:

@@ -14,6 +14,7 @@ from everscore.event.event import Done
 from everscore.event.item import Item
 from everscore.failures import Configuration, Stage, Unexpected
 from everscore.flow.processing import Processed, Processing
+from everscore.score.used_models import ModelInUse
 from everscore.store import turns
 from everscore.store.writer import Writer
 from tests.fakes import OUT, FakeModels, FakeStore, item_of, stream_of
@@ -29,7 +30,7 @@ class Parts:
         self.processing = Processing(
             decoder=Decoder(stream_of()),
             memory=Memory(1 << 30),
-            models=self.models,  # type: ignore[arg-type]
+            models=[ModelInUse("toy", self.models)],  # type: ignore[arg-type]
             writer=Writer(self.store, parallel=2, patience=5),
         )
 

@@ -13,7 +13,7 @@ import pytest
 from everscore.clock.deadline import Deadline
 from everscore.decode.own_decoder import Hook
 from everscore.failures import Overdue
-from everscore.flow import processing
+from everscore.flow import processing, scoring
 from everscore.retry.envelope import decode_envelope
 from everscore.retry.placing import Delayed
 from tests.fakes import FakeModel, World, ago, item_of, payload_of
@@ -127,7 +127,7 @@ async def test_a_model_that_fails_slowly_is_not_asked_for_each_half() -> None:
     """Once the time for it is over what is left goes on alone, in place of 511 calls for 256 events."""
     model = FakeModel()
     payloads: list[object] = [payload_of(number, bomb=True) for number in range(64)]
-    results = processing._score_all(model, payloads, Deadline.after(0.0))  # type: ignore[arg-type]
+    results = scoring._score_all(model, payloads, Deadline.after(0.0))  # type: ignore[arg-type]
     assert model.calls == [64]
     assert {type(result) for result in results} == {Overdue}
     assert len(results) == 64

@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, InMemoryMetricRea
 
 from everscore.clock import times
 from everscore.event.item import Item
-from everscore.failures import Transient
+from everscore.failures import Stage, Transient
 from everscore.ports import QueuedMessage
 from everscore.retry.packing import pack
 from everscore.store.breaker import State
@@ -122,6 +122,9 @@ async def everything(meters: Meters) -> None:
     await world.retry()
     known = World(telemetry=meters.telemetry)
     await known.score(item_of(3, b"no json"))
+    beside = World(telemetry=meters.telemetry, second=False)
+    beside.second.refuses = Transient(Stage.SCORE, "model missing")
+    await beside.score(item_of(5))
     hub, passed = Hub(**{"0": Range(1, 10)}), Passed(**{"0": 7})
     keeping = meters.telemetry.of("housekeeping")
     backlog = Backlog(
