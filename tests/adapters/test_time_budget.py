@@ -48,7 +48,7 @@ async def hanging(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         runtime = composition.build()
-        await runtime.models.get()  # loading it is no request, and has no bound
+        await runtime.models[0].source.get()  # loading it is no request, and has no bound
         yield runtime
         await runtime.close()
 

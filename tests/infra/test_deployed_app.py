@@ -112,6 +112,6 @@ def test_the_package_runs_by_itself(
             check=False,
         )
     assert smoke.returncode == 0, smoke.stderr
-    sample = ROOT / "models" / load_stream(ROOT / "stream.json").model / "sample.jsonl"
+    sample = ROOT / "models" / load_stream(ROOT / "stream.json").models[0].name / "sample.jsonl"
     count = len(sample.read_text(encoding="utf-8").splitlines())
     assert smoke.stderr == f"{count} events came through; the app is well.\n"

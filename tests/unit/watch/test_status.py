@@ -123,6 +123,7 @@ async def test_a_held_retry_message_is_reported(monkeypatch) -> None:
     parts = {
         "exporting": SimpleNamespace(telemetry=SimpleNamespace(begin=lambda _: None)),
         "retrying": SimpleNamespace(retry_events=held),
+        "settings": SimpleNamespace(storage_timeout_seconds=5.0),
         "retry_status": status,
     }
     monkeypatch.setattr(runtime, "get", lambda: SimpleNamespace(**parts))
