@@ -18,10 +18,7 @@ from sklearn.pipeline import Pipeline
 from everscore.score.output_form import Kind
 from everscore_models.errors import ExportError
 from everscore_models.steps import blame
-
-TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
-"""What the converter writes at most: older than the pinned onnxruntime loads, so older ones load it too."""
-TARGET_IR = 10
+from everscore_models.target import TARGET_IR, TARGET_OPSET
 
 MATRIX_INPUT = "X"
 

@@ -19,7 +19,7 @@ from everscore.failures import FailureClass, Transient
 from everscore.score.loading import load_model
 from everscore.score.onnx import open_session
 from everscore_models.check import check
-from everscore_models.convert import TARGET_IR, TARGET_OPSET
+from everscore_models.target import TARGET_IR, TARGET_OPSET
 
 FLIGHTS = Path(__file__).resolve().parents[2] / "models" / "flights"
 NEWEST = 99
