@@ -29,7 +29,8 @@ async def test_without_any_setting_all_functions_are_there_and_say_what_is_missi
     assert "COSMOS_DATABASE is not set" in report["checks"]["settings"]["detail"]
     # Raised under the endless policy: the host keeps the batch until somebody sets it.
     assert failed.error is not None
-    assert failed.error.startswith("SettingError")
+    assert failed.error.startswith("NotStartedError")
+    assert "COSMOS_DATABASE is not set" in failed.error
 
 
 async def test_without_a_model_events_wait_for_it(tmp_path: Path, services: Services) -> None:

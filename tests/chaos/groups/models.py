@@ -56,7 +56,7 @@ def fragile_model(folder: Path) -> None:
     (folder / "features.py").write_text(FEATURES)
     manifest = {
         "schema": 1,
-        "name": "fragile",
+        "name": "flights",  # of its folder
         "version": "1",
         "kind": "regressor",
         "sha256": hashlib.sha256(content).hexdigest(),
