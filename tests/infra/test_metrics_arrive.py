@@ -16,7 +16,12 @@ from tests.support.read_back import dead_letters
 FLIGHTS = 40
 KINDS = {"counter": "sum", "histogram": "histogram", "gauge": "gauge"}
 # Nothing of this happens here.
-ABSENT = {"everscore.brake.batches", "everscore.events.clock_ahead", "everscore.events.superseded", "everscore.unscored"}
+ABSENT = {
+    "everscore.brake.batches",
+    "everscore.events.clock_ahead",
+    "everscore.events.superseded",
+    "everscore.unscored",
+}
 WAITING = ("partition.lag", "partition.lag_share", "retry.depth", "poison.depth")
 
 
