@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,16 @@ from everscore.score.golden import GOLDEN_FILE
 from everscore.score.input_form import InputType
 from everscore.score.loading import load_model
 from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, Manifest, parse_manifest
+from everscore.score.output_form import Kind
+from everscore_models.answers import predict_with
+from everscore_models.candidate import Answer
 from everscore_models.convert import Converted, convert
 from everscore_models.errors import ExportError
-from everscore_models.parity import compare, golden_rows
+from everscore_models.parity import Comparison, compare, golden_rows
 from everscore_models.payloads import FEATURES_FILE, apply_features, describe_features, read_readable
+from everscore_models.probes import probes
+from everscore_models.steps import slow_steps
+from everscore_models.texts import HEADER
 from everscore_models.trained import Trained
 
 SAMPLE_FILE = "sample.jsonl"
@@ -49,28 +55,42 @@ def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) 
         ExportError: the pipeline cannot be converted, or ONNX disagrees with it.
         ManifestError: what ``train.py`` says of its inputs or labels is wrong.
     """
-    features = describe_features(folder, trained.feature_columns)
+    describe_features(folder, trained.feature_columns)
     columns = list(trained.feature_columns) or [each.name for each in trained.inputs]
-    progress("convert to ONNX")
-    converted = convert(trained.pipeline, _texts(trained, folder), columns, trained.labels, trained.positive)
+    progress("; ".join(["convert to ONNX", *slow_steps(trained.pipeline)]))
+    converted = convert(
+        trained.pipeline,
+        _texts(trained, folder),
+        columns,
+        trained.labels,
+        trained.positive,
+        own_features=bool(trained.feature_columns),
+    )
+    _refuse_to_overwrite(folder, converted)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
         made = Path(temporary)
         (made / MODEL_FILE).write_bytes(converted.content)
-        if features is not None:
+        if trained.feature_columns:
             shutil.copyfile(folder / FEATURES_FILE, made / FEATURES_FILE)
+        elif converted.features is not None:
+            (made / FEATURES_FILE).write_text(converted.features, encoding="utf-8")
+        features = describe_features(
+            made, columns if trained.feature_columns or converted.features is not None else ()
+        )
         manifest = _write_manifest(made, _document(trained, folder, features, converted))
         progress("compare with scikit-learn")
-        rows, largest = compare(
-            trained,
-            manifest,
-            load_model(made),
-            lambda frame: apply_features(frame, made, trained.feature_columns),
-        )
-        parity = {"rows": rows, "tolerance": trained.tolerance, "largestDifference": float(f"{largest:.3g}")}
+        model = load_model(made)
+        answer = predict_with(trained.pipeline, manifest.kind, manifest.outputs)
+
+        def predict(frame: pd.DataFrame) -> Sequence[Answer]:
+            return answer(apply_features(frame, made, trained.feature_columns))
+
+        rows = probes(trained.held_out, trained.inputs)
+        found = compare(rows, trained.inputs, predict, model, trained.tolerance)
         golden = golden_rows(
-            trained, manifest, lambda frame: apply_features(frame, made, trained.feature_columns)
+            trained.sample or trained.held_out, trained.inputs, predict, model, found.tolerance
         )
-        document = _document(trained, folder, features, converted, parity)
+        document = _document(trained, folder, features, converted, found)
         if golden:
             lines = b"".join(msgspec.json.encode(row) + b"\n" for row in golden)
             (made / GOLDEN_FILE).write_bytes(lines)
@@ -78,12 +98,23 @@ def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) 
         manifest = _write_manifest(made, document)
         progress("write")
         _write_companions(made, trained)
-        names = sorted(
-            each.name for each in made.iterdir() if each.name not in (FEATURES_FILE, MANIFEST_FILE)
-        )
+        kept = {MANIFEST_FILE, *([FEATURES_FILE] if trained.feature_columns else [])}
+        names = sorted(each.name for each in made.iterdir() if each.name not in kept)
         for name in [*names, MANIFEST_FILE]:
             (made / name).replace(folder / name)
     return manifest
+
+
+def _refuse_to_overwrite(folder: Path, converted: Converted) -> None:
+    path = folder / FEATURES_FILE
+    if converted.features is None or not path.exists():
+        return
+    if not path.read_text(encoding="utf-8", errors="replace").startswith(HEADER):
+        raise ExportError(
+            f"The model's texts need a features.py, which the export writes itself, and {path} is there "
+            "already: "
+            "name its columns in Trained.feature_columns, or remove it."
+        )
 
 
 def _texts(trained: Trained, folder: Path) -> list[str]:
@@ -101,11 +132,11 @@ def _document(
     folder: Path,
     features: Features | None,
     converted: Converted,
-    parity: Mapping[str, Any] | None = None,
+    parity: Comparison | None = None,
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
         "$schema": "../../everscore/schemas/model.schema.json",
-        "schema": 1,
+        "schema": 2 if converted.kind is Kind.CLUSTERER or "columns" in converted.outputs else 1,
         "name": folder.name,
         "version": trained.version,
         "description": trained.description,
@@ -127,7 +158,11 @@ def _document(
     if converted.tensors:
         document["tensors"] = converted.tensors
     if parity is not None:
-        document["parity"] = dict(parity)
+        document["parity"] = {
+            "rows": parity.rows,
+            "tolerance": float(f"{parity.tolerance:.3g}"),
+            "largestDifference": float(f"{parity.largest:.3g}"),
+        }
     return document
 
 

@@ -1,41 +1,36 @@
-"""The parity gate: an ONNX file is written only if it answers as the pipeline does.
+"""The parity gate: an ONNX file is written only if it answers as the library that trained the model does.
 
-Compared are whole payloads, through the code that scores in production: held-out rows, and rows made from
-them with extreme, missing and unseen values. A row that scikit-learn refuses must be refused by ONNX too.
+Compared are whole payloads, through the code that scores in production: real rows, and rows made from them
+(`everscore_models.probes`), in batches and each alone. A row that the library refuses must be refused by ONNX
+too.
 """
 
 from __future__ import annotations
 
-import copy
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from everscore.event.pointer import parse_pointer
 from everscore.event.scores import Scores
 from everscore.failures import Failure
-from everscore.score.columns import Array
 from everscore.score.golden import GOLDEN_ROWS, GoldenRow, scaled_difference
-from everscore.score.input_form import Input, InputType
-from everscore.score.manifest import Manifest
+from everscore.score.input_form import Input
 from everscore.score.model import Model
 from everscore.score.onnx import bisect
-from everscore.score.output_form import Kind
-from everscore_models.candidate import Answer
+from everscore.score.output_form import Kind, Outputs
+from everscore_models.candidate import Answer, Predict
 from everscore_models.errors import ExportError
 from everscore_models.payloads import read_readable
-from everscore_models.trained import Payload, Trained
+from everscore_models.probes import Probe, evenly
+from everscore_models.trained import Payload
 
-MAX_HELD_OUT = 2000
-# Of rows with one missing value, and of rows with two: a branch that only missing values reach may be rare.
-MAX_ONE_MISSING = 4000
-MAX_ONE_MISSING_EACH = 400
-MAX_TWO_MISSING = 2000
-UNSEEN = "\N{EMPTY SET} never seen in training"
+MAX_TIES = 0.05
+"""The share of rows that may have another label because the library's two best classes tie."""
+ALONE = 64
+"""Rows that are also scored one by one."""
 
 _CHOICES = (
     "no file was written. Choices: no scaler before trees, whose thresholds flip by rounding; columns of a "
@@ -45,134 +40,132 @@ _CHOICES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """A payload to compare, what it is, and whether it is a held-out one as it came."""
+class Difference:
+    """A row on which the library and ONNX disagree.
 
-    what: str
-    payload: Payload
-    real: bool = False
-
-
-def probes(trained: Trained) -> list[Probe]:
-    """Up to `MAX_HELD_OUT` of the held-out rows, evenly spread, and the rows made from them."""
-    held_out = trained.held_out
-    if not held_out:
-        raise ExportError(
-            "There are no held-out payloads: without them nobody knows whether the ONNX file is right."
-        )
-    step = max(1, len(held_out) // MAX_HELD_OUT)
-    chosen = held_out[::step][:MAX_HELD_OUT]
-    found = [Probe(f"held-out row {row * step}", payload, real=True) for row, payload in enumerate(chosen)]
-    frame, _ = read_readable(chosen, trained.inputs)
-    bases = [chosen[0], chosen[len(chosen) // 2], chosen[-1]]
-    for base in bases:
-        found += _made_from(base, trained.inputs, frame)
-    found += _with_missing(chosen, [each for each in trained.inputs if each.missing != "reject"])
-    return found
-
-
-def _with_missing(chosen: Sequence[Payload], inputs: Sequence[Input]) -> Iterator[Probe]:
-    """Each input that may be missing, null on many rows; and each pair of them.
-
-    A model that has learned from missing values may have one branch in thousands that only they reach.
+    Attributes:
+        row: its place in `Comparison.frame`.
+        probe: the row.
+        wanted: what the library says, or the name of what it raises.
+        found: what ONNX says.
+        what: is wrong, for a sentence.
+        label_only: whether the numbers agree.
     """
-    ones = [(each,) for each in inputs]
-    twos = list(itertools.combinations(inputs, 2))
-    for groups, most in ((ones, MAX_ONE_MISSING), (twos, MAX_TWO_MISSING)):
-        if not groups:
+
+    row: int
+    probe: Probe
+    wanted: Answer | str
+    found: Scores | Failure
+    what: str
+    label_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of comparing.
+
+    Attributes:
+        probes: the rows that could be read.
+        frame: their columns, as the model takes them.
+        rows: how many rows both scored alike.
+        largest: the largest difference on those.
+        tolerance: what counts as equal; for an anomaly detector it grows with the spread of its scores.
+        ties: rows of those with another label, since the library's best classes tie.
+        differences: the rows that disagree.
+    """
+
+    probes: Sequence[Probe]
+    frame: pd.DataFrame
+    rows: int
+    largest: float
+    tolerance: float
+    ties: int
+    differences: Sequence[Difference]
+
+
+def measure(
+    rows: Sequence[Probe],
+    inputs: Sequence[Input],
+    predict: Predict,
+    model: Model,
+    tolerance: float,
+    *,
+    library: str = "scikit-learn",
+) -> Comparison:
+    """Compares the library's own answers with the loaded ONNX model's, row by row."""
+    payloads = [each.payload for each in rows]
+    frame, refused = read_readable(payloads, inputs)
+    kept = [index for index in range(len(rows)) if index not in refused]
+    frame = frame.iloc[kept].reset_index(drop=True)
+    payloads = [payloads[index] for index in kept]
+    chosen = [rows[index] for index in kept]
+    kind = model.manifest.kind
+    expected = answers(predict, frame)
+    tolerance = _effective(tolerance, expected, kind)
+    scored = model.score(payloads)
+    largest, compared, ties = 0.0, 0, 0
+    differences: list[Difference] = []
+    for row, (wanted, found) in enumerate(zip(expected, scored, strict=True)):
+        what, off = _difference(wanted, found, model.manifest.kind, tolerance, library)
+        if what:
+            differences.append(Difference(row, chosen[row], wanted, found, what))
             continue
-        each_has = min(MAX_ONE_MISSING_EACH, max(1, most // len(groups)), len(chosen))
-        for number, group in enumerate(groups[:: -(-len(groups) // most)]):
-            names = tuple(each.name for each in group)
-            what = " and ".join(f"'{name}'" for name in names) + (
-                " is null" if len(names) == 1 else " are null"
-            )
-            for place in range(each_has):
-                # Other rows for each group, so that all together see as many as they can.
-                row = (number + place * len(chosen) // each_has) % len(chosen)
-                payload = chosen[row]
-                for each in group:
-                    payload = with_value(payload, each.pointer, None)
-                yield Probe(f"held-out row {row} where {what}", payload)
-
-
-def _made_from(base: Payload, inputs: Sequence[Input], frame: pd.DataFrame) -> Iterator[Probe]:
-    nothing = copy.deepcopy(base)
-    for each in inputs:
-        for value in _odd_values(each, frame[each.name].to_numpy()):
-            yield Probe(f"'{each.name}' is {value!r}", with_value(base, each.pointer, value))
-        yield Probe(f"'{each.name}' is null", with_value(base, each.pointer, None))
-        nothing = with_value(nothing, each.pointer, None)
-    yield Probe("every input is null", nothing)
-
-
-def _odd_values(description: Input, seen: Array) -> list[Any]:
-    if description.type is InputType.TEXT:
-        return [UNSEEN, ""]
-    if description.type is InputType.BOOLEAN:
-        return [True, False]
-    known = seen[np.isfinite(seen)] if seen.dtype.kind == "f" else seen
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    span = max(high - low, 1.0)
-    values = [low, high, low - 10 * span, high + 10 * span, 0.0, -1.0]
-    return [int(each) for each in values] if description.type is InputType.INTEGER else values
-
-
-def with_value(payload: Payload, pointer: str, value: Any) -> Payload:
-    """A copy of the payload with another value where the pointer points; objects on the way are made."""
-    changed: Any = copy.deepcopy(payload)
-    tokens = parse_pointer(pointer)
-    if not tokens:
-        raise ExportError("An input's pointer is empty: a payload is an object, and inputs are its fields.")
-    container: Any = changed
-    for token in tokens[:-1]:
-        inner = container[int(token)] if isinstance(container, list) else container.get(token)
-        if inner is None:
-            inner = container[token] = {}
-        container = inner
-    if isinstance(container, list):
-        container[int(tokens[-1])] = value
-    else:
-        container[tokens[-1]] = value
-    result: Payload = changed
-    return result
+        if isinstance(wanted, str) or isinstance(found, Failure):
+            continue
+        if wanted.label != found.label:
+            if not _tied(wanted, found.label, model, tolerance):
+                what = f"{library} says '{wanted.label}', ONNX '{found.label}'"
+                differences.append(Difference(row, chosen[row], wanted, found, what, label_only=True))
+                continue
+            ties += 1
+        compared += 1
+        largest = max(largest, off)
+    differences += _alone(chosen, payloads, expected, batch=scored, model=model, tolerance=tolerance)
+    return Comparison(chosen, frame, compared, largest, tolerance, ties, differences)
 
 
 def compare(
-    trained: Trained, manifest: Manifest, model: Model, features: Callable[[pd.DataFrame], pd.DataFrame]
-) -> tuple[int, float]:
-    """Compares the pipeline with the loaded ONNX model on all probes.
-
-    Returns:
-        How many rows both scored, and the largest difference.
+    rows: Sequence[Probe],
+    inputs: Sequence[Input],
+    predict: Predict,
+    model: Model,
+    tolerance: float,
+    *,
+    library: str = "scikit-learn",
+) -> Comparison:
+    """As `measure`, but a difference is a refusal.
 
     Raises:
         ExportError: they differ by more than the tolerance, in a label, or in what they refuse.
     """
-    rows = probes(trained)
-    payloads = [each.payload for each in rows]
-    frame, refused = read_readable(payloads, trained.inputs)
-    kept = [index for index in range(len(rows)) if index not in refused]
-    expected = _answers(trained.pipeline, manifest, features(frame.iloc[kept].reset_index(drop=True)))
-    scored = model.score([payloads[index] for index in kept])
-    largest, compared = 0.0, 0
-    faults: list[tuple[int, str]] = []
-    for index, wanted, found in zip(kept, expected, scored, strict=True):
-        fault, difference = _difference(wanted, found, manifest, trained.tolerance)
-        if fault:
-            faults.append((index, fault))
-        elif isinstance(wanted, Answer):
-            compared += 1
-            largest = max(largest, difference)
-    if faults:
+    found = measure(rows, inputs, predict, model, tolerance, library=library)
+    if found.differences:
+        first = found.differences[0]
+        differing = sorted({each.row for each in found.differences})
         raise ExportError(
-            f"ONNX and scikit-learn disagree on {len(faults)} of {len(kept)} rows (tolerance "
-            f"{trained.tolerance:g}; first: {rows[faults[0][0]].what}: {faults[0][1]})"
-            f"{_what_they_share(frame.iloc[[index for index, _ in faults]])}: {_CHOICES}."
+            f"ONNX and {library} disagree on {len(differing)} of {len(found.probes)} rows (tolerance "
+            f"{found.tolerance:g}; first: {first.probe.what}: {first.what})"
+            f"{_what_they_share(found.frame.iloc[differing])}: {_CHOICES}."
         )
-    if not any(rows[index].real for index in kept):
+    if found.ties > max(1, MAX_TIES * found.rows):
+        raise ExportError(
+            f"ONNX and {library} give the same numbers, but on {found.ties} of {found.rows} rows other "
+            "labels, since two classes are equally probable there: no file was written. Use a classifier "
+            'whose probabilities tie seldom, such as SGDClassifier(loss="log_loss") instead of '
+            '"modified_huber", or more trees.'
+        )
+    if not any(each.real for each in found.probes):
         raise ExportError("Not one held-out payload can be scored: compare the inputs with the payloads.")
-    return compared, largest
+    return found
+
+
+def _effective(tolerance: float, expected: Sequence[Answer | str], kind: Kind) -> float:
+    """Scores of detectors have no scale of their own: those of a support vector machine go into hundreds."""
+    values = [each.values[0] for each in expected if isinstance(each, Answer)]
+    if kind is not Kind.ANOMALY or not values:
+        return tolerance
+    low, high = np.quantile(np.asarray(values), [0.25, 0.75]).tolist()
+    return float(tolerance * max(1.0, high - low))
 
 
 def _what_they_share(differing: pd.DataFrame) -> str:
@@ -189,22 +182,51 @@ def _what_they_share(differing: pd.DataFrame) -> str:
     )
 
 
-def golden_rows(
-    trained: Trained, manifest: Manifest, features: Callable[[pd.DataFrame], pd.DataFrame]
-) -> list[GoldenRow]:
-    """Rows for golden.jsonl: of the sample, or else the held-out rows, spread over the scores.
+def _alone(
+    rows: Sequence[Probe],
+    payloads: Sequence[Payload],
+    expected: Sequence[Answer | str],
+    *,
+    batch: Sequence[Scores | Failure],
+    model: Model,
+    tolerance: float,
+) -> list[Difference]:
+    """Rows of which ONNX says something else alone than among others."""
+    odd = [row for row, each in enumerate(rows) if not each.real]
+    real = [row for row, each in enumerate(rows) if each.real]
+    found: list[Difference] = []
+    for group in (odd, real):
+        for row in group[:: max(1, len(group) // (ALONE // 2))][: ALONE // 2]:
+            (alone,) = model.score([payloads[row]])
+            together = batch[row]
+            if isinstance(together, Failure) or isinstance(alone, Failure):
+                same = isinstance(together, Failure) and isinstance(alone, Failure)
+            else:
+                off = scaled_difference(_numbers(together), _numbers(alone), model.manifest.kind)
+                same = off <= tolerance and together.label == alone.label
+            if not same:
+                what = f"ONNX says {_said(alone)} of the row alone, and {_said(together)} among others"
+                found.append(Difference(row, rows[row], expected[row], alone, what))
+    return found
 
-    The scores are scikit-learn's own. A row on which it is undecided within the tolerance is left out, since
-    its label may change with the last bit.
+
+def golden_rows(
+    payloads: Sequence[Payload], inputs: Sequence[Input], predict: Predict, model: Model, tolerance: float
+) -> list[GoldenRow]:
+    """Rows for golden.jsonl, spread over the scores, which are the library's own.
+
+    A row on which the library is undecided within the tolerance is left out, since its label may change with
+    the last bit.
     """
-    payloads = list(trained.sample or trained.held_out[:MAX_HELD_OUT])
-    frame, refused = read_readable(payloads, trained.inputs)
-    kept = [index for index in range(len(payloads)) if index not in refused]
-    answers = _answers(trained.pipeline, manifest, features(frame.iloc[kept].reset_index(drop=True)))
+    chosen, _ = evenly(payloads)
+    frame, refused = read_readable(chosen, inputs)
+    kept = [index for index in range(len(chosen)) if index not in refused]
+    manifest = model.manifest
+    found = answers(predict, frame.iloc[kept].reset_index(drop=True))
     rows = [
-        _golden(payloads[index], answer, manifest)
-        for index, answer in zip(kept, answers, strict=True)
-        if isinstance(answer, Answer) and not _tied(answer, manifest.kind, trained.tolerance)
+        _golden(chosen[index], answer, manifest.kind, manifest.outputs)
+        for index, answer in zip(kept, found, strict=True)
+        if isinstance(answer, Answer) and not _undecided(answer, manifest.kind, tolerance)
     ]
     rows.sort(key=lambda row: row.value)
     if len(rows) <= GOLDEN_ROWS:
@@ -212,15 +234,18 @@ def golden_rows(
     return [rows[round(place)] for place in np.linspace(0, len(rows) - 1, GOLDEN_ROWS)]
 
 
-def _golden(payload: Payload, answer: Answer, manifest: Manifest) -> GoldenRow:
-    if manifest.kind not in (Kind.CLASSIFIER, Kind.MULTICLASS):
-        return GoldenRow(payload, answer.label, _rounded(answer.values[0]))
-    values = {
-        label: _rounded(value)
-        for label, value in zip(manifest.outputs.label_of().values(), answer.values, strict=True)
-    }
-    positive = manifest.outputs.positive
-    value = max(values.values()) if positive is None else values[positive]
+def _golden(payload: Payload, answer: Answer, kind: Kind, outputs: Outputs) -> GoldenRow:
+    numbers = [_rounded(each) for each in answer.values]
+    names = list(outputs.label_of().values()) if kind is not Kind.ANOMALY else []
+    if kind is Kind.REGRESSOR:
+        names = list(outputs.columns)
+    values = dict(zip(names, numbers, strict=True)) if names else {}
+    if kind is Kind.CLUSTERER:
+        value = min(numbers)
+    elif kind in (Kind.CLASSIFIER, Kind.MULTICLASS):
+        value = max(numbers) if outputs.positive is None else values[outputs.positive]
+    else:
+        value = numbers[0] if outputs.main is None else values[outputs.main]
     return GoldenRow(payload, answer.label, value, values)
 
 
@@ -229,58 +254,69 @@ def _rounded(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _answers(pipeline: Any, manifest: Manifest, frame: pd.DataFrame) -> list[Answer | str]:
-    """What scikit-learn says of each row, or the name of what it raises for that row alone."""
-    answers: list[Answer | str] = []
-    for _, outcome in bisect(lambda rows: _predict(pipeline, manifest, frame.iloc[rows]), len(frame)):
-        answers += [type(outcome).__name__] if isinstance(outcome, Exception) else outcome
-    return answers
+def answers(predict: Predict, frame: pd.DataFrame) -> list[Answer | str]:
+    """What the library says of each row, or the name of what it raises for that row alone."""
+    found: list[Answer | str] = []
+    for _, outcome in bisect(lambda rows: predict(frame.iloc[rows].reset_index(drop=True)), len(frame)):
+        if isinstance(outcome, Exception):
+            found.append(type(outcome).__name__)
+        else:
+            found += outcome
+    return found
 
 
-def _predict(pipeline: Any, manifest: Manifest, frame: pd.DataFrame) -> list[Answer]:
-    given = frame if hasattr(pipeline, "feature_names_in_") else frame.to_numpy()
-    if manifest.kind is Kind.REGRESSOR:
-        return [Answer((float(each),), None) for each in np.asarray(pipeline.predict(given)).reshape(-1)]
-    label_of = manifest.outputs.label_of()
-    labels = [label_of[each] for each in np.asarray(pipeline.predict(given)).tolist()]
-    if manifest.kind is Kind.ANOMALY:
-        numbers = np.asarray(pipeline.decision_function(given)).reshape(-1, 1)
-    else:
-        numbers = pipeline.predict_proba(given)
-    return [Answer(tuple(row), label) for row, label in zip(numbers.tolist(), labels, strict=True)]
+def _numbers(scores: Scores) -> tuple[float, ...]:
+    return tuple(scores.values.values()) or (scores.value,)
 
 
 def _difference(
-    wanted: Answer | str, found: Scores | Failure, manifest: Manifest, tolerance: float
+    wanted: Answer | str, found: Scores | Failure, kind: Kind, tolerance: float, library: str
 ) -> tuple[str, float]:
-    """What is wrong with an answer of ONNX (nothing: empty), and how far it is off."""
+    """What is wrong with the numbers of ONNX (nothing: empty), and how far they are off."""
     if isinstance(wanted, str):
         if isinstance(found, Failure):
             return "", 0.0
-        return f"scikit-learn raises {wanted}, ONNX says {found.value:.6g}", 0.0
+        return f"{library} raises {wanted}, ONNX says {found.value:.6g}", 0.0
     if isinstance(found, Failure):
-        return f"scikit-learn says {_shown(wanted)}, ONNX fails ({found.reason})", 0.0
-    numbers = tuple(found.values.values()) or (found.value,)
-    difference = scaled_difference(wanted.values, numbers, manifest.kind)
-    if not difference <= tolerance:  # NaN compares as False
-        return (
-            f"scikit-learn says {_shown(wanted)}, ONNX {', '.join(f'{each:.6g}' for each in numbers)}",
-            difference,
-        )
-    if wanted.label != found.label and not _tied(wanted, manifest.kind, tolerance):
-        return f"scikit-learn says '{wanted.label}', ONNX '{found.label}'", difference
-    return "", difference
+        if not np.isfinite(wanted.values).all():  # neither has a score for it
+            return "", 0.0
+        return f"{library} says {_shown(wanted.values)}, ONNX fails ({found.reason})", 0.0
+    numbers = _numbers(found)
+    if len(numbers) != len(wanted.values):
+        return f"{library} gives {len(wanted.values)} numbers, ONNX {len(numbers)}", 0.0
+    off = scaled_difference(wanted.values, numbers, kind)
+    if not off <= tolerance:  # NaN compares as False
+        return f"{library} says {_shown(wanted.values)}, ONNX {_shown(numbers)}", off
+    return "", off
 
 
-def _tied(wanted: Answer, kind: Kind, tolerance: float) -> bool:
-    """Whether scikit-learn itself is undecided within the tolerance."""
+def _tied(wanted: Answer, label: str | None, model: Model, tolerance: float) -> bool:
+    """Whether this label is, within the tolerance, as good as the library's own."""
+    kind = model.manifest.kind
+    if kind is Kind.ANOMALY:
+        return abs(wanted.values[0]) <= tolerance
+    if kind is Kind.REGRESSOR or label is None or wanted.label is None:
+        return False
+    value = dict(zip(model.manifest.outputs.label_of().values(), wanted.values, strict=True))
+    best = min(wanted.values) if kind is Kind.CLUSTERER else max(wanted.values)
+    # A label of the library's own that is not that of the best class comes from a threshold, and is no tie.
+    return all(abs(value[each] - best) <= 2 * tolerance for each in (label, wanted.label))
+
+
+def _undecided(answer: Answer, kind: Kind, tolerance: float) -> bool:
+    """Whether the library's two best classes are equally good within the tolerance."""
     if kind is Kind.REGRESSOR:
         return False
     if kind is Kind.ANOMALY:
-        return abs(wanted.values[0]) <= tolerance
-    first, second = sorted(wanted.values)[-1:-3:-1]
-    return first - second <= 2 * tolerance
+        return abs(answer.values[0]) <= tolerance
+    ordered = sorted(answer.values, reverse=kind is not Kind.CLUSTERER)
+    first, second = next(pairwise(ordered), (0.0, 1.0))
+    return abs(first - second) <= 2 * tolerance
 
 
-def _shown(answer: Answer) -> str:
-    return ", ".join(f"{each:.6g}" for each in answer.values)
+def _said(answer: Scores | Failure) -> str:
+    return f"'{answer.reason}'" if isinstance(answer, Failure) else f"{answer.value:.6g}"
+
+
+def _shown(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{each:.6g}" for each in numbers)

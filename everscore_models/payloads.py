@@ -42,7 +42,10 @@ def read_readable(
     """As `read_frame`, with the refused payloads by index, and placeholders in their rows."""
     refused: dict[int, Permanent] = {}
     columns = read_columns(column_readers(inputs), payloads, refused)
-    return pd.DataFrame(columns), refused
+    # A column of lists is one of objects here: a frame has no columns of several dimensions.
+    return pd.DataFrame(
+        {name: each if each.ndim == 1 else list(each) for name, each in columns.items()}
+    ), refused
 
 
 def describe_features(folder: Path, columns: Sequence[str]) -> Features | None:

@@ -340,6 +340,13 @@ def _unloadable(message: str, path: Path) -> Transient:
             f"{path} has opset {found[1]} of {found[2]}, onnxruntime {runtime} loads up to {found[3]}: "
             f"{remedy}.",
         )
+    if found := re.search(r"Failed to construct locale with name:([\w.@-]*)", message):
+        return Transient(
+            Stage.SCORE,
+            "model needs a locale",
+            f"{path} lower-cases texts by the operating system's locale {found[1]}, which this machine has "
+            "not: export it again with everscore_models, which does that in features.py.",
+        )
     first = message.strip().splitlines()[0] if message.strip() else "no reason given"
     return Transient(
         Stage.SCORE,

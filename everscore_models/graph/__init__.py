@@ -1,0 +1,1 @@
+"""What is looked up in an ONNX graph, and changed in it."""
