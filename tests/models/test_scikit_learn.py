@@ -64,7 +64,7 @@ from everscore.event.scores import Scores
 from everscore.score.loading import load_model
 from everscore.score.manifest import Manifest
 from everscore.score.output_form import Kind
-from everscore_models import ExportError, Input, InputType, Trained, read_frame
+from everscore_models import ExportError, Input, InputType, Trained, histogram_boosting, read_frame
 from everscore_models import convert as conversion
 from everscore_models.export import export
 
@@ -308,7 +308,7 @@ def test_skl2onnx_still_needs_help_with_histogram_boosting() -> None:
         with pytest.raises(ValueError, match="Unable to create node") as caught:
             convert_sklearn(estimator, initial_types=[("X", FloatTensorType([None, 3]))])
     finally:
-        conversion.histogram_boosting.register()
+        histogram_boosting.register()
     assert "got a boolean" in str(caught.value.__cause__)
 
 
@@ -553,7 +553,7 @@ def test_a_refusal_shows_the_cause_that_is_behind_it(folder: Path) -> None:
     """Of an exception that was raised from another both reasons stand in the sentence."""
     from skl2onnx import update_registered_converter
 
-    class Odd(StandardScaler):
+    class Odd(StandardScaler):  # type: ignore[misc] # scikit-learn ships no types
         """A scaler whose converter fails for a reason of its own."""
 
     def shapes(operator: Any) -> None:

@@ -235,7 +235,7 @@ def test_a_features_py_of_ones_own_makes_the_tokens_itself(folder: Path) -> None
     owned = trained(make_pipeline(TfidfVectorizer(), LogisticRegression()), TEXT, feature_columns=["text"])
     assert "the model has a features.py of its own" in refusal(owned, folder)
     plain = make_pipeline(TfidfVectorizer(lowercase=False, token_pattern=r"\S+"), LogisticRegression())
-    casefolded = [" ".join(each["text"].casefold().split()) for each in EVENTS]
+    casefolded = [" ".join(str(each["text"]).casefold().split()) for each in EVENTS]
     made = Trained(
         version="1",
         pipeline=plain.fit(casefolded, CLASSES),
