@@ -59,6 +59,11 @@ class NodeArg(Protocol):
         """Its dimensions: a number where fixed, a name or None where free."""
 
 
+def dtype_of(onnx_type: str) -> np.dtype[Any] | None:
+    """The dtype of an ONNX type such as ``tensor(float)``; None where it is not supported."""
+    return _DTYPES.get(onnx_type)
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """One ONNX input: its columns, dtype and form."""
@@ -107,7 +112,7 @@ def plan_tensors(
         if name not in offered:
             continue
         argument = offered[name]
-        dtype = _DTYPES.get(argument.type)
+        dtype = dtype_of(argument.type)
         if dtype is None:
             mistakes.append(
                 f"the input '{name}' of model.onnx is a {argument.type}, which is not supported: "
