@@ -58,9 +58,18 @@ class Trees:
         self._append(tree, node, feature, mode, value, yes, no, int(nan_is_yes))
 
     def member(
-        self, *, tree: int, node: int, feature: int, members: Sequence[int], yes: int, no: int, free: int
+        self,
+        *,
+        tree: int,
+        node: int,
+        feature: int,
+        members: Sequence[int],
+        yes: int,
+        no: int,
+        free: int,
+        nan_is_yes: bool = False,
     ) -> int:
-        """A node that asks whether a feature is one of some whole numbers; a NaN is none of them.
+        """A node that asks whether a feature is one of some whole numbers.
 
         ONNX compares with one number a node, so that this takes a chain of nodes, of which onnxruntime makes
         one.
@@ -72,6 +81,7 @@ class Trees:
             members: at least one number.
             yes: the node to go on with where it is one of them.
             no: the node to go on with where it is not.
+            nan_is_yes: whether a NaN counts as one of them.
             free: the first node number that nobody has yet.
 
         Returns:
@@ -79,7 +89,7 @@ class Trees:
         """
         for number, each in enumerate(members):
             last = number == len(members) - 1
-            self._append(tree, node, feature, "BRANCH_EQ", each, yes, no if last else free, 0)
+            self._append(tree, node, feature, "BRANCH_EQ", each, yes, no if last else free, int(nan_is_yes))
             if not last:
                 node, free = free, free + 1
         return free

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from everscore.score.columns import Array
+from everscore.score.input_form import InputType
 from everscore.score.output_form import Kind
 from everscore_models.candidate import Answer, Choices
 from everscore_models.errors import ExportError
@@ -25,7 +26,9 @@ def kind_of(classes: int) -> Kind:
     return Kind.CLASSIFIER if classes == 2 else Kind.MULTICLASS
 
 
-def outputs_of(kind: Kind, classes: Sequence[int | str], choices: Choices, library: str) -> dict[str, Any]:
+def outputs_of(
+    kind: Kind, classes: Sequence[int | str], choices: Choices, library: str, columns: Sequence[str] = ()
+) -> dict[str, Any]:
     """The manifest's ``outputs`` for a graph with one output.
 
     Args:
@@ -33,6 +36,7 @@ def outputs_of(kind: Kind, classes: Sequence[int | str], choices: Choices, libra
         classes: in the order of the columns.
         choices: what the person says of labels.
         library: for the sentences.
+        columns: the names of the numbers, where the model predicts several.
 
     Raises:
         ExportError: the labels, or the positive one, do not go with the classes.
@@ -42,7 +46,7 @@ def outputs_of(kind: Kind, classes: Sequence[int | str], choices: Choices, libra
             raise ExportError(
                 f"This {library} model predicts a number: it has no labels and no positive one."
             )
-        return {"value": PREDICTION}
+        return {"value": PREDICTION, "columns": list(columns)} if columns else {"value": PREDICTION}
     labels = list(choices.labels) or [str(each) for each in classes]
     if len(labels) != len(classes):
         raise ExportError(
@@ -57,6 +61,15 @@ def outputs_of(kind: Kind, classes: Sequence[int | str], choices: Choices, libra
             raise ExportError(f"'{positive}' is none of the model's labels: {', '.join(labels)}.")
         outputs["positive"] = positive
     return outputs
+
+
+def type_of(categories: Sequence[Any]) -> InputType:
+    """The JSON type of a column's categories."""
+    if all(isinstance(each, str) for each in categories):
+        return InputType.TEXT
+    if all(isinstance(each, bool) for each in categories):
+        return InputType.BOOLEAN
+    return InputType.INTEGER if all(isinstance(each, int) for each in categories) else InputType.NUMBER
 
 
 def answers(kind: Kind, labels: Sequence[str], numbers: Array) -> list[Answer]:

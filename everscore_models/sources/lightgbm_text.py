@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from everscore.score.input_form import InputType
 from everscore.score.output_form import Kind
 from everscore_models.boosting.graph import DOUBLE, OwnGraph
 from everscore_models.boosting.lightgbm_model import LightGbm, add_to, parse
 from everscore_models.candidate import Answer, Candidate, Choices, Column, Predict
 from everscore_models.errors import ExportError
-from everscore_models.sources.described import answers, installed, kind_of, outputs_of, versions
+from everscore_models.sources.described import answers, installed, kind_of, outputs_of, type_of, versions
 
 LIBRARY = "LightGBM"
 TENSOR = "X"
@@ -38,7 +37,7 @@ def from_text(text: str, choices: Choices) -> Candidate:
     """As `read`, of what ``Booster.model_to_string`` returns."""
     model = parse(text)
     kind = kind_of(model.classes)
-    outputs = outputs_of(kind, range(model.classes), choices, "LightGBM")
+    outputs = outputs_of(kind, range(model.classes), choices, LIBRARY)
     graph = OwnGraph(TENSOR, len(model.features), DOUBLE)
     value = add_to(graph, TENSOR, model)
     labels = outputs.get("labels", ())
@@ -77,15 +76,6 @@ def _column(name: str, categories: Sequence[Any] | None) -> Column:
     return Column(
         name=name, type=type_of(categories), categories=tuple(categories), unseen="nan", takes_nan=True
     )
-
-
-def type_of(categories: Sequence[Any]) -> InputType:
-    """The JSON type of a column's categories."""
-    if all(isinstance(each, str) for each in categories):
-        return InputType.TEXT
-    if all(isinstance(each, bool) for each in categories):
-        return InputType.BOOLEAN
-    return InputType.INTEGER if all(isinstance(each, int) for each in categories) else InputType.NUMBER
 
 
 def _notes(model: LightGbm, kind: Kind) -> list[str]:
