@@ -209,7 +209,7 @@ def _add_tree(
             nan_is_yes=nan_is_yes,
         )
     for leaf, weight in enumerate(weights):
-        trees.leaf(number, splits + leaf, target, weight)
+        trees.leaf(number, splits + leaf, {target: weight})
 
 
 def _members(tree: Mapping[str, str], place: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,11 +94,12 @@ class Trees:
                 node, free = free, free + 1
         return free
 
-    def leaf(self, tree: int, node: int, target: int, weight: float) -> None:
-        """A node that adds a number to a sum."""
+    def leaf(self, tree: int, node: int, weights: Mapping[int, float]) -> None:
+        """A node that adds numbers to sums, by the sum's place."""
         self._append(tree, node, 0, "LEAF", 0.0, 0, 0, 0)
-        for name, value in zip(self._leaves, (tree, node, target, weight), strict=True):
-            self._leaves[name].append(value)
+        for target, weight in weights.items():
+            for name, value in zip(self._leaves, (tree, node, target, weight), strict=True):
+                self._leaves[name].append(value)
 
     def _append(self, *values: Any) -> None:
         for name, value in zip(self._nodes, values, strict=True):

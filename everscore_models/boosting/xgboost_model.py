@@ -123,11 +123,6 @@ def _parse(learner: Mapping[str, Any]) -> XgBoost:
         if rounds is not None:
             trees = trees[: _trees_of(model, rounds, targets)]
         weights = weights or model.get("weight_drop") or [1.0] * len(trees)
-        if any(int(tree["tree_param"].get("size_leaf_vector", 1)) > 1 for tree in trees):
-            raise ExportError(
-                "The leaves of this XGBoost model hold several numbers (multi_strategy='multi_output_tree'): "
-                "train it with 'one_output_per_tree', the default."
-            )
     return XgBoost(
         features=features,
         types=types,
@@ -247,7 +242,8 @@ def _trees(graph: Graph, matrix: str, model: XgBoost) -> str:
 def _add_tree(trees: Trees, number: int, model: XgBoost, codes: Any) -> None:
     """One tree, from its root on: nodes that were pruned away stay in the file."""
     tree, target = model.trees[number], model.target_of[number]
-    weight = model.weight_of[number]
+    weight = np.float32(model.weight_of[number])
+    several, leaves = int(tree["tree_param"].get("size_leaf_vector", 1)), tree.get("leaf_weights", ())
     lefts, rights, values = tree["left_children"], tree["right_children"], tree["split_conditions"]
     by_category = tree.get("split_type") or [0] * len(lefts)
     segments = dict(
@@ -262,7 +258,11 @@ def _add_tree(trees: Trees, number: int, model: XgBoost, codes: Any) -> None:
         node = open_nodes.pop()
         left, right, value = lefts[node], rights[node], values[node]
         if left == -1:
-            trees.leaf(number, node, target, float(np.float32(value) * np.float32(weight)))
+            # A leaf of several numbers has the place of the first as its right child.
+            numbers = (
+                {target: value} if several == 1 else dict(enumerate(leaves[right * several :][:several]))
+            )
+            trees.leaf(number, node, {each: float(np.float32(x) * weight) for each, x in numbers.items()})
             continue
         open_nodes += [left, right]
         feature, nan_is_left = tree["split_indices"][node], bool(tree["default_left"][node])
