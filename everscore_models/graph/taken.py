@@ -15,6 +15,7 @@ from everscore.score.tensors import NodeArg, dtype_of
 from everscore_models.candidate import Column
 from everscore_models.errors import ExportError
 from everscore_models.graph.cutting import reads
+from everscore_models.graph.locale import nodes_within
 from everscore_models.graph.trial import Trial
 
 _TYPES: Mapping[str, InputType] = {
@@ -24,7 +25,7 @@ _TYPES: Mapping[str, InputType] = {
     "b": InputType.BOOLEAN,
     "O": InputType.TEXT,
 }
-# Of these it is known what they make of a NaN; a net may pass one on or lose it on the way.
+# Of these it is known what they make of a NaN; a net may pass one on, or lose it on the way as a GRU does.
 _TREES = frozenset({"TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 _ON_THE_WAY = frozenset(
     {"Identity", "Cast", "Concat", "FeatureVectorizer", "Reshape", "Flatten", "Unsqueeze", "Imputer", "IsNaN"}
@@ -134,7 +135,9 @@ def _takes_nan(model: ModelProto, trial: Trial, name: str, values: Sequence[str]
         return None
     if not _finite(after, values):
         return False
-    return True if _reaches_only_trees(model, name) else None
+    if _reaches_only_trees(model, name):
+        return True
+    return None if _may_know_nan(model) else False
 
 
 def _finite(outputs: Mapping[str, Any], values: Sequence[str]) -> bool:
@@ -145,6 +148,16 @@ def _finite(outputs: Mapping[str, Any], values: Sequence[str]) -> bool:
         if not np.isfinite(np.asarray(found, np.float64)).all():
             return False
     return True
+
+
+def _may_know_nan(model: ModelProto) -> bool:
+    """Whether something in the graph could tell a NaN from a number: else a finite score has only lost it."""
+    return any(
+        node.op_type in _TREES
+        or node.op_type in ("Imputer", "IsNaN")
+        or node.domain not in ("", "ai.onnx.ml")
+        for node in nodes_within(model.graph)
+    )
 
 
 def _reaches_only_trees(model: ModelProto, name: str) -> bool:

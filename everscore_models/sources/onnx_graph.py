@@ -268,7 +268,8 @@ class _Numbers:
                 for number in range(width)
             ]
             outputs["columns"] = labels if len(labels) == len(names) else names
-            notes = [*notes, self._about_several(outputs["columns"])]
+            if len(values) == 1:
+                notes = [*notes, self._about_several(outputs["columns"])]
         elif self.given.meaning is Meaning.UNSAID:
             note = (
                 f"The output '{values[0]}' is taken for a prediction of a number: say --transform sigmoid "
