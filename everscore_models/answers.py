@@ -24,7 +24,7 @@ def predict_with(pipeline: Any, kind: Kind, outputs: Outputs) -> Predict:
     labels = {_comparable(each): label for each, label in outputs.label_of().items()}
 
     def predict(frame: pd.DataFrame) -> list[Answer]:
-        given = _given(pipeline, frame)
+        given = given_to(pipeline, frame)
         if kind is Kind.REGRESSOR:
             return [Answer(tuple(row), None) for row in _predictions(pipeline, given)]
         named = [labels[_comparable(each)] for each in np.asarray(pipeline.predict(given)).tolist()]
@@ -51,7 +51,8 @@ def _predictions(pipeline: Any, given: Any) -> list[list[float]]:
     return rows
 
 
-def _given(pipeline: Any, frame: pd.DataFrame) -> Any:
+def given_to(pipeline: Any, frame: pd.DataFrame) -> Any:
+    """The rows in the form in which the pipeline was fitted: with names, a matrix, or a list of texts."""
     one = next(iter(pipeline.values())) if isinstance(pipeline, Mapping) else pipeline
     if hasattr(one, "feature_names_in_"):
         return frame

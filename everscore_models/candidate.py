@@ -44,6 +44,7 @@ class Column:
             ``"reject"`` raises.
         takes_nan: whether the library takes a missing value; None: unknown.
         shape: of a list of numbers, without the rows.
+        fill: what the library puts in for a missing text, which the manifest must do instead.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Column:
     unseen: str = "reject"
     takes_nan: bool | None = None
     shape: tuple[int, ...] | None = None
+    fill: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

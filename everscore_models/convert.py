@@ -16,7 +16,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from everscore.score.output_form import Kind
-from everscore_models import histogram_boosting, thresholds
+from everscore_models import histogram_boosting, imputers, thresholds
 from everscore_models.errors import ExportError
 from everscore_models.graph.locale import text_faults
 from everscore_models.merging import merged
@@ -116,6 +116,7 @@ def convert(
         ExportError: it cannot be converted; the sentence names the step and the choices.
     """
     histogram_boosting.register()
+    imputers.register()
     thresholds.register()
     kind = kind_of(pipeline)
     refuse_traps(pipeline)

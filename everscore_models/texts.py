@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from everscore_models import tokens
@@ -42,12 +43,20 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class _Use:
-    """A leaf of the pipeline, and the columns that it is given as they come; None: those of another step."""
+class Use:
+    """A leaf of the pipeline, and the columns that it is given.
+
+    Attributes:
+        path: of the leaf.
+        leaf: the estimator.
+        columns: None: what another step made of them.
+        filled: whether an imputer stands before it, so that they do not come as they are.
+    """
 
     path: str
     leaf: Any
     columns: tuple[str, ...] | None
+    filled: bool = False
 
 
 def prepare_texts(pipeline: Any, columns: Sequence[str], own_features: bool) -> Prepared:
@@ -61,7 +70,7 @@ def prepare_texts(pipeline: Any, columns: Sequence[str], own_features: bool) -> 
     Raises:
         ExportError: a vectorizer has own functions, or stands where no features.py can reach.
     """
-    found = [each for each in _uses(pipeline, tuple(columns)) if is_text_vectorizer(each.leaf)]
+    found = [each for each in uses(pipeline, tuple(columns)) if is_text_vectorizer(each.leaf)]
     if not found:
         return Prepared(pipeline, {}, None)
     if own_features:
@@ -71,15 +80,15 @@ def prepare_texts(pipeline: Any, columns: Sequence[str], own_features: bool) -> 
     texts = {name: [each for each in found if each.columns == (name,)] for name in columns}
     for each in found:
         _refuse(each)
-    for name, uses in texts.items():
-        _refuse_shared(name, uses, _uses(pipeline, tuple(columns)))
+    for name, takers in texts.items():
+        _refuse_shared(name, takers, uses(pipeline, tuple(columns)))
     copied = copy.deepcopy(pipeline)
-    twins = [each.leaf for each in _uses(copied, tuple(columns)) if is_text_vectorizer(each.leaf)]
+    twins = [each.leaf for each in uses(copied, tuple(columns)) if is_text_vectorizer(each.leaf)]
     analyses: dict[str, tuple[Analysis, ...]] = {}
-    for name, uses in texts.items():
-        if not uses:
+    for name, takers in texts.items():
+        if not takers:
             continue
-        ways = {each.path: _analysis(each) for each in uses}
+        ways = {each.path: _analysis(each) for each in takers}
         analyses[name] = tuple(dict.fromkeys(ways.values()))
         for each, twin in zip(found, twins, strict=True):
             if each.path in ways:
@@ -88,27 +97,35 @@ def prepare_texts(pipeline: Any, columns: Sequence[str], own_features: bool) -> 
     return Prepared(copied, options, _source(analyses))
 
 
-def _uses(step: Any, columns: tuple[str, ...] | None, path: str = "") -> Iterator[_Use]:
+def uses(
+    step: Any, columns: tuple[str, ...] | None, path: str = "", *, filled: bool = False
+) -> Iterator[Use]:
+    """The leaves of a pipeline, each with the columns that it is given."""
     if isinstance(step, str) or step is None:  # 'drop' and 'passthrough'
         return
-    children: list[tuple[str, Any, tuple[str, ...] | None]]
+    children: list[tuple[str, Any, tuple[str, ...] | None, bool]] = []
     if isinstance(step, Pipeline):
-        real = [(name, each) for name, each in step.steps if each is not None and not isinstance(each, str)]
-        children = [(name, each, None if place else columns) for place, (name, each) in enumerate(real)]
+        given = columns
+        for name, each in step.steps:
+            if each is None or isinstance(each, str):
+                continue
+            children.append((name, each, given, filled))
+            filled = True
+            given = given if isinstance(each, SimpleImputer) else None
     elif isinstance(step, ColumnTransformer):
         children = [
-            (name, each, None if columns is None else _names(taken, columns))
+            (name, each, None if columns is None else _names(taken, columns), filled)
             for name, each, taken in step.transformers_
         ]
     elif isinstance(step, FeatureUnion):
-        children = [(name, each, columns) for name, each in step.transformer_list]
+        children = [(name, each, columns, filled) for name, each in step.transformer_list]
     elif isinstance(step, Mapping):
-        children = [(name, each, columns) for name, each in step.items()]
+        children = [(name, each, columns, filled) for name, each in step.items()]
     else:
-        yield _Use(path or type(step).__name__, step, columns)
+        yield Use(path or type(step).__name__, step, columns, filled)
         return
-    for name, each, taken in children:
-        yield from _uses(each, taken, f"{path}/{name}" if path else name)
+    for name, each, taken, behind in children:
+        yield from uses(each, taken, f"{path}/{name}" if path else name, filled=behind)
 
 
 def _names(taken: Any, columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,7 +134,7 @@ def _names(taken: Any, columns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(each if isinstance(each, str) else columns[int(each)] for each in taken)
 
 
-def _refuse(use: _Use) -> None:
+def _refuse(use: Use) -> None:
     what = _own_function(use.leaf)
     if what is not None:
         raise ExportError(
@@ -126,7 +143,7 @@ def _refuse(use: _Use) -> None:
             "graph holds: do its work in features.py, which runs alike in training and in serving, and set "
             f'lowercase=False, token_pattern=r"{PLAIN_PATTERN}".'
         )
-    if use.columns is None or len(use.columns) != 1:
+    if use.columns is None or use.filled or len(use.columns) != 1:
         raise ExportError(
             f"The step '{use.path}' ({type(use.leaf).__name__}) stands behind another step: it must be the "
             "first that is given a text, since its tokens are made before the graph."
@@ -145,7 +162,7 @@ def _own_function(leaf: Any) -> str | None:
     return next((name for name in ("preprocessor", "tokenizer") if getattr(leaf, name) is not None), None)
 
 
-def _refuse_shared(name: str, texts: Sequence[_Use], all_uses: Iterator[_Use]) -> None:
+def _refuse_shared(name: str, texts: Sequence[Use], all_uses: Iterator[Use]) -> None:
     if not texts:
         return
     for use in all_uses:
@@ -156,7 +173,7 @@ def _refuse_shared(name: str, texts: Sequence[_Use], all_uses: Iterator[_Use]) -
             )
 
 
-def _refuse_unless_plain(use: _Use) -> None:
+def _refuse_unless_plain(use: Use) -> None:
     leaf = use.leaf
     plain = (
         leaf.analyzer == "word"
@@ -175,7 +192,7 @@ def _refuse_unless_plain(use: _Use) -> None:
         )
 
 
-def _analysis(use: _Use) -> Analysis:
+def _analysis(use: Use) -> Analysis:
     leaf = use.leaf
     least, most = leaf.ngram_range
     try:

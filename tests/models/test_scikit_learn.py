@@ -64,7 +64,7 @@ from everscore.event.scores import Scores
 from everscore.score.loading import load_model
 from everscore.score.manifest import Manifest
 from everscore.score.output_form import Kind
-from everscore_models import ExportError, Input, InputType, Trained, histogram_boosting, read_frame
+from everscore_models import Default, ExportError, Input, InputType, Trained, histogram_boosting, read_frame
 from everscore_models import convert as conversion
 from everscore_models.export import export
 
@@ -535,6 +535,28 @@ def test_rare_texts_together_convert_where_unknown_ones_are_ignored(folder: Path
         exported(made, folder)
     else:
         assert "only where it takes two columns" in refusal(made, folder)
+
+
+def test_texts_that_an_imputer_fills(folder: Path) -> None:
+    """A missing text is filled by the manifest; the imputer before the encoder converts, and changes nothing."""
+    described = [
+        Input(name="site", pointer="/site", type=InputType.TEXT, missing=Default(value="?")),
+        Input(name="pump", pointer="/pump", type=InputType.TEXT),
+    ]
+    rows = [{"site": "NSE"[row % 3] if row % 5 else None, "pump": "PQ"[row % 2]} for row in range(60)]
+    steps = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    estimator = make_pipeline(ColumnTransformer([("texts", steps, ["site", "pump"])]), LogisticRegression())
+    late = [row["site"] in {"N", None} for row in rows]
+    made = Trained(
+        version="1",
+        pipeline=estimator.fit(read_frame(rows, described), late),
+        inputs=described,
+        held_out=rows,
+        data="made",
+        rows=len(rows),
+        positive="True",
+    )
+    assert exported(made, folder).kind is Kind.CLASSIFIER
 
 
 def test_clipping_that_converts(folder: Path) -> None:

@@ -1,0 +1,256 @@
+"""Models of scikit-learn out of joblib, pickle and skops files, and what they say of themselves."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from everscore.score.input_form import InputType
+from everscore.score.output_form import Kind
+from everscore_models import ExportError
+from everscore_models.candidate import Choices
+from everscore_models.sources.pickled import read
+
+TRUST = Choices(trust=True)
+_rng = np.random.default_rng(11)
+FRAME = pd.DataFrame(
+    {
+        "temp": _rng.normal(60, 9, 90),
+        "site": _rng.choice(list("NSE"), 90),
+        "level": _rng.integers(0, 4, 90),
+        "on": _rng.random(90) < 0.5,
+        "other": _rng.normal(size=90),
+    }
+)
+LATE = np.where(FRAME["temp"] + 5 * FRAME["level"] > 66, "late", "fine")
+
+
+def prepared(model: Any) -> Pipeline:
+    """Each kind of column on its own way to the model."""
+    texts = make_pipeline(
+        SimpleImputer(strategy="constant", fill_value="?"), OneHotEncoder(handle_unknown="ignore")
+    )
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["temp"]),
+            ("texts", texts, ["site"]),
+            ("levels", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["level", "on"]),
+            ("rest", "passthrough", ["other"]),
+        ]
+    )
+    return make_pipeline(columns, model)
+
+
+def saved(path: Path, model: Any) -> Path:
+    """The model in a file."""
+    joblib.dump(model, path)
+    return path
+
+
+def dump_skops(model: Any, path: Path) -> None:
+    """The model in a file of skops."""
+    import skops.io
+
+    skops.io.dump(model, path)
+
+
+def refusal(path: Path, choices: Choices = TRUST) -> str:
+    """The sentence with which a file is refused."""
+    with pytest.raises(ExportError) as caught:
+        read(path, choices)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+@pytest.mark.parametrize("suffix", ["joblib", "pkl", "skops"])
+def test_a_pipeline_tells_its_columns_classes_and_answers(tmp_path: Path, suffix: str) -> None:
+    """Names, types by its encoders, what may be missing, classes and its own predictions, from each form of file."""
+    model = prepared(LogisticRegression()).fit(FRAME, LATE)
+    path = tmp_path / f"model.{suffix}"
+    if suffix == "skops":
+        dump_skops(model, path)
+    elif suffix == "pkl":
+        path.write_bytes(pickle.dumps(model))
+    else:
+        saved(path, model)
+    found = read(path, Choices() if suffix == "skops" else TRUST)
+    assert [(each.name, each.type, each.takes_nan) for each in found.columns] == [
+        ("temp", None, True),
+        ("site", InputType.TEXT, None),
+        ("level", InputType.INTEGER, True),
+        ("on", InputType.BOOLEAN, True),
+        ("other", None, False),
+    ]
+    assert [each.fill for each in found.columns] == [None, "?", None, None, None]
+    assert (found.kind, found.library) == (Kind.CLASSIFIER, "scikit-learn")
+    assert found.outputs["classes"] == ["fine", "late"]
+    assert found.outputs["positive"] == "late"
+    assert {"scikit-learn", "skl2onnx"} <= found.tools.keys()
+    assert found.predict is not None
+    said = found.predict(FRAME[["other", "on", "level", "site", "temp"]])
+    assert [each.label for each in said] == model.predict(FRAME).tolist()
+    assert [each.values for each in said] == [tuple(row) for row in model.predict_proba(FRAME).tolist()]
+
+
+def test_labels_and_the_positive_one_are_those_that_were_chosen(tmp_path: Path) -> None:
+    """Other names for the classes, in their order, and the other class as positive; wrong ones are refused."""
+    path = saved(tmp_path / "model.joblib", LogisticRegression().fit(FRAME[["temp"]], LATE == "late"))
+    found = read(path, Choices(trust=True, labels=["in time", "late"], positive="in time"))
+    assert (found.outputs["labels"], found.outputs["positive"]) == (["in time", "late"], "in time")
+    assert found.predict is not None
+    assert {each.label for each in found.predict(FRAME)} == {"in time", "late"}
+    assert "has 2 classes (False, True), and 1 labels were given (late)" in refusal(
+        path, Choices(trust=True, labels=["late"])
+    )
+    assert "'early' is none of the model's labels: False, True" in refusal(
+        path, Choices(trust=True, positive="early")
+    )
+
+
+def test_a_matrix_a_search_and_several_regressors(tmp_path: Path) -> None:
+    """Without names the columns are x0, x1; of a search its best model counts; a dict is several in one."""
+    matrix = FRAME[["temp", "other"]].to_numpy()
+    search = GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2).fit(matrix, FRAME["temp"] * 2)
+    found = read(saved(tmp_path / "a.joblib", search), TRUST)
+    assert [each.name for each in found.columns] == ["x0", "x1"]
+    assert (found.kind, found.tensors) == (Kind.REGRESSOR, {"X": ["x0", "x1"]})
+    quantiles = {
+        f"q{level}": HistGradientBoostingRegressor(loss="quantile", quantile=level / 100, max_iter=2).fit(
+            matrix, FRAME["temp"]
+        )
+        for level in (10, 90)
+    }
+    found = read(saved(tmp_path / "b.joblib", quantiles), TRUST)
+    assert found.outputs["columns"] == ["q10", "q90"]
+    assert all(each.takes_nan for each in found.columns)
+    assert found.predict is not None
+    frame = pd.DataFrame(matrix, columns=["x0", "x1"])
+    assert found.predict(frame)[3].values == tuple(each.predict(matrix)[3] for each in quantiles.values())
+    with pytest.raises(ExportError, match="A regressor has no class"):
+        read(tmp_path / "b.joblib", Choices(trust=True, positive="q10"))
+
+
+def test_a_clusterer_and_a_text_model(tmp_path: Path) -> None:
+    """Clusters by their numbers; a text model is one column of texts, and brings its features.py along."""
+    found = read(saved(tmp_path / "a.joblib", KMeans(2, n_init=1).fit(FRAME[["temp"]])), TRUST)
+    assert (found.kind, found.outputs["labels"]) == (Kind.CLUSTERER, ["0", "1"])
+    texts = ["forêt verte", "森林 静か", "grüner Wald"] * 4
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [0, 1, 2] * 4)
+    found = read(saved(tmp_path / "b.joblib", model), TRUST)
+    assert [(each.name, each.type) for each in found.columns] == [("text", InputType.TEXT)]
+    assert found.features is not None
+    assert found.feature_columns == ["text"]
+    assert found.predict is not None
+    (answer,) = found.predict(pd.DataFrame({"text": ["forêt"]}))
+    assert answer.label == "0"
+
+
+def test_codes_of_categories_that_somebody_names(tmp_path: Path) -> None:
+    """A model that learned codes takes the values by name; unseen ones are missing to one that takes those."""
+    model = HistGradientBoostingClassifier(max_iter=2, categorical_features=["level"])
+    path = saved(tmp_path / "a.joblib", model.fit(FRAME[["temp", "level"]], LATE))
+    found = read(path, Choices(trust=True, categories={"level": ["low", "mid", "high", "top"]}))
+    level = found.columns[1]
+    assert (level.type, level.unseen, level.categories) == (
+        InputType.TEXT,
+        "nan",
+        ("low", "mid", "high", "top"),
+    )
+    assert "no column 'lvl', only temp, level" in refusal(
+        path, Choices(trust=True, categories={"lvl": ["low"]})
+    )
+
+
+class Own(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn ships no types
+    """A model of the user's own."""
+
+    def fit(self, X: Any, y: Any) -> Own:  # noqa: N803 - scikit-learn's names
+        """Learns the mean."""
+        self.mean_ = float(np.mean(y))
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X: Any) -> Any:  # noqa: N803
+        """The mean."""
+        return np.full(len(X), self.mean_)
+
+
+def test_a_pickle_is_loaded_only_with_trust(tmp_path: Path) -> None:
+    """Nothing of it runs without; the sentence says that loading runs code, and what runs none."""
+    ran = tmp_path / "ran"
+
+    class Trap:
+        """Runs code when it is loaded."""
+
+        def __reduce__(self) -> tuple[Any, Sequence[Any]]:
+            return Path.touch, (ran,)
+
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(Trap()))
+    sentence = refusal(path, Choices())
+    assert "loading one runs whatever code is in it: add --trust" in sentence
+    assert "skops" in sentence
+    assert not ran.exists()
+    assert "holds a NoneType, no model" in refusal(path)
+    assert ran.exists()
+
+
+def test_types_of_others_in_a_skops_file_are_named(tmp_path: Path) -> None:
+    """They need trust, and are named; with it the file loads."""
+    path = tmp_path / "model.skops"
+    dump_skops(Own().fit(FRAME[["temp"]], FRAME["temp"]), path)
+    assert f"does not trust by itself ({Own.__module__}.Own): add --trust" in refusal(path, Choices())
+    assert "(Own) cannot be converted" in refusal(path, TRUST)
+
+
+def test_files_that_hold_no_fitted_model_are_refused(tmp_path: Path) -> None:
+    """Truncated, no pickle, not fitted, something else, a package or a function that is not there: a sentence each."""
+    whole = pickle.dumps(Ridge().fit(FRAME[["temp"]], FRAME["temp"]))
+    path = tmp_path / "model.pkl"
+    for content in (whole[:-30], b"", b"hello\nworld", gzip.compress(whole, mtime=0)[:-40]):
+        path.write_bytes(content)
+        assert "is truncated or no model of scikit-learn" in refusal(path)
+    (tmp_path / "model.skops").write_bytes(b"PK\x03\x04 no archive")
+    assert "is truncated or no model" in refusal(tmp_path / "model.skops", Choices())
+    assert "a LogisticRegression that is not fitted: save it after fit()" in refusal(
+        saved(path, make_pipeline(StandardScaler(), LogisticRegression()))
+    )
+    assert "holds a dict with model, columns, no model: save the fitted estimator" in refusal(
+        saved(path, {"model": Ridge(), "columns": ["a"]})
+    )
+    assert "holds a ndarray, no model" in refusal(saved(path, np.zeros(3)))
+    path.write_bytes(b"cnot_there_at_all\nModel\n.")
+    assert "needs the package not_there_at_all: pip install not_there_at_all" in refusal(path)
+    path.write_bytes(b"c__main__\nlowered_by_me\n.")
+    assert "stood in the program which wrote it" in refusal(path)
+
+
+def test_another_version_of_scikit_learn_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of an older version loads; the note says whose predictions it is compared with."""
+    model = Ridge().fit(FRAME[["temp"]], FRAME["temp"])
+    monkeypatch.setattr(sys.modules["sklearn.base"], "__version__", "1.5.2")
+    path = saved(tmp_path / "model.joblib", model)
+    monkeypatch.undo()
+    (note,) = read(path, TRUST).notes
+    assert note.startswith("It was fitted with scikit-learn 1.5.2, and this is ")
