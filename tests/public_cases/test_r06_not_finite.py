@@ -59,7 +59,7 @@ def logarithm_model(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(data)
     manifest = {
         "schema": 1,
-        "name": "log",
+        "name": "flights",
         "version": "1",
         "kind": "regressor",
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -76,7 +76,7 @@ async def test_a_score_that_is_not_finite_is_a_dead_letter(tmp_path: Path, servi
     events = [body(flight(number, x=x)) for number, x in enumerate((1, 0, -1, 10, 10))]
     async with worker(app, services.settings()) as running:
         assert (await running.score(received(*events))).error is None
-    scores = {each["event"]["flight"]: each["scores"]["log"]["value"] for each in documents(services)}
+    scores = {each["event"]["flight"]: each["scores"]["flights"]["value"] for each in documents(services)}
     letters = {letter["body"]: letter["item"] for letter in dead_letters(services)}
     assert set(scores) == {0, 3, 4}
     assert abs(scores[3] - 2.302585) < 1e-5

@@ -306,7 +306,7 @@ async def test_hole_12_a_message_that_points_at_too_much_is_spread_unread(sized:
 
 async def test_hole_12_what_gets_no_memory_in_time_waits_and_its_neighbours_are_stored() -> None:
     """While others hold all of the budget a pointer goes back unread, and what is in the message itself is stored."""
-    world = World(time_budget=0.5)
+    world = World(time_budget=4.0)
     with world.store.refusing():
         await world.score(item_of(1, pad=LARGE))
     [pointer] = world.queue.items
@@ -674,7 +674,7 @@ async def test_a_suspect_that_neither_blobs_nor_queue_take_stays_in_its_message(
 
 async def test_a_suspect_whose_turn_does_not_come_goes_on_in_another_message() -> None:
     """While another is tried for as long as an invocation lasts, its own receipts are no proof against it."""
-    world = World(time_budget=0.2)
+    world = World(time_budget=2.0)
     queue(world, item_of(1), crashes=2)
     long = Deadline.after(60)
     async with world.retrying._suspects.trial(item_of(2), long, long):
@@ -725,7 +725,7 @@ async def test_a_crashing_claim_check_is_dead_lettered_with_its_body() -> None:
 
 async def test_a_crashing_claim_check_waits_for_a_silent_hub_no_longer_than_its_time() -> None:
     """Where the hub never answers, the message stays once the time is used up: the host would end it later."""
-    world = World(time_budget=0.5)
+    world = World(time_budget=2.0)
     with world.store.refusing():
         await world.score(item_of(1, pad=LARGE))
     for deaths in range(3):
