@@ -27,7 +27,8 @@ def predict_with(pipeline: Any, kind: Kind, outputs: Outputs) -> Predict:
         given = given_to(pipeline, frame)
         if kind is Kind.REGRESSOR:
             return [Answer(tuple(row), None) for row in _predictions(pipeline, given)]
-        named = [labels[_comparable(each)] for each in np.asarray(pipeline.predict(given)).tolist()]
+        # CatBoost gives the labels of several classes as a column.
+        named = [labels[_comparable(each)] for each in np.asarray(pipeline.predict(given)).ravel().tolist()]
         if kind is Kind.ANOMALY:
             numbers = np.asarray(pipeline.decision_function(given)).reshape(-1, 1)
         elif kind is Kind.CLUSTERER:

@@ -16,7 +16,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from everscore.score.output_form import Kind
-from everscore_models import histogram_boosting, imputers, thresholds
+from everscore_models import histogram_boosting, imputers, registered, thresholds
 from everscore_models.errors import ExportError
 from everscore_models.graph.locale import text_faults
 from everscore_models.merging import merged
@@ -118,6 +118,7 @@ def convert(
     histogram_boosting.register()
     imputers.register()
     thresholds.register()
+    registered.register()
     kind = kind_of(pipeline)
     refuse_traps(pipeline)
     prepared = prepare_texts(pipeline, columns, own_features)

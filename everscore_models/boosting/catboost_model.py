@@ -7,8 +7,11 @@ https://catboost.ai/docs/en/concepts/json-export; what is made of the sums is wh
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,6 +74,21 @@ class CatBoostModel:
     scale: float
     bias: Sequence[float]
     columns: Mapping[int, tuple[int, bool]]
+
+
+def described(fitted: Any) -> CatBoostModel:
+    """A fitted model of CatBoost as its JSON says it."""
+    others = fitted.get_text_feature_indices() + fitted.get_embedding_feature_indices()
+    # CatBoost writes categories as JSON only with the data at hand; they cannot be converted anyway.
+    indices = sorted({*fitted.get_cat_feature_indices(), *others})
+    names = [str(each) for each in fitted.feature_names_]
+    if indices:
+        places = [{"flat_feature_index": each} for each in indices]
+        return parse({"features_info": {"categorical_features": places}}, names)
+    with tempfile.TemporaryDirectory(prefix="everscore-") as folder:
+        path = Path(folder) / "model.json"
+        fitted.save_model(str(path), format="json")
+        return parse(json.loads(path.read_text(encoding="utf-8")), names)
 
 
 def parse(document: Mapping[str, Any], features: Sequence[str]) -> CatBoostModel:

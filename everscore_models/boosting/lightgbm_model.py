@@ -148,16 +148,18 @@ def _floats(tree: Mapping[str, str], name: str) -> list[float]:
     return [float(each) for each in tree.get(name, "").split()]
 
 
-def add_to(graph: Graph, matrix: str, model: LightGbm) -> str:
+def add_to(graph: Graph, matrix: str, model: LightGbm, *, margins: bool = False) -> str:
     """Adds a model to a graph.
 
     Args:
         graph: where to.
         matrix: the columns, float64 [rows, columns].
         model: what to add.
+        margins: whether the sums before the objective's transformation are wanted (``raw_score=True``).
 
     Returns:
-        What the model predicts, float64: the probabilities [rows, classes], or the number [rows, 1].
+        What the model predicts, float64: the probabilities [rows, classes], or the number [rows, 1]; the sums
+        [rows, classes], for two classes those of both, which are one number and its opposite.
 
     Raises:
         ExportError: it has a split or an objective that cannot be converted.
@@ -171,6 +173,8 @@ def add_to(graph: Graph, matrix: str, model: LightGbm) -> str:
     if model.averaged:
         rounds = len(model.trees) // model.each
         raw = graph.add("Div", raw, graph.constant(np.array([[rounds]], np.float64)))
+    if margins:
+        return graph.add("Concat", graph.add("Neg", raw), raw, axis=1) if model.each == 1 else raw
     return _converted(graph, raw, model)
 
 

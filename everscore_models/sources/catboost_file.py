@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from everscore.score.output_form import Kind
-from everscore_models.boosting.catboost_model import EXPONENTIAL, UNCERTAIN, CatBoostModel, add_to, parse
+from everscore_models.boosting.catboost_model import EXPONENTIAL, UNCERTAIN, CatBoostModel, add_to, described
 from everscore_models.boosting.graph import DOUBLE, FLOAT, OwnGraph
 from everscore_models.candidate import Answer, Candidate, Choices, Column, Predict
 from everscore_models.errors import ExportError
@@ -63,21 +61,6 @@ def from_fitted(fitted: Any, choices: Choices) -> Candidate:
         tools=versions("catboost", "onnx", "onnxruntime"),
         notes=_notes(fitted, kind),
     )
-
-
-def described(fitted: Any) -> CatBoostModel:
-    """A fitted model of CatBoost as its JSON says it."""
-    others = fitted.get_text_feature_indices() + fitted.get_embedding_feature_indices()
-    # CatBoost writes categories as JSON only with the data at hand; they cannot be converted anyway.
-    indices = sorted({*fitted.get_cat_feature_indices(), *others})
-    names = [str(each) for each in fitted.feature_names_]
-    if indices:
-        places = [{"flat_feature_index": each} for each in indices]
-        return parse({"features_info": {"categorical_features": places}}, names)
-    with tempfile.TemporaryDirectory(prefix="everscore-") as folder:
-        path = Path(folder) / "model.json"
-        fitted.save_model(str(path), format="json")
-        return parse(json.loads(path.read_text(encoding="utf-8")), names)
 
 
 def _notes(fitted: Any, kind: Kind) -> list[str]:
