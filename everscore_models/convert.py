@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from everscore.score.output_form import Kind
 from everscore_models import histogram_boosting, imputers, registered, thresholds
 from everscore_models.errors import ExportError
-from everscore_models.graph.locale import text_faults
+from everscore_models.graph.locale import ascii_faults, locale_faults
 from everscore_models.merging import merged
 from everscore_models.steps import blame, last_step
 from everscore_models.target import TARGET_IR, TARGET_OPSET
@@ -141,7 +141,7 @@ def convert(
     opsets = sorted(model.opset_import, key=lambda each: each.domain)
     del model.opset_import[:]
     model.opset_import.extend(opsets)
-    for fault in text_faults(model):
+    for fault in [*locale_faults(model), *ascii_faults(model)]:
         raise ExportError(fault)
     # The converter's names, in the order in which it was given the columns: 'a.b' has become 'a_b'.
     made = [each.name for each in model.graph.input]

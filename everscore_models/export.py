@@ -17,7 +17,7 @@ import pandas as pd
 
 from everscore.failures import Failure
 from everscore.score.golden import GOLDEN_FILE
-from everscore.score.input_form import InputType
+from everscore.score.input_form import Input, InputType
 from everscore.score.loading import load_model
 from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, Manifest, parse_manifest
 from everscore.score.output_form import Kind
@@ -136,13 +136,13 @@ def _document(
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
         "$schema": "../../everscore/schemas/model.schema.json",
-        "schema": 2 if converted.kind is Kind.CLUSTERER or "columns" in converted.outputs else 1,
+        "schema": 2 if _needs_schema_2(trained, converted) else 1,
         "name": folder.name,
         "version": trained.version,
         "description": trained.description,
         "kind": str(converted.kind),
         "sha256": hashlib.sha256(converted.content).hexdigest(),
-        "inputs": [each.model_dump(mode="json") for each in trained.inputs],
+        "inputs": [_described(each) for each in trained.inputs],
         "outputs": converted.outputs,
         "training": {
             "data": trained.data,
@@ -164,6 +164,19 @@ def _document(
             "largestDifference": float(f"{parity.largest:.3g}"),
         }
     return document
+
+
+def _needs_schema_2(trained: Trained, converted: Converted) -> bool:
+    of_inputs = any(each.categories is not None or each.shape is not None for each in trained.inputs)
+    return of_inputs or converted.kind is Kind.CLUSTERER or "columns" in converted.outputs
+
+
+def _described(each: Input) -> dict[str, Any]:
+    """An input as manifests have it, without the fields that say nothing of it."""
+    said = each.model_dump(mode="json", exclude_none=True)
+    if each.categories is None:
+        del said["unseen"]
+    return said
 
 
 def _write_manifest(folder: Path, document: Mapping[str, Any]) -> Manifest:

@@ -13,16 +13,20 @@ _WAY_OUT = (
 )
 
 
-def text_faults(model: ModelProto) -> list[str]:
-    """What makes scores of texts depend on the machine, or on letters beyond ASCII; one sentence each."""
+def locale_faults(model: ModelProto) -> list[str]:
+    """The nodes that need a locale of the operating system; one sentence each."""
+    return [
+        f"The node '{node.name or node.output[0]}' (StringNormalizer) lower-cases by a locale of the "
+        f"operating system ({_text(node, 'locale', 'en_US.UTF-8')}), which slim images lack: {_WAY_OUT}."
+        for node in nodes_within(model.graph)
+        if node.op_type == "StringNormalizer" and _needs_locale(node)
+    ]
+
+
+def ascii_faults(model: ModelProto) -> list[str]:
+    """The nodes that know no letters beyond ASCII's; one sentence each."""
     faults: list[str] = []
     for node in nodes_within(model.graph):
-        if node.op_type == "StringNormalizer" and _needs_locale(node):
-            faults.append(
-                f"The node '{node.name or node.output[0]}' (StringNormalizer) lower-cases by a locale of "
-                f"the operating system ({_text(node, 'locale', 'en_US.UTF-8')}), which slim images lack: "
-                f"{_WAY_OUT}."
-            )
         pattern = _text(node, "tokenexp", "") if node.op_type == "Tokenizer" else ""
         if "a-z" in pattern.lower():
             faults.append(

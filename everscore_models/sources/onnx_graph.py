@@ -16,6 +16,7 @@ from everscore_models.errors import ExportError
 from everscore_models.graph.classes import Classes, classes_of
 from everscore_models.graph.cutting import cut
 from everscore_models.graph.given import Given, outputs_of
+from everscore_models.graph.locale import ascii_faults, locale_faults
 from everscore_models.graph.meaning import Meaning, nearest_of
 from everscore_models.graph.reading import read_graph
 from everscore_models.graph.taken import columns_of
@@ -60,6 +61,8 @@ def candidate(model: ModelProto, choices: Choices) -> Candidate:
     """A model out of a graph; see `read`."""
     given = outputs_of(model, choices.outputs)
     small = cut(model, [*given.values, *([] if given.label is None else [given.label])])
+    for fault in locale_faults(small):
+        raise ExportError(fault)
     content = serialized(small)
     trial = Trial(content)
     columns, tensors = columns_of(small, trial, given.values)
@@ -74,6 +77,7 @@ def candidate(model: ModelProto, choices: Choices) -> Candidate:
             f"The file takes {trial.rows()} row(s) a call, so that batches are cut: exported with a free "
             "first dimension it is faster."
         )
+    notes += ascii_faults(small)
     half = _computes_in_half(small)
     if half:
         notes.append(f"The graph computes in float16: scores count as equal up to {HALF_TOLERANCE}.")

@@ -25,8 +25,10 @@ from everscore.failures import Transient
 from everscore.score.loading import load_model
 from everscore.score.onnx import open_session
 from everscore_models import ExportError, Input, InputType, Trained, read_frame
+from everscore_models.candidate import Choices
 from everscore_models.export import export
-from everscore_models.graph.locale import text_faults
+from everscore_models.graph.locale import ascii_faults, locale_faults
+from everscore_models.sources.onnx_graph import read
 from everscore_models.texts import HEADER
 from everscore_models.tokens import Analysis, tokens
 
@@ -278,7 +280,7 @@ def test_a_graph_that_needs_a_locale_is_known(attributes: dict[str, Any], *, nee
     attributes.setdefault("locale", "xx_XX.UTF-8" if needs else "en_US.UTF-8")
     model = normalizer(**attributes)
     assert [
-        ("'lower' (StringNormalizer)" in each, "lowercase=False" in each) for each in text_faults(model)
+        ("'lower' (StringNormalizer)" in each, "lowercase=False" in each) for each in locale_faults(model)
     ] == ([(True, True)] if needs else [])
     content = model.SerializeToString()
     if not needs:
@@ -311,6 +313,30 @@ def test_patterns_of_ascii_letters_are_known_within_subgraphs_too() -> None:
         [helper.make_tensor_value_info("x", TensorProto.STRING, [None])],
         [helper.make_tensor_value_info("y", TensorProto.STRING, None)],
     )
-    faults = text_faults(helper.make_model(graph))
+    faults = ascii_faults(helper.make_model(graph))
     assert len(faults) == 2
     assert all("[a-zA-Z0-9_]+" in each and "splits a word at each accent" in each for each in faults)
+
+
+def test_a_text_model_that_skl2onnx_made_alone_is_refused_as_an_onnx_file(tmp_path: Path) -> None:
+    """The file of somebody's own conversion lower-cases by a locale: refused; without that, its ASCII is noted."""
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import StringTensorType
+
+    path = tmp_path / "words.onnx"
+    for lowercase in (True, False):
+        model = make_pipeline(TfidfVectorizer(lowercase=lowercase), LogisticRegression())
+        model.fit([str(each["text"]) for each in EVENTS], CLASSES)
+        made = convert_sklearn(
+            model,
+            initial_types=[("text", StringTensorType([None, 1]))],
+            options={id(model): {"zipmap": False}},
+            target_opset={"": 21, "ai.onnx.ml": 3},
+        )
+        path.write_bytes(made.SerializeToString())
+        if lowercase:
+            with pytest.raises(ExportError, match=r"\(StringNormalizer\) lower-cases by a locale"):
+                read(path, Choices(positive="wet"))
+        else:
+            notes = read(path, Choices(positive="wet")).notes
+            assert any("splits a word at each accent" in each for each in notes)
