@@ -45,7 +45,7 @@ def outputs_of(model: ModelProto, wanted: Sequence[str]) -> Given:
     offered = {each.name: each.type for each in model.graph.output}
     if lacking := [name for name in wanted if name not in offered]:
         raise ExportError(f"The file has no output {_quoted(lacking)}: it has {_quoted(offered)}.")
-    considered = list(wanted) or [name for name in offered if not _is_input(model, name)]
+    considered = list(wanted) or [name for name in offered if not _is_input(model, name)] or list(offered)
     numbers = [name for name in considered if _holds_numbers(offered[name])]
     labels = [name for name in considered if name not in numbers]
     if not numbers:

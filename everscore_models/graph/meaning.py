@@ -34,13 +34,17 @@ _LOGITS = re.compile(r"logit", re.IGNORECASE)
 
 def meaning_of(model: ModelProto, output: str) -> Meaning:
     """What the numbers of an output are: by the operator that makes them, else by the output's name."""
-    tracer = Tracer(model)
-    found = _of(tracer, output)
+    found = computed_meaning(model, output)
     if found is not Meaning.UNSAID:
         return found
     if _LOGITS.search(output):
         return Meaning.LOGITS
     return Meaning.SHARES if _PROBABILITIES.search(output) else Meaning.UNSAID
+
+
+def computed_meaning(model: ModelProto, output: str) -> Meaning:
+    """What the numbers of an output are by the operator that makes them, whatever they are called."""
+    return _of(Tracer(model), output)
 
 
 def _of(tracer: Tracer, name: str) -> Meaning:

@@ -17,7 +17,7 @@ from everscore_models.graph.classes import Classes, classes_of
 from everscore_models.graph.cutting import cut
 from everscore_models.graph.given import Given, outputs_of
 from everscore_models.graph.locale import ascii_faults, locale_faults
-from everscore_models.graph.meaning import Meaning, nearest_of
+from everscore_models.graph.meaning import Meaning, computed_meaning, nearest_of
 from everscore_models.graph.reading import read_graph
 from everscore_models.graph.taken import columns_of
 from everscore_models.graph.trial import Trial
@@ -156,6 +156,11 @@ class _Numbers:
             raise ExportError(
                 f"The output '{name}' is one number a row, of which a softmax is always 1: say --transform "
                 "sigmoid."
+            )
+        if wanted is not None and computed_meaning(self.model, name) in (Meaning.SHARES, Meaning.CHANCES):
+            raise ExportError(
+                f"The graph makes probabilities of the output '{name}' itself: leave --transform {wanted} "
+                "out."
             )
         if wanted is not None:
             return wanted, []
