@@ -1,0 +1,56 @@
+"""Rows near a split: ONNX reads 32-bit floats, and a library that reads 64-bit ones goes the other way there.
+
+Such a row is no fault of the conversion if ONNX gives exactly what the library itself gives for the inputs
+rounded to 32 bits. How large their share is tells whether the model can do with 32 bits at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from everscore.score.golden import scaled_difference
+from everscore.score.onnx import bisect
+from everscore.score.output_form import Kind
+from everscore_models.candidate import Answer, Predict
+
+
+def rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its numbers as 32-bit floats hold them; a number beyond their range stays as it is."""
+    numbers = {name: column for name, column in frame.items() if column.dtype.kind in "iuf"}
+    return frame.assign(**{str(name): _rounded(column) for name, column in numbers.items()})
+
+
+def _rounded(column: pd.Series) -> pd.Series:
+    exact = column.astype(np.float64)
+    with np.errstate(over="ignore"):
+        near = exact.astype(np.float32).astype(np.float64)
+    return near.where(np.isfinite(near) | ~np.isfinite(exact), exact)
+
+
+def agree_when_rounded(
+    predict: Predict, frame: pd.DataFrame, found: Sequence[Answer], kind: Kind, tolerance: float
+) -> list[bool]:
+    """Whether each row's ONNX answer is the library's own on the rounded inputs.
+
+    Args:
+        predict: the library's answers; what it raises is the row's own, which then does not agree.
+        frame: the rows on which ONNX and the library differ, as the library was given them.
+        found: what ONNX says of each.
+        kind: what the model predicts.
+        tolerance: the largest difference that counts as equal.
+    """
+    near = rounded(frame).reset_index(drop=True)
+    agree: list[bool] = []
+    for rows, outcome in bisect(lambda part: predict(near.iloc[part].reset_index(drop=True)), len(near)):
+        if isinstance(outcome, Exception):
+            agree += [False] * len(rows)
+            continue
+        agree += [
+            wanted.label == found[row].label
+            and scaled_difference(wanted.values, found[row].values, kind) <= tolerance
+            for row, wanted in zip(rows.tolist(), outcome, strict=True)
+        ]
+    return agree
