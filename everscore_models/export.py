@@ -28,7 +28,7 @@ from everscore_models.errors import ExportError
 from everscore_models.parity import Comparison, compare, golden_rows
 from everscore_models.payloads import FEATURES_FILE, apply_features, describe_features, read_readable
 from everscore_models.probes import probes
-from everscore_models.steps import slow_steps
+from everscore_models.steps import best_of, slow_steps
 from everscore_models.texts import HEADER
 from everscore_models.trained import Trained
 
@@ -57,9 +57,10 @@ def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) 
     """
     describe_features(folder, trained.feature_columns)
     columns = list(trained.feature_columns) or [each.name for each in trained.inputs]
-    progress("; ".join(["convert to ONNX", *slow_steps(trained.pipeline)]))
+    pipeline = best_of(trained.pipeline)
+    progress("; ".join(["convert to ONNX", *slow_steps(pipeline)]))
     converted = convert(
-        trained.pipeline,
+        pipeline,
         _texts(trained, folder),
         columns,
         trained.labels,
@@ -80,7 +81,7 @@ def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) 
         manifest = _write_manifest(made, _document(trained, folder, features, converted))
         progress("compare with scikit-learn")
         model = load_model(made)
-        answer = predict_with(trained.pipeline, manifest.kind, manifest.outputs)
+        answer = predict_with(pipeline, manifest.kind, manifest.outputs)
 
         def predict(frame: pd.DataFrame) -> Sequence[Answer]:
             return answer(apply_features(frame, made, trained.feature_columns))

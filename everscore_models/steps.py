@@ -40,6 +40,11 @@ def walk(estimator: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from walk(step, f"{path}/{name}" if path else name)
 
 
+def best_of(estimator: Any) -> Any:
+    """Of a search for parameters the estimator that it found; any other one as it is."""
+    return getattr(estimator, "best_estimator_", estimator)
+
+
 def last_step(pipeline: Any) -> Any:
     """The estimator that predicts."""
     return pipeline.steps[-1][1] if isinstance(pipeline, Pipeline) else pipeline

@@ -19,7 +19,7 @@ from everscore_models.convert import convert, kind_of
 from everscore_models.errors import ExportError
 from everscore_models.fitted_columns import columns_of, text_columns
 from everscore_models.sources.described import versions
-from everscore_models.steps import first_line, last_step, slow_steps
+from everscore_models.steps import best_of, first_line, last_step, slow_steps
 
 LIBRARY = "scikit-learn"
 
@@ -144,7 +144,7 @@ def _estimator(found: Any, path: Path) -> Any:
             f"{path} holds a {type(found).__name__}{inside}, no model: save the fitted estimator itself, or "
             "a dict of regressors by name."
         )
-    found = getattr(found, "best_estimator_", found)
+    found = best_of(found)
     try:
         check_is_fitted(last_step(found))
     except NotFittedError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import pickle
 import sys
 from collections.abc import Sequence
@@ -24,10 +26,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from everscore.score.input_form import InputType
+from everscore.score.input_form import Default, Input, InputType
+from everscore.score.loading import load_model
+from everscore.score.model import Model
 from everscore.score.output_form import Kind
 from everscore_models import ExportError
-from everscore_models.candidate import Choices
+from everscore_models.candidate import Candidate, Choices
+from everscore_models.parity import compare
+from everscore_models.probes import Trait, probes
 from everscore_models.sources.pickled import read
 
 TRUST = Choices(trust=True)
@@ -164,6 +170,78 @@ def test_a_clusterer_and_a_text_model(tmp_path: Path) -> None:
     assert found.predict is not None
     (answer,) = found.predict(pd.DataFrame({"text": ["forêt"]}))
     assert answer.label == "0"
+
+
+def loaded(found: Candidate, inputs: Sequence[Input], folder: Path) -> Model:
+    """The candidate as a model's folder, loaded by the code that scores in production."""
+    (folder / "model.onnx").write_bytes(found.content)
+    document: dict[str, Any] = {
+        "schema": 2,
+        "name": folder.name,
+        "version": "1",
+        "kind": str(found.kind),
+        "sha256": hashlib.sha256(found.content).hexdigest(),
+        "inputs": [each.model_dump(mode="json") for each in inputs],
+        "tensors": {name: list(columns) for name, columns in found.tensors.items()},
+        "outputs": dict(found.outputs),
+    }
+    if found.features is not None:
+        (folder / "features.py").write_text(found.features)
+        document["features"] = {
+            "sha256": hashlib.sha256(found.features.encode()).hexdigest(),
+            "columns": list(found.feature_columns),
+        }
+    (folder / "manifest.json").write_text(json.dumps(document))
+    return load_model(folder)
+
+
+def test_a_candidate_answers_as_its_graph_does(tmp_path: Path) -> None:
+    """With inputs out of what the file says, ONNX agrees with the candidate's own answers on odd rows too."""
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["temp"]),
+            (
+                "texts",
+                make_pipeline(
+                    SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+                ),
+                ["site"],
+            ),
+            ("flags", OneHotEncoder(handle_unknown="ignore"), ["on"]),
+            ("words", TfidfVectorizer(), "words"),
+            ("rest", "passthrough", ["level"]),
+        ]
+    )
+    levels = ("low", "mid", "high", "top")
+    frame = FRAME.assign(words="Forêt " + FRAME["site"] + " ÉTÉ " + FRAME["level"].astype(str) + "x")
+    model = make_pipeline(columns, LogisticRegression()).fit(frame.drop(columns="other"), LATE)
+    found = read(saved(tmp_path / "a.joblib", model), TRUST)
+    inputs = [
+        Input(
+            name=each.name,
+            pointer=f"/{each.name}",
+            type=each.type or InputType.NUMBER,
+            missing="nan" if each.takes_nan else "reject" if each.fill is None else Default(value=each.fill),
+        )
+        if each.name != "level"
+        else Input(name="level", pointer="/level", type=InputType.TEXT, categories=levels)
+        for each in found.columns
+    ]
+    rows: list[dict[str, Any]] = frame.drop(columns="other").to_dict("records")  # type: ignore[assignment]
+    events = [{**row, "level": levels[row["level"]]} for row in rows]
+    folder = tmp_path / "model"
+    folder.mkdir()
+    assert found.predict is not None
+    compared = compare(
+        probes(events, inputs), inputs, found.predict, loaded(found, inputs, folder), found.tolerance
+    )
+    assert compared.rows > len(events)
+    assert {each.trait for each in compared.probes} >= {
+        Trait.NULL,
+        Trait.UNSEEN,
+        Trait.EXTREME,
+        Trait.BOOLEAN,
+    }
 
 
 def test_codes_of_categories_that_somebody_names(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from onnx import TensorProto, helper
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -132,6 +134,16 @@ def test_texts_beside_numbers_and_categories(folder: Path) -> None:
     assert source.startswith(HEADER)
     export(made, folder)  # again: it is the exporter's own file
     assert (folder / "features.py").read_text() == source
+
+
+def test_what_a_search_found_is_exported(folder: Path) -> None:
+    """Of a search for parameters the best pipeline is converted, with its tokens."""
+    search = GridSearchCV(
+        make_pipeline(TfidfVectorizer(), LogisticRegression()), {"logisticregression__C": [0.1, 1.0]}, cv=2
+    )
+    search.fit([str(each["text"]) for each in EVENTS], CLASSES)
+    made = trained(make_pipeline(TfidfVectorizer(), LogisticRegression()), TEXT)
+    assert_equal_scores(replace(made, pipeline=search), folder)
 
 
 def test_a_text_model_scores_without_any_locale(folder: Path, tmp_path: Path) -> None:
