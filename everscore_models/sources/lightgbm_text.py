@@ -50,7 +50,7 @@ def from_text(text: str, choices: Choices) -> Candidate:
         library=LIBRARY,
         predict=_predict(text, model, kind, labels),
         tools=versions("lightgbm", "onnx", "onnxruntime"),
-        notes=_notes(model, kind),
+        notes=_notes(model, named=bool(choices.labels)),
     )
 
 
@@ -78,9 +78,9 @@ def _column(name: str, categories: Sequence[Any] | None) -> Column:
     )
 
 
-def _notes(model: LightGbm, kind: Kind) -> list[str]:
+def _notes(model: LightGbm, *, named: bool) -> list[str]:
     notes = []
-    if kind in (Kind.CLASSIFIER, Kind.MULTICLASS):
+    if model.classes and not named:
         notes.append(
             "LightGBM's text does not keep the names of the classes, only their numbers from 0 on: name "
             "them, in sorted order as LGBMClassifier numbers them, with --labels."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from everscore_models.candidate import Answer, Candidate, Choices, Predict
 from everscore_models.convert import convert, kind_of
 from everscore_models.errors import ExportError
 from everscore_models.fitted_columns import columns_of, text_columns
+from everscore_models.sources.boosted import boosted
 from everscore_models.sources.described import versions
 from everscore_models.steps import best_of, first_line, last_step, slow_steps
 
@@ -38,6 +40,9 @@ def read(path: Path, choices: Choices) -> Candidate:
         warnings.simplefilter("always", InconsistentVersionWarning)
         found = _from_skops(path, choices) if path.suffix == ".skops" else _from_pickle(path, choices)
     notes = [_version_note(each.message) for each in caught][:1]
+    native = boosted(getattr(found, "best_estimator_", found), choices)
+    if native is not None:
+        return dataclasses.replace(native, notes=[*notes, *native.notes])
     return candidate(_estimator(found, path), choices, notes)
 
 

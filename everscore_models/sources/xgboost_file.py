@@ -78,7 +78,7 @@ def from_document(document: Mapping[str, Any], choices: Choices) -> Candidate:
         predict=_predict(document, model, outputs.get("labels", ())),
         tolerance=EXPONENTIAL_TOLERANCE if model.objective in EXPONENTIAL else 1e-5,
         tools=versions("xgboost", "xgboost-cpu", "onnx", "onnxruntime"),
-        notes=_notes(model),
+        notes=_notes(model, named=bool(choices.labels)),
     )
 
 
@@ -92,9 +92,9 @@ def _column(name: str, model: XgBoost, choices: Choices) -> Column:
     )
 
 
-def _notes(model: XgBoost) -> list[str]:
+def _notes(model: XgBoost, *, named: bool) -> list[str]:
     notes = []
-    if model.classes:
+    if model.classes and not named:
         notes.append(
             "XGBoost keeps no names of classes, only their numbers from 0 on: name them with --labels."
         )
