@@ -22,9 +22,12 @@ class Meaning(Enum):
     """Numbers of classes that are no probabilities."""
     DISTANCES = auto()
     """To clusters, of which the nearest is taken."""
+    PREDICTION = auto()
+    """Of a number, by an operator for regression."""
     UNSAID = auto()
 
 
+_REGRESSORS = frozenset({"TreeEnsembleRegressor", "LinearRegressor", "SVMRegressor"})
 _CLASSIFIERS = frozenset({"TreeEnsembleClassifier", "LinearClassifier", "SVMClassifier"})
 # A choice among columns or rows, and a limit to 0..1, leave probabilities what they are.
 _LEAVE = PASS_ON | {"Clip", "Concat", "Slice", "Gather", "Dropout"}
@@ -55,6 +58,8 @@ def _of(tracer: Tracer, name: str) -> Meaning:
     reader = _BY_OPERATOR.get(node.op_type)
     if reader is not None:
         return reader(tracer, node)
+    if node.op_type in _REGRESSORS:
+        return Meaning.PREDICTION
     return _of_classifier(node) if node.op_type in _CLASSIFIERS else Meaning.UNSAID
 
 
@@ -89,6 +94,7 @@ def _of_largest(tracer: Tracer, node: NodeProto) -> Meaning:
 
 
 _BY_OPERATOR: dict[str, Callable[[Tracer, NodeProto], Meaning]] = {
+    "ZipMap": lambda tracer, node: _of(tracer, node.input[0]),
     "Softmax": lambda _tracer, _node: Meaning.SHARES,
     "Sigmoid": lambda _tracer, _node: Meaning.CHANCES,
     "HardSigmoid": lambda _tracer, _node: Meaning.CHANCES,

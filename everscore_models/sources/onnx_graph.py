@@ -22,12 +22,14 @@ from everscore_models.graph.reading import read_graph
 from everscore_models.graph.taken import columns_of
 from everscore_models.graph.trial import Trial
 from everscore_models.graph.weights import serialized
+from everscore_models.graph.widths import fix_widths
 from everscore_models.sources import mlnet
 
 HALF_TOLERANCE = 5e-3
 """Of a graph that computes in float16, which has 11 bits: two programs that sum in another order differ "
 "so."""
 
+_NO_CLASSES = (Meaning.UNSAID, Meaning.PREDICTION)
 _LIBRARIES = {
     "pytorch": "PyTorch",
     "skl2onnx": "scikit-learn",
@@ -63,6 +65,7 @@ def candidate(model: ModelProto, choices: Choices) -> Candidate:
     small = cut(model, [*given.values, *([] if given.label is None else [given.label])])
     for fault in locale_faults(small):
         raise ExportError(fault)
+    fix_widths(small)
     content = serialized(small)
     trial = Trial(content)
     columns, tensors = columns_of(small, trial, given.values)
@@ -157,6 +160,11 @@ class _Numbers:
                 f"The output '{name}' is one number a row, of which a softmax is always 1: say --transform "
                 "sigmoid."
             )
+        if wanted is not None and self._maps():
+            raise ExportError(
+                f"The output '{name}' holds maps, of which --transform makes nothing: leave it out, or "
+                "export the model with columns instead (zipmap=False)."
+            )
         if wanted is not None and computed_meaning(self.model, name) in (Meaning.SHARES, Meaning.CHANCES):
             raise ExportError(
                 f"The graph makes probabilities of the output '{name}' itself: leave --transform {wanted} "
@@ -166,6 +174,11 @@ class _Numbers:
             return wanted, []
         if meaning is not Meaning.LOGITS:
             return None, []
+        if self._maps():
+            raise ExportError(
+                f"The output '{name}' holds maps of numbers that are no probabilities: export the model with "
+                "columns instead (zipmap=False)."
+            )
         fitting = "sigmoid" if width == 1 else "softmax"
         note = (
             f"The output '{name}' holds logits: the manifest makes probabilities of them by {fitting}. Say "
@@ -181,7 +194,7 @@ class _Numbers:
     def _is_detector(self, width: int) -> bool:
         """A label of -1 and 1 and one score, as skl2onnx writes isolation forests and their like."""
         given = self.given
-        if given.label is None or width != 1 or given.meaning is not Meaning.UNSAID:
+        if given.label is None or width != 1 or given.meaning not in _NO_CLASSES:
             return False
         scored = "score" in given.values[0].lower() and self.choices.transform is None
         return scored and classes_of(self.model, given.label) in (None, (-1, 1))
@@ -220,7 +233,7 @@ class _Numbers:
             notes.append(f"The value is the probability of '{positive}': say --positive for the other class.")
         if transform is not None:
             outputs["transform"] = transform
-        elif given.meaning is Meaning.UNSAID and not self._maps():
+        elif given.meaning in _NO_CLASSES and not self._maps():
             notes.append(
                 f"Nothing in the file says whether the output '{name}' holds probabilities or logits: it is "
                 "read as probabilities, which its numbers on the events must bear out. Where they are "
@@ -277,7 +290,7 @@ class _Numbers:
                 for number in range(width)
             ]
             outputs["columns"] = labels if len(labels) == len(names) else names
-            if len(values) == 1:
+            if len(values) == 1 and self.given.meaning is not Meaning.PREDICTION:
                 notes = [*notes, self._about_several(outputs["columns"])]
         elif self.given.meaning is Meaning.UNSAID:
             note = (

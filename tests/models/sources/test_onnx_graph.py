@@ -13,6 +13,7 @@ from everscore.score.output_form import Kind
 from everscore_models.candidate import Candidate, Choices
 from everscore_models.errors import ExportError
 from everscore_models.graph.classes import classes_of
+from everscore_models.probabilities import refuse_logits
 from everscore_models.sources import onnx_graph
 from tests.support.candidate_models import load
 from tests.support.onnx_files import BOOL, DOUBLE, FLOAT, INT64, STRING, graph, scores
@@ -355,3 +356,125 @@ def test_operator_that_onnxruntime_has_not_is_refused() -> None:
 def test_classes_that_stand_nowhere_are_none() -> None:
     """A softmax over a matrix product has no names."""
     assert classes_of(one_node("Softmax"), "y") is None
+
+
+def free_width(estimator: Any) -> ModelProto:
+    """A converted estimator whose input leaves the number of columns open, as is often written."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    model: ModelProto = to_onnx(
+        estimator,
+        initial_types=[("X", FloatTensorType([None, None]))],
+        target_opset={"": 18, "ai.onnx.ml": 3},
+    )
+    return model
+
+
+@pytest.mark.parametrize("name", ["scaled", "logistic", "line", "net", "vectors", "margins"])
+def test_open_number_of_columns_is_known_from_the_weights(name: str, tmp_path: Path) -> None:
+    """An input [N, …] has as many columns as there are weights for them."""
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.neural_network import MLPRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVR, OneClassSVM
+    from sklearn.tree import DecisionTreeRegressor
+
+    estimators = {
+        "scaled": make_pipeline(StandardScaler(), DecisionTreeRegressor(max_depth=2)),
+        "logistic": LogisticRegression(),
+        "line": LinearRegression(),
+        "net": MLPRegressor(hidden_layer_sizes=(2,), max_iter=50, solver="lbfgs", tol=0.1),
+        "vectors": SVR(),
+        "margins": OneClassSVM(),
+    }
+    found = read(free_width(estimators[name].fit(MATRIX, TARGET)))
+
+    assert [(each.name, each.shape) for each in found.columns] == [("X", (2,))]
+    assert len(scores(load(found, tmp_path), LISTS)) == len(LISTS)
+
+
+def test_open_number_of_columns_of_trees_is_asked_for() -> None:
+    """Trees name the columns that they split, and there may be more."""
+    from sklearn.tree import DecisionTreeRegressor
+
+    with pytest.raises(ExportError, match="leaves open how many numbers a row has"):
+        read(free_width(DecisionTreeRegressor().fit(MATRIX, TARGET)))
+
+
+def test_prediction_of_a_regressor_needs_no_note() -> None:
+    """Trees of a regression are no logits; what the last operator leaves open is said."""
+    from sklearn.tree import DecisionTreeRegressor
+
+    assert read(converted(DecisionTreeRegressor().fit(MATRIX, TARGET))).notes == []
+    assert any("say --transform sigmoid" in note for note in read(one_node("Relu", 1)).notes)
+
+
+def test_maps_of_margins_are_refused() -> None:
+    """A manifest makes probabilities of columns, not of maps."""
+    classifier = helper.make_node(
+        "LinearClassifier",
+        ["x"],
+        ["label", "margins"],
+        domain="ai.onnx.ml",
+        coefficients=[1.0, 0.0, 0.0, 1.0],
+        intercepts=[0.0, 0.0],
+        classlabels_ints=[0, 1],
+    )
+    maps = helper.make_node(
+        "ZipMap", ["margins"], ["probability"], domain="ai.onnx.ml", classlabels_int64s=[0, 1]
+    )
+    model = graph({"x": (FLOAT, [None, 2])}, [classifier, maps], {"label": (INT64, [None])})
+    value = helper.make_tensor_type_proto(FLOAT, [])
+    sequence = helper.make_sequence_type_proto(helper.make_map_type_proto(INT64, value))
+    model.graph.output.append(helper.make_value_info("probability", sequence))
+
+    with pytest.raises(ExportError, match=r"no probabilities: export the model with columns"):
+        read(model)
+    with pytest.raises(ExportError, match=r"--transform makes nothing"):
+        read(model, transform="softmax")
+
+
+def test_numbers_that_are_no_probabilities_are_refused_on_the_events(tmp_path: Path) -> None:
+    """Where nothing in the file says what they are, the numbers themselves do."""
+    found = read(one_node("Identity"), outputs=["y"], labels=["a", "b", "c"])
+    assert found.kind is Kind.MULTICLASS
+    model = load(found, tmp_path)
+
+    shares = model.score([{"x": [0.25, 0.25, 0.5]}])
+    assert refuse_logits(model.manifest, shares) is None
+    own = model.score([{"x": [0.25, 0.25, 0.5]}, {"x": [0.9, 0.8, 0.0]}])
+    assert (refuse_logits(model.manifest, own) or "").startswith("The probabilities of event 1 add up to 1.7")
+    logits = model.score([{"x": [0.25, 0.25, 0.5]}, {"x": [0.5, 2.5, -2.0]}])
+    with pytest.raises(ExportError, match=r"Event 1 gets 2.5 for 'b', which is no probability"):
+        refuse_logits(model.manifest, logits)
+
+
+def test_weights_beyond_two_gigabytes_are_refused(tmp_path: Path) -> None:
+    """Protobuf holds no more in one file; the sentence says how to make it smaller."""
+    model = one_node("Identity")
+    weights = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[3, 2**28])
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="model.onnx.data")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with (tmp_path / "model.onnx.data").open("wb") as file:
+        file.truncate(3 * 2**30)  # no byte of it is on the disk
+
+    with pytest.raises(ExportError, match=r"are 3,221,225,472 bytes, .* for example in float16"):
+        onnx_graph.read(path, Choices())
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname"])
+def test_weights_outside_the_folder_are_refused(location: str, tmp_path: Path) -> None:
+    """A model reads no file that does not lie beside it."""
+    model = one_node("Identity")
+    weights = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[1])
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+
+    with pytest.raises(ExportError, match="outside its own folder"):
+        onnx_graph.read(path, Choices())
