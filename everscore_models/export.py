@@ -20,6 +20,7 @@ from everscore.score.golden import GOLDEN_FILE
 from everscore.score.input_form import Input, InputType
 from everscore.score.loading import load_model
 from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, Manifest, parse_manifest
+from everscore.score.model import Model
 from everscore.score.output_form import Kind
 from everscore_models.answers import predict_with
 from everscore_models.candidate import Answer
@@ -28,7 +29,7 @@ from everscore_models.errors import ExportError
 from everscore_models.parity import Comparison, compare, golden_rows
 from everscore_models.payloads import FEATURES_FILE, apply_features, describe_features, read_readable
 from everscore_models.probes import probes
-from everscore_models.steps import best_of, slow_steps
+from everscore_models.steps import CHOICES, best_of, first_line, slow_steps
 from everscore_models.texts import HEADER
 from everscore_models.trained import Trained
 
@@ -80,7 +81,7 @@ def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) 
         )
         manifest = _write_manifest(made, _document(trained, folder, features, converted))
         progress("compare with scikit-learn")
-        model = load_model(made)
+        model = _loaded(made)
         answer = predict_with(pipeline, manifest.kind, manifest.outputs)
 
         def predict(frame: pd.DataFrame) -> Sequence[Answer]:
@@ -165,6 +166,16 @@ def _document(
             "largestDifference": float(f"{parity.largest:.3g}"),
         }
     return document
+
+
+def _loaded(folder: Path) -> Model:
+    try:
+        return load_model(folder)
+    except Failure as failure:
+        reason = first_line(failure.__cause__ or failure)
+        raise ExportError(
+            f"onnxruntime does not load what skl2onnx made of the pipeline ({reason}): {CHOICES}."
+        ) from failure
 
 
 def _needs_schema_2(trained: Trained, converted: Converted) -> bool:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.preprocessing import KBinsDiscretizer, MaxAbsScaler, OneHotEncoder
+from sklearn.preprocessing import KBinsDiscretizer, MaxAbsScaler, Normalizer, OneHotEncoder
 
 from everscore_models.errors import ExportError
 from everscore_models.steps import walk
@@ -62,6 +62,18 @@ def _sparse_bins(leaf: Any) -> str | None:
     )
 
 
+def _signed(leaf: Any) -> str | None:
+    if leaf.norm != "max":
+        return None
+    return 'ONNX divides by the largest value, whatever its sign: set norm="l2", or divide in features.py'
+
+
+def _listed(leaf: Any) -> str | None:
+    if not isinstance(leaf.weights, list | tuple):
+        return None
+    return "its weights must be an array: set weights=np.array([…])"
+
+
 def _flattened(leaf: Any) -> str | None:
     if leaf.voting != "soft" or not leaf.flatten_transform:
         return None
@@ -94,6 +106,8 @@ _TRAPS: tuple[tuple[tuple[type, ...], Callable[[Any], str | None]], ...] = (
     ((OneHotEncoder,), _infrequent),
     ((KBinsDiscretizer,), _sparse_bins),
     ((VotingClassifier,), _flattened),
+    ((VotingClassifier, VotingRegressor), _listed),
+    ((Normalizer,), _signed),
     ((HashingVectorizer,), _hashed),
     ((CalibratedClassifierCV,), _isotonic),
     ((TfidfTransformer, TfidfVectorizer), _sublinear),

@@ -18,12 +18,14 @@ from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
     ExtraTreesClassifier,
+    ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
+    RandomForestRegressor,
     StackingClassifier,
     VotingClassifier,
 )
@@ -49,6 +51,7 @@ from sklearn.preprocessing import (
     KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
+    Normalizer,
     OneHotEncoder,
     OrdinalEncoder,
     PolynomialFeatures,
@@ -59,6 +62,12 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 from sklearn.svm import SVC, LinearSVC, NuSVC, OneClassSVM
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
 
 from everscore.event.scores import Scores
 from everscore.score.loading import load_model
@@ -395,6 +404,7 @@ TRAPS: dict[str, tuple[Any, Array, bool, bool, str]] = {
         False,
         'set method="sigmoid"',
     ),
+    "Normalizer(max)": (logistic(Normalizer("max")), TWO, False, False, 'set norm="l2"'),
     "MaxAbsScaler(clip)": (logistic(MaxAbsScaler(clip=True)), TWO, False, False, "MinMaxScaler(clip=True)"),
     "KNNImputer(add_indicator)": (
         logistic(KNNImputer(add_indicator=True)),
@@ -473,6 +483,35 @@ def test_whole_categories_of_whole_inputs_are_no_trap(folder: Path) -> None:
         exported(train(logistic(encoder), TWO, whole=True, kind=InputType.INTEGER), place)
 
 
+TREES = (
+    *(DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor),
+    *(RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor),
+)
+
+
+@pytest.mark.parametrize("learned", [True, False], ids=["missing in training", "complete in training"])
+@pytest.mark.parametrize("tree", TREES, ids=lambda each: each.__name__)
+def test_trees_send_missing_values_where_they_learned_to(folder: Path, tree: Any, *, learned: bool) -> None:
+    """Trees and forests agree on rows with missing values, also where training had none."""
+    forest = {"n_estimators": 5} if hasattr(tree(), "n_estimators") else {}
+    estimator = tree(max_depth=5, random_state=0, **forest)
+    target = THREE if "Classifier" in tree.__name__ else _SUM
+    made = train(estimator, target, missing=True)
+    if not learned:
+        complete = [row for row in range(ROWS) if not _HOLES[row].any()]
+        estimator.fit(_NUMBERS[complete], target[complete])
+    exported(made, folder)
+
+
+def test_trees_within_other_estimators_send_missing_values_so_too(folder: Path) -> None:
+    """A forest within a calibration, and trees that are bagged."""
+    calibrated = CalibratedClassifierCV(RandomForestClassifier(5, max_depth=4, random_state=0), cv=2)
+    for number, estimator in enumerate((calibrated, BaggingClassifier(n_estimators=3, random_state=0))):
+        place = folder / str(number)
+        place.mkdir()
+        exported(train(estimator, TWO, missing=True), place)
+
+
 REFUSED: dict[str, tuple[Any, Array | None, str]] = {
     "LinearSVC": (LinearSVC(), TWO, "wrap it in CalibratedClassifierCV"),
     "RidgeClassifier": (RidgeClassifier(), TWO, "wrap it in CalibratedClassifierCV"),
@@ -493,6 +532,21 @@ REFUSED: dict[str, tuple[Any, Array | None, str]] = {
         FixedThresholdClassifier(LogisticRegression(), threshold=0.2, response_method="decision_function"),
         TWO,
         "response_method='predict_proba'",
+    ),
+    "VotingClassifier with a list of weights": (
+        VotingClassifier(
+            [("bayes", GaussianNB()), ("line", LogisticRegression())],
+            voting="soft",
+            weights=[1, 2],
+            flatten_transform=False,
+        ),
+        TWO,
+        "weights=np.array",
+    ),
+    "GradientBoostingClassifier(init=zero), which converts to a file that does not load": (
+        GradientBoostingClassifier(init="zero", n_estimators=2),
+        THREE,
+        "onnxruntime does not load what skl2onnx made of the pipeline",
     ),
     "SGDClassifier(modified_huber) of three classes": (
         SGDClassifier(loss="modified_huber", random_state=0),
