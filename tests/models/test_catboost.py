@@ -191,3 +191,10 @@ def test_a_threshold_of_its_own_is_said() -> None:
     model = catboost.CatBoostClassifier(**SETTINGS).fit(frame, signal > 0)
     model.set_probability_threshold(0.3)
     assert "from 0.3 on" in from_fitted(model, Choices()).notes[0]
+
+
+def test_without_catboost_its_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CatBoost's files are read by CatBoost alone."""
+    monkeypatch.setattr("everscore_models.sources.catboost_file.installed", lambda _: False)
+    with pytest.raises(ExportError, match="pip install catboost"):
+        read(tmp_path / "model.cbm", Choices())

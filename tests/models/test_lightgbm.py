@@ -269,3 +269,13 @@ def test_trees_without_splits_are_constants(tmp_path: Path) -> None:
     text, frame = trained(plain, rounds=2, objective="regression", min_gain_to_split=1e9)
     assert "num_leaves=1\n" in text
     assert_agrees(tmp_path, candidate_of(text), payloads(frame)[:20])
+
+
+def test_without_lightgbm_the_text_is_converted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LightGBM is needed for its own answers alone."""
+    text, _ = trained(two, rounds=3, objective="binary")
+    with_it = candidate_of(text)
+    monkeypatch.setattr("everscore_models.sources.lightgbm_text.installed", lambda _: False)
+    without = candidate_of(text)
+    assert without.predict is None
+    assert without.content == with_it.content

@@ -274,3 +274,20 @@ def test_a_linear_model_of_several_classes_is_refused(tmp_path: Path) -> None:
     model.fit(numbers(frame), np.digitize(signal, [0, 1, 2]))
     with pytest.raises(ExportError, match=r"gblinear.*LogisticRegression"):
         saved(model, tmp_path)
+
+
+def test_without_xgboost_json_is_converted_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XGBoost is needed for its own answers and for its binary form, whose refusal names both ways out."""
+    import xgboost
+
+    frame, signal = table(200)
+    model = xgboost.XGBRegressor(**SETTINGS).fit(numbers(frame), signal)
+    with_it = saved(model, tmp_path)
+    monkeypatch.setattr("everscore_models.sources.xgboost_file.installed", lambda _: False)
+    without = saved(model, tmp_path)
+    assert without.predict is None
+    assert without.content == with_it.content
+    with pytest.raises(ExportError, match=r"pip install xgboost-cpu.*\.json"):
+        saved(model, tmp_path, "ubj")
