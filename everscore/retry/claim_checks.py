@@ -31,10 +31,10 @@ _FATE = (
     "kind", "source", "attempts", "unexpected", "crashes", "braked", "first_failed_at", "failed_at",
     "queued_at", "dead_letter", "letter", "stage", "reason", "failure_class",
 )  # fmt: skip
-# What it says besides, unless that is too much for a message by itself.
-_MADE = (
-    "id", "pk", "time", "scores", "shadow", "etag", "field", "exception", "traceparent", "history",
-)  # fmt: skip
+# What it says besides, unless that is too much for a message by itself: what stages made of the event, …
+_MADE = ("id", "pk", "time", "scores", "unscored", "shadow", "etag", "traceparent")
+# … and how its tries went. A blob that was not read is such a try, too, of a pointer that knows nothing else.
+_TOLD = ("field", "exception", "history")
 _FRESH = Item()
 
 
@@ -83,7 +83,7 @@ def decode_item(data: bytes) -> Item:
 
 def pointer(item: Item, blob: str, size: int | None) -> Item:
     """The item that points at a blob with its body."""
-    return Item(blob=blob, blob_size=size, **_taken(item, (*_FATE, *_MADE)))
+    return Item(blob=blob, blob_size=size, **_taken(item, (*_FATE, *_MADE, *_TOLD)))
 
 
 def slim_pointer(item: Item, blob: str, size: int | None) -> Item:
@@ -101,12 +101,15 @@ def restore(unread: Item, stored: Item) -> Item:
 
     It points at no blob: whatever has a body of its own must never be read from elsewhere again.
     """
-    made = unread if _says(unread) else stored
-    return Item(**_taken(unread, _FATE), **_taken(made, _MADE), **_taken(stored, _BODY))
+    made = unread if _says(unread, _MADE) else stored
+    told = unread if _says(unread, _TOLD) else stored
+    return Item(
+        **_taken(unread, _FATE), **_taken(made, _MADE), **_taken(told, _TOLD), **_taken(stored, _BODY)
+    )
 
 
-def _says(item: Item) -> bool:
-    return any(getattr(item, name) != getattr(_FRESH, name) for name in _MADE)
+def _says(item: Item, names: tuple[str, ...]) -> bool:
+    return any(getattr(item, name) != getattr(_FRESH, name) for name in names)
 
 
 def _taken(item: Item, names: tuple[str, ...]) -> dict[str, Any]:
@@ -166,7 +169,7 @@ class ClaimChecks:
         except NewerEnvelopeError as error:
             detail = f"the blob {item.blob}: {error}; deploy the release that wrote it, or a later one"
             raise Transient(Stage.RETRY, "newer schema of a claim check", detail) from error
-        return Redeemed(restore(item, stored), None if _says(stored) else item)
+        return Redeemed(restore(item, stored), None if _says(stored, (*_MADE, *_TOLD)) else item)
 
     async def _from_hub(self, item: Item) -> Item:
         found = await self._hub.fetch(item.source)

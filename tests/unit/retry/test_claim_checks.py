@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 
 from everscore.event.item import Item
-from everscore.failures import Permanent, Transient
+from everscore.event.scores import Scores
+from everscore.failures import Permanent, Stage, Transient
 from everscore.ports import HubEvent
-from everscore.retry.claim_checks import ClaimChecks, encode_item
+from everscore.retry import claim_checks
+from everscore.retry.claim_checks import (
+    ClaimChecks,
+    encode_body,
+    encode_item,
+    slim_pointer,
+)
 from tests.fakes import OUT, FakeBlobs, FakeHub, source_of
 
 NAME = "items/x.json"
@@ -76,3 +83,54 @@ async def test_a_foreign_blob_is_permanent_with_its_bytes(blobs, hub) -> None:
     with pytest.raises(Permanent) as raised:
         await ClaimChecks(blobs, hub).redeem(item)
     assert (raised.value.reason, item.body) == ("claim check unreadable", b"words")
+
+
+def _scored() -> Item:
+    """An item with all that stages make of an event, one of its models without scores."""
+    scores = {"m": Scores(version="1", sha256="s", label=None, value=0.5, values={})}
+    return Item(
+        body=b"x",
+        source=source_of(1),
+        id="i",
+        pk="p",
+        time="t",
+        scores=scores,
+        unscored={"n": "score: not loaded"},
+        traceparent="00-1",
+    )
+
+
+def _made(item: Item) -> tuple[object, ...]:
+    return item.id, item.pk, item.time, item.scores, item.unscored, item.traceparent
+
+
+async def test_what_models_without_scores_said_comes_back_with_the_scores(blobs, hub) -> None:
+    """Scores are kept, so that no model is asked again: why one gave none is kept with them."""
+    whole = _scored()
+    blobs.claim_checks[NAME] = encode_body(whole)
+    unread = claim_checks.pointer(whole, NAME, 1)
+    assert _made((await ClaimChecks(blobs, hub).redeem(unread)).item) == _made(whole)
+
+
+async def test_a_blob_that_once_did_not_answer_costs_nothing_that_stages_made(blobs, hub) -> None:
+    """A pointer that says the least notes the failed try; identity and scores still are those of the blob."""
+    whole = _scored()
+    blobs.claim_checks[NAME] = encode_item(whole)
+    unread = slim_pointer(whole, NAME, 1)
+    unread.record(
+        at="2026-11-25T10:11:12.000Z",
+        stage=Stage.RETRY,
+        reason="storage timed out",
+        field=None,
+        exception="no answer",
+        failure_class="transient",
+    )
+    found = (await ClaimChecks(blobs, hub).redeem(unread)).item
+    assert _made(found) == _made(whole)
+    assert (found.reason, found.exception) == ("storage timed out", "no answer")
+
+
+def test_each_field_of_an_item_has_its_place_in_pointer_or_blob() -> None:
+    """A new field that neither carries would be lost with the first large body."""
+    named = [*claim_checks._BODY, *claim_checks._FATE, *claim_checks._MADE, *claim_checks._TOLD]
+    assert sorted([*named, "blob", "blob_size"]) == sorted(Item.__struct_fields__)
