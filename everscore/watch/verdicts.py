@@ -149,10 +149,12 @@ class Judge:
         if found is None:
             return self._now, None
         try:
-            return decode_verdict(found.data), found.etag
+            verdict = decode_verdict(found.data)
         except msgspec.DecodeError as error:
             logger.warning("The verdict on the configuration is written anew: %s", error)
             return self._now, found.etag
+        # What a batch that came again has proven is in no window, and would be forgotten here.
+        return msgspec.structs.replace(verdict, proven=verdict.proven or self._now.proven), found.etag
 
 
 class Verdicts:

@@ -99,6 +99,16 @@ async def test_hole_02_a_worker_that_starts_judges_by_what_others_have_met() -> 
     assert (await met(judge_of(braked), BAD)).state is State.BRAKED
 
 
+async def test_hole_02_what_a_batch_that_came_again_has_proven_is_written() -> None:
+    """After a death of the worker all its batches come again: they add no body, and the proof holds for all."""
+    blobs = FakeBlobs()
+    await met(judge_of(blobs), BAD)
+    await met(judge_of(blobs), GOOD, again=True)
+    assert written(blobs).proven
+    await met(judge_of(blobs), *[GOOD] * 12, again=False)
+    assert written(blobs).state is State.WELL
+
+
 async def test_a_body_counts_once_however_often_its_batch_comes() -> None:
     """A batch that comes again adds nothing, but that something in it was scored."""
     judge = judge_of(FakeBlobs())
