@@ -12,7 +12,7 @@ from everscore_models.graph.meaning import Meaning, meaning_of
 from everscore_models.graph.tracing import PASS_ON, Tracer
 
 _FLOATS = frozenset({1, 10, 11, 16})  # float, float16, double, bfloat16, as TensorProto numbers them
-_PROBABLE = (Meaning.SHARES, Meaning.CHANCES, Meaning.LOGITS)
+_PROBABLE = (Meaning.SHARES, Meaning.CHANCES, Meaning.LOGITS, Meaning.MARGINS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _among(
     """One of several outputs of numbers; or all of them, where they are several predictions."""
     if asked or len(probable) > 1:
         # The same before and after a softmax is no choice: what is a probability is meant.
-        ready = [name for name in probable if meanings[name] is not Meaning.LOGITS]
+        ready = [name for name in probable if meanings[name] in (Meaning.SHARES, Meaning.CHANCES)]
         if len(ready) != 1 or asked:
             raise ExportError(
                 f"The outputs {_quoted(numbers)} cannot be one model's scores: name the one that is meant "
@@ -104,10 +104,8 @@ def _label(labels: Sequence[str], *, asked: bool) -> str | None:
 
 
 def _holds_numbers(kind: TypeProto) -> bool:
-    """Whether an output may hold scores: floating-point numbers, or maps of them by class."""
-    if kind.HasField("tensor_type"):
-        return int(kind.tensor_type.elem_type) in _FLOATS
-    return bool(kind.HasField("sequence_type"))
+    """Whether an output may hold scores: floating-point numbers."""
+    return bool(kind.HasField("tensor_type")) and int(kind.tensor_type.elem_type) in _FLOATS
 
 
 def _is_input(model: ModelProto, name: str) -> bool:

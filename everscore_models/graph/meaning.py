@@ -19,7 +19,9 @@ class Meaning(Enum):
     CHANCES = auto()
     """Each number is a probability of its own."""
     LOGITS = auto()
-    """Numbers of classes that are no probabilities."""
+    """Numbers of classes that a softmax or a sigmoid makes probabilities of."""
+    MARGINS = auto()
+    """How far a row is from the borders between classes: no probabilities, and no logits either."""
     DISTANCES = auto()
     """To clusters, of which the nearest is taken."""
     PREDICTION = auto()
@@ -73,7 +75,7 @@ def _of_classifier(node: NodeProto) -> Meaning:
         case "LOGISTIC" | "PROBIT":
             return Meaning.CHANCES
     # Trees of classes mostly hold probabilities themselves; margins of a line or a support vector are none.
-    return Meaning.UNSAID if node.op_type == "TreeEnsembleClassifier" else Meaning.LOGITS
+    return Meaning.UNSAID if node.op_type == "TreeEnsembleClassifier" else Meaning.MARGINS
 
 
 def _of_normalizer(_: Tracer, node: NodeProto) -> Meaning:

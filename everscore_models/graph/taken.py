@@ -141,13 +141,7 @@ def _takes_nan(model: ModelProto, trial: Trial, name: str, values: Sequence[str]
 
 
 def _finite(outputs: Mapping[str, Any], values: Sequence[str]) -> bool:
-    for name in values:
-        found = outputs[name]
-        if isinstance(found, list):
-            found = [list(each.values()) for each in found]
-        if not np.isfinite(np.asarray(found, np.float64)).all():
-            return False
-    return True
+    return all(np.isfinite(np.asarray(outputs[name], np.float64)).all() for name in values)
 
 
 def _may_know_nan(model: ModelProto) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from everscore_models.graph.classes import Classes, classes_of
 from everscore_models.graph.cutting import cut
 from everscore_models.graph.given import Given, outputs_of
 from everscore_models.graph.locale import ascii_faults, locale_faults
+from everscore_models.graph.maps import without_maps
 from everscore_models.graph.meaning import Meaning, computed_meaning, nearest_of
 from everscore_models.graph.reading import read_graph
 from everscore_models.graph.taken import columns_of
@@ -61,6 +62,7 @@ def read(path: Path, choices: Choices) -> Candidate:
 
 def candidate(model: ModelProto, choices: Choices) -> Candidate:
     """A model out of a graph; see `read`."""
+    model, mapped = without_maps(model)
     given = outputs_of(model, choices.outputs)
     small = cut(model, [*given.values, *([] if given.label is None else [given.label])])
     for fault in locale_faults(small):
@@ -69,7 +71,7 @@ def candidate(model: ModelProto, choices: Choices) -> Candidate:
     content = serialized(small)
     trial = Trial(content)
     columns, tensors = columns_of(small, trial, given.values)
-    numbers = _Numbers(small, given, trial, choices)
+    numbers = _Numbers(small, given, trial, choices, mapped)
     kind, outputs, notes = numbers.described()
     if given.left:
         notes.append(
@@ -106,6 +108,8 @@ class _Numbers:
     given: Given
     trial: Trial
     choices: Choices
+    mapped: Mapping[str, Classes]
+    """By output, the classes of what were maps of them."""
 
     def described(self) -> tuple[Kind, dict[str, Any], list[str]]:
         """The kind of the model, the manifest's outputs, and notes.
@@ -131,23 +135,16 @@ class _Numbers:
         widths = []
         for name in self.given.values:
             if found is not None:
-                answer = found[name]
-                widths.append(
-                    len(answer[0]) if isinstance(answer, list) else np.size(answer) // self.trial.rows()
-                )
+                widths.append(np.size(found[name]) // self.trial.rows())
                 continue
             shape = next(each.shape for each in self.trial.outputs if each.name == name)
             known = all(isinstance(each, int) for each in shape[1:])
             widths.append(int(np.prod([int(each or 0) for each in shape[1:]])) if known else 0)
         return widths
 
-    def _maps(self) -> bool:
-        kind = next(each.type for each in self.trial.outputs if each.name == self.given.values[0])
-        return kind.startswith("seq(")
-
     def _by_class(self, width: int, transform: str | None) -> bool:
         said = self.given.label is not None or self.choices.labels or self.choices.positive or transform
-        if said or self._maps():
+        if said or self.given.values[0] in self.mapped:
             return True
         meaning = self.given.meaning
         return meaning is Meaning.SHARES or (meaning is Meaning.CHANCES and width == 1)
@@ -160,11 +157,6 @@ class _Numbers:
                 f"The output '{name}' is one number a row, of which a softmax is always 1: say --transform "
                 "sigmoid."
             )
-        if wanted is not None and self._maps():
-            raise ExportError(
-                f"The output '{name}' holds maps, of which --transform makes nothing: leave it out, or "
-                "export the model with columns instead (zipmap=False)."
-            )
         if wanted is not None and computed_meaning(self.model, name) in (Meaning.SHARES, Meaning.CHANCES):
             raise ExportError(
                 f"The graph makes probabilities of the output '{name}' itself: leave --transform {wanted} "
@@ -172,13 +164,14 @@ class _Numbers:
             )
         if wanted is not None:
             return wanted, []
+        if meaning is Meaning.MARGINS:
+            raise ExportError(
+                f"The output '{name}' holds margins, which are no probabilities: calibrate the classifier "
+                "(CalibratedClassifierCV) and export it again, or say --transform softmax or sigmoid for "
+                "numbers that keep the order, but are no shares."
+            )
         if meaning is not Meaning.LOGITS:
             return None, []
-        if self._maps():
-            raise ExportError(
-                f"The output '{name}' holds maps of numbers that are no probabilities: export the model with "
-                "columns instead (zipmap=False)."
-            )
         fitting = "sigmoid" if width == 1 else "softmax"
         note = (
             f"The output '{name}' holds logits: the manifest makes probabilities of them by {fitting}. Say "
@@ -233,7 +226,7 @@ class _Numbers:
             notes.append(f"The value is the probability of '{positive}': say --positive for the other class.")
         if transform is not None:
             outputs["transform"] = transform
-        elif given.meaning in _NO_CLASSES and not self._maps():
+        elif given.meaning in _NO_CLASSES:
             notes.append(
                 f"Nothing in the file says whether the output '{name}' holds probabilities or logits: it is "
                 "read as probabilities, which its numbers on the events must bear out. Where they are "
@@ -245,7 +238,7 @@ class _Numbers:
         """The label's output, where its classes are those of the numbers; and the classes."""
         label, name = self.given.label, self.given.values[0]
         of_label = None if label is None else classes_of(self.model, label)
-        classes = of_label or classes_of(self.model, name)
+        classes = self.mapped.get(name) or of_label or classes_of(self.model, name)
         if label is None:
             return None, classes or self._counted(width)
         kind = next(each.type for each in self.trial.outputs if each.name == label)

@@ -105,10 +105,9 @@ def test_margins_are_no_probabilities_though_their_output_is_named_so() -> None:
 
     model = converted(LinearSVC().fit(MATRIX, TARGET))
     assert "probabilities" in [each.name for each in model.graph.output]
-    found = read(model)
-
-    assert found.outputs["transform"] == "softmax"
-    assert any("holds logits" in note for note in found.notes)
+    with pytest.raises(ExportError, match="holds margins, which are no probabilities: calibrate"):
+        read(model)
+    assert read(model, transform="sigmoid").outputs["transform"] == "sigmoid"
 
 
 def test_clusters_of_skl2onnx_are_told_by_the_nearest_distance(tmp_path: Path) -> None:
@@ -302,6 +301,18 @@ def test_probability_is_preferred_to_numbers_of_unknown_meaning() -> None:
     assert any("'relu_0' are not read" in note for note in found.notes)
 
 
+def test_probabilities_are_preferred_to_their_own_logits() -> None:
+    """A net that gives both has one meaning."""
+    model = graph(
+        {"x": (FLOAT, [None, 3])},
+        [helper.make_node("Neg", ["x"], ["logits"]), helper.make_node("Softmax", ["logits"], ["chances"])],
+        {"logits": (FLOAT, [None, 3]), "chances": (FLOAT, [None, 3])},
+    )
+
+    assert read(model).outputs == {"value": "chances", "classes": [0, 1, 2]}
+    assert read(model, outputs=["logits"]).outputs["transform"] == "softmax"
+
+
 @pytest.mark.parametrize(
     ("operators", "outputs"), [(("Softmax", "Softmax"), []), (("Relu", "Softmax"), ["relu_0", "softmax_1"])]
 )
@@ -411,8 +422,8 @@ def test_prediction_of_a_regressor_needs_no_note() -> None:
     assert any("say --transform sigmoid" in note for note in read(one_node("Relu", 1)).notes)
 
 
-def test_maps_of_margins_are_refused() -> None:
-    """A manifest makes probabilities of columns, not of maps."""
+def test_maps_are_read_as_the_columns_that_they_were_made_of(tmp_path: Path) -> None:
+    """A map for each row costs more than the model, and a manifest makes probabilities of columns alone."""
     classifier = helper.make_node(
         "LinearClassifier",
         ["x"],
@@ -430,10 +441,12 @@ def test_maps_of_margins_are_refused() -> None:
     sequence = helper.make_sequence_type_proto(helper.make_map_type_proto(INT64, value))
     model.graph.output.append(helper.make_value_info("probability", sequence))
 
-    with pytest.raises(ExportError, match=r"no probabilities: export the model with columns"):
-        read(model)
-    with pytest.raises(ExportError, match=r"--transform makes nothing"):
-        read(model, transform="softmax")
+    found = read(model, transform="softmax")
+    assert found.outputs["value"] == "probability"
+    assert found.outputs["classes"] == [0, 1]
+    assert found.outputs["transform"] == "softmax"
+    (score,) = scores(load(found, tmp_path), [{"x": [1.0, 0.0]}])
+    assert score.values == pytest.approx({"0": 0.7310586, "1": 0.2689414}, abs=1e-6)
 
 
 def test_numbers_that_are_no_probabilities_are_refused_on_the_events(tmp_path: Path) -> None:
