@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -212,7 +212,8 @@ def _inputs(
             "The pipeline takes texts and numbers, but does not begin with a ColumnTransformer that says "
             "which columns go where: put one first."
         )
-    tensor = StringTensorType if texts else FloatTensorType
+    numbers = DoubleTensorType if registered.reads_64_bits(pipeline) else FloatTensorType
+    tensor = StringTensorType if texts else numbers
     return [(MATRIX_INPUT, tensor([None, len(columns)]))], [list(columns)]
 
 

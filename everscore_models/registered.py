@@ -55,6 +55,11 @@ def register() -> None:
         )
 
 
+def reads_64_bits(estimator: Any) -> bool:
+    """Whether this is a model, and no pipeline, that compares 64-bit floats with its splits: LightGBM's."""
+    return type(estimator).__module__.partition(".")[0] == "lightgbm"
+
+
 def _options(name: str) -> dict[str, list[Any]]:
     options: dict[str, list[Any]] = {"zipmap": [True, False, "columns"], "nocl": [True, False]}
     # Of a class with a decision_function, which LightGBM's has since 4.7, CalibratedClassifierCV asks that.

@@ -207,3 +207,24 @@ def test_encoded_categories_agree(tmp_path: Path) -> None:
 def test_a_number_that_stands_for_missing_agrees(tmp_path: Path) -> None:
     """XGBoost's missing=0 makes zeros missing in ONNX too."""
     exported(tmp_path, make_pipeline(prepared(), xgboost(missing=0)), two(), "1")
+
+
+def test_lightgbm_alone_reads_64_bits(tmp_path: Path) -> None:
+    """Seconds since 1970 that 32 bits cannot tell apart go each its own way, through the exporter too."""
+    from lightgbm import LGBMRegressor
+
+    times = 1_700_000_000.0 + np.arange(400) * 3.0
+    model = LGBMRegressor(n_estimators=5, n_jobs=1, verbose=-1, min_child_samples=1, min_data_in_bin=1)
+    model.fit(pd.DataFrame({"time": times}), np.arange(400) // 2 % 2)
+    trained = Trained(
+        version="1",
+        pipeline=model,
+        inputs=[Input(name="time", pointer="/time", type="number")],
+        held_out=[{"time": each} for each in times.tolist()],
+        data="made up",
+        rows=400,
+    )
+    manifest = export(trained, tmp_path)
+    assert manifest.parity is not None
+    assert manifest.parity.largest_difference < 1e-6
+    assert len(np.unique(model.predict(pd.DataFrame({"time": times})))) > 1
