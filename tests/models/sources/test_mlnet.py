@@ -200,3 +200,54 @@ def test_label_of_a_platt_calibrator_stays_that_of_the_score(tmp_path: Path) -> 
             assert result.label == str(row["PredictedLabel"])
             contradicting += result.label != str(result.value > 0.5)
     assert contradicting > 10
+
+
+@pytest.mark.parametrize("name", ["multi-lightgbm", "multi-sdca", "kmeans", "binary-fasttree"])
+def test_every_output_answers_alone_as_within_the_whole_graph(name: str) -> None:
+    """Cut to any one of its outputs, the graph gives the same as before, and takes no more than it needs."""
+    import numpy as np
+    import onnx
+
+    from everscore_models.graph.cutting import cut
+    from everscore_models.graph.trial import Trial
+
+    model = onnx.load(DATA / f"{name}.onnx")
+    whole = Trial(model.SerializeToString())
+    feed = whole.zeros() | {"Delay": np.array([[7.5], [-3.0]], np.float32)}
+    feed["Carrier"] = np.array([["UA"], ["B6"]], object)
+    answers = whole.run(feed)
+    assert answers is not None
+
+    for output, wanted in answers.items():
+        small = Trial(cut(model, [output]).SerializeToString())
+        taken = [each.name for each in small.inputs]
+        found = small.run({name: feed[name] for name in taken})
+        assert found is not None
+        np.testing.assert_array_equal(found[output], wanted)
+        assert len(taken) <= 5
+    assert [each.name for each in Trial(cut(model, ["Kind.output"]).SerializeToString()).inputs] == ["Kind"]
+
+
+def test_keys_without_their_values_are_named_by_the_slots_of_the_score() -> None:
+    """Without MapKeyToValue the label is a key; the names stand in the graph all the same."""
+    import onnx
+
+    from everscore_models.sources import mlnet
+
+    model = onnx.load(DATA / "multi-lightgbm.onnx")
+    for node in model.graph.node:
+        if list(node.output) == ["PredictedLabel.output"]:
+            node.input[0] = "PredictedLabel"
+    label = next(each for each in model.graph.output if each.name == "PredictedLabel.output")
+    label.type.tensor_type.elem_type = onnx.TensorProto.UINT32
+
+    assert mlnet.candidate(model, Choices()).outputs["classes"] == ["late", "near", "early"]
+
+
+def test_outputs_of_mlnet_can_be_named_too() -> None:
+    """The score before the calibrator is a number as any other."""
+    read = candidate("binary-fasttree", outputs=["Score.output"])
+
+    assert read.kind is Kind.REGRESSOR
+    assert read.outputs == {"value": "Score.output"}
+    assert len(read.columns) == 5
