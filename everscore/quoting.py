@@ -13,7 +13,7 @@ _SECRET = re.compile(
     (?P<kept>
         ://(?=[^/?\#\s]*@)
         | (?:account_?key|access_?key|api[-_]?key|pass(?:word|wd)?|pwd|secret|token|sig(?:nature)?)
-          (?:=|["']:\s*["'])
+          (?:\s?=\s?|["']:\s*["'])
         | \b(?:bearer|basic)\s+(?=\S{16})
     )
     (?: (?<=://) [^/?\#\s]* (?=@) | (?<!://) [^\s&;,"']+ )

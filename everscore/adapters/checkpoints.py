@@ -45,7 +45,7 @@ async def positions(
     try:
         async for blob in container.list_blobs(name_starts_with=prefix, include=["metadata"]):
             number = (blob.metadata or {}).get("sequencenumber", "")
-            if number.lstrip("-").isdigit():
+            if number.isascii() and number.removeprefix("-").isdigit():
                 found[blob.name.removeprefix(prefix)] = Position(int(number), blob.last_modified)
     except ResourceNotFoundError:
         return {}  # the host makes the container when it first starts

@@ -168,6 +168,9 @@ def classify_storage(
     if status in (401, 403):
         hint = _STORAGE_HINTS.get(code or "", f"{_STORAGE_ROLE}, or the key is wrong")
         return Configuration(Stage.RETRY, "storage refuses access", f"{hint} ({what}): {detail}")
+    if status == 404 and code == "MessageNotFound":
+        hint = "its lease ran out, and somebody else has it or has finished it"
+        return Transient(Stage.RETRY, "message of the queue gone", f"{hint} ({what}): {detail}")
     if status == 404:
         hint = "the deployment creates it, the app never does; check the setting that names it"
         return Configuration(Stage.RETRY, "queue or container missing", f"{hint} ({what}): {detail}")

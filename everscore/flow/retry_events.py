@@ -222,7 +222,7 @@ class RetryEvents:
         closed, opened = await self._open_messages(
             [item for item in items if item.kind == "message" and not item.dead_letter], budget
         )
-        unread = bodies.unread + closed
+        unread = bodies.unread + closed + _of_newer_kinds(items)
         summary = Summary(received=len(opened))
         for item in opened:
             summary.queue(item)
@@ -238,7 +238,7 @@ class RetryEvents:
             summary.request_units += processed.request_units
             end = processed.end
 
-        ready = [item for item in items if not item.dead_letter and item.kind != "message"]
+        ready = [item for item in items if not item.dead_letter and item.kind == "event"]
         try:
             if ready:
                 await self._processing.run(ready, budget, settle)
@@ -317,3 +317,16 @@ class RetryEvents:
                 raise NoPlaceAnswersError(f"a claim check cannot be read; the message stays: {found.failure}")
             return found
         return Event(found.item, failure=failure)
+
+
+def _of_newer_kinds(items: Sequence[Item]) -> list[Event]:
+    """What a newer release queued and this one knows only by its form: no event, so never stored as one.
+
+    It waits for a release that knows it, and at the give-up age becomes a dead letter as it is.
+    """
+    reason = Transient(
+        Stage.RETRY,
+        "newer kind of item",
+        "a newer release queued an outcome, which this one cannot join to its event: deploy that one again",
+    )
+    return [Event(item, failure=reason) for item in items if item.kind == "outcome" and not item.dead_letter]

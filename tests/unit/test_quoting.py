@@ -26,6 +26,7 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhYmMifQ.c2lnbmF0dXJl"
         ("Endpoint=sb://h/;SharedAccessKeyName=n;SharedAccessKey=hunter2;EntityPath=e", "hunter2"),
         (f"sv=2026&sig={quote_plus(SIGNATURE)}&se=x", quote_plus(SIGNATURE)),
         ("user=u password=hunter2 host=h", "hunter2"),
+        ("user = u, password = hunter2", "hunter2"),
         (json.dumps({"password": "hunter2"}), "hunter2"),
         (f"Authorization: Bearer {TOKEN}", TOKEN),
         (f"the token {TOKEN} is too old", TOKEN),

@@ -164,6 +164,7 @@ def test_what_an_operator_can_mend_says_how(status, word) -> None:
         (403, "AuthorizationPermissionMismatch", "", C.CONFIGURATION),
         (404, "QueueNotFound", "", C.CONFIGURATION),
         (404, "ContainerNotFound", "", C.CONFIGURATION),
+        (404, "MessageNotFound", "", C.TRANSIENT),
         (408, None, "", C.TRANSIENT),
         (405, None, HTML_503, C.TRANSIENT),
         (421, None, "", C.TRANSIENT),

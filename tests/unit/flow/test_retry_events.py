@@ -461,6 +461,25 @@ async def test_hole_14_a_newer_envelope_waits_whole_and_is_seen() -> None:
     assert [item.body for item in world.queue.items] == [NEWER]
 
 
+async def test_an_outcome_of_a_newer_release_is_never_an_event() -> None:
+    """It waits with its reason, under whatever verdict; its neighbour is stored; at the give-up age it is a letter."""
+    world = World()
+    outcome = item_of(1)
+    outcome.kind, outcome.queued_at = "outcome", ago(hours=1)
+    queue(world, outcome, item_of(2))
+    await world.retry()
+    assert list(world.stored) == ["id-2"]
+    [waiting] = world.queued
+    assert (waiting.kind, waiting.reason, waiting.body) == ("outcome", "newer kind of item", outcome.body)
+    waiting.queued_at = ago(days=8)
+    world.queue.messages.clear()
+    queue(world, waiting)
+    await world.retry()
+    [letter] = world.blobs.letters
+    assert (letter.item.kind, letter.item.body) == ("outcome", outcome.body)
+    assert list(world.stored) == ["id-2"]
+
+
 async def test_hole_14_a_body_in_a_newer_claim_check_waits_at_any_age_and_is_named() -> None:
     """Its pointer is no event, and can be no dead letter: it waits, the status names the reason and the item says
     what to do, and a release that reads the blob stores the event.
