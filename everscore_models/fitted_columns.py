@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from everscore.score.input_form import InputType
 from everscore_models.answers import given_to
 from everscore_models.candidate import Column
 from everscore_models.errors import ExportError
+from everscore_models.histogram_boosting import text_categories
 from everscore_models.steps import first_leaf, is_text_vectorizer
 from everscore_models.texts import uses
 
@@ -38,8 +40,16 @@ def columns_of(pipeline: Any, categories: Mapping[str, Sequence[Scalar]]) -> lis
     for name in categories:
         if name not in names:
             raise ExportError(f"The model has no column '{name}', only {', '.join(names)}.")
+    own = {names[place]: values for place, values in text_categories(first_leaf(one)).items()}
+    for name, given in categories.items():
+        if name in own and list(given) != own[name]:
+            raise ExportError(
+                f"The model itself knows the categories of '{name}': {', '.join(own[name])}; leave them out."
+            )
+    categories = {**categories, **own}
     known = {name: _known(one, name, names) for name in names}
-    takes_nan = _takes_nan(one, known)
+    known |= {name: (InputType.TEXT, list(values)) for name, values in own.items()}
+    takes_nan = _takes_nan(one, known, own)
     return [
         _coded(name, takes_nan[name], categories[name])
         if name in categories
@@ -118,7 +128,7 @@ def _known(pipeline: Any, name: str, names: Sequence[str]) -> tuple[InputType | 
 
 
 def _takes_nan(
-    pipeline: Any, known: Mapping[str, tuple[InputType | None, list[Any]]]
+    pipeline: Any, known: Mapping[str, tuple[InputType | None, list[Any]]], coded: Container[str]
 ) -> dict[str, bool | None]:
     """Whether a row may lack a column, found by asking the model for such a row."""
     row = {name: values[0] if values else 0.0 for name, (_, values) in known.items()}
@@ -126,8 +136,8 @@ def _takes_nan(
     if not _answers(pipeline, row):
         return found
     for name, (kind, _) in known.items():
-        if kind is not InputType.TEXT:
-            found[name] = _answers(pipeline, {**row, name: float("nan")})
+        if kind is not InputType.TEXT or name in coded:
+            found[name] = _answers(pipeline, {**row, name: None if name in coded else math.nan})
     return found
 
 

@@ -105,18 +105,37 @@ def _features_of(model: Any) -> _Features:
     categorical = model.is_categorical_
     if categorical is None:
         return _Features(range(model.n_features_in_), ())
-    encoder = model._preprocessor.named_transformers_["encoder"]
     categories: list[list[float]] = []
-    for each in encoder.categories_:
-        if each.dtype.kind not in "fiub":
-            raise NotImplementedError(
-                "its categories are texts: make them codes first, with an OrdinalEncoder in a "
-                "ColumnTransformer"
-            )
-        numbers = [float(value) for value in each]
-        categories.append([value for value in numbers if not math.isnan(value)])  # a NaN is missing
+    for each in _encoder(model).categories_:
+        if each.dtype.kind in "fiub":
+            numbers = [float(value) for value in each]
+            categories.append([value for value in numbers if not math.isnan(value)])  # a NaN is missing
+        else:
+            categories.append([float(code) for code in range(len(_texts(each)))])
     places = [*np.flatnonzero(categorical).tolist(), *np.flatnonzero(~categorical).tolist()]
     return _Features(places, categories)
+
+
+def _encoder(model: Any) -> Any:
+    return model._preprocessor.named_transformers_["encoder"]
+
+
+def _texts(categories: Any) -> list[str]:
+    return [each for each in categories.tolist() if isinstance(each, str)]  # a NaN or None is missing
+
+
+def text_categories(model: Any) -> dict[int, list[str]]:
+    """By place of a column its categories, where they are texts; the graph takes their places in the list."""
+    if not isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return {}
+    if model.is_categorical_ is None:
+        return {}
+    places = np.flatnonzero(model.is_categorical_).tolist()
+    return {
+        place: _texts(each)
+        for place, each in zip(places, _encoder(model).categories_, strict=True)
+        if each.dtype.kind not in "fiub"
+    }
 
 
 def _add_tree(found: _Nodes, tree: int, target: int, predictor: Any, features: _Features) -> None:

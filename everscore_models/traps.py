@@ -13,7 +13,14 @@ from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.preprocessing import KBinsDiscretizer, MaxAbsScaler, Normalizer, OneHotEncoder
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    TargetEncoder,
+)
 
 from everscore_models.errors import ExportError
 from everscore_models.steps import walk
@@ -53,6 +60,16 @@ def _infrequent(leaf: Any) -> str | None:
     return (
         'its handle_unknown="infrequent_if_exist" is not converted: with handle_unknown="ignore" it is, and '
         "min_frequency too"
+    )
+
+
+def _missing_category(leaf: Any) -> str | None:
+    known = [each for categories in leaf.categories_ for each in categories.tolist()]
+    if not any(each is None or each != each for each in known):  # noqa: PLR0124 - NaN is not itself
+        return None
+    return (
+        "its category of what is missing is not converted: fill it with an imputer before, or by the input's "
+        "'missing' in the manifest"
     )
 
 
@@ -104,6 +121,7 @@ _TRAPS: tuple[tuple[tuple[type, ...], Callable[[Any], str | None]], ...] = (
     ((SimpleImputer, KNNImputer), _with_indicator),
     ((MaxAbsScaler,), _clipping),
     ((OneHotEncoder,), _infrequent),
+    ((OneHotEncoder, OrdinalEncoder, TargetEncoder), _missing_category),
     ((KBinsDiscretizer,), _sparse_bins),
     ((VotingClassifier,), _flattened),
     ((VotingClassifier, VotingRegressor), _listed),

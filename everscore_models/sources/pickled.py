@@ -19,9 +19,10 @@ from everscore_models.candidate import Answer, Candidate, Choices, Predict
 from everscore_models.convert import convert, kind_of
 from everscore_models.errors import ExportError
 from everscore_models.fitted_columns import columns_of, text_columns
+from everscore_models.histogram_boosting import text_categories
 from everscore_models.sources.boosted import boosted
 from everscore_models.sources.described import versions
-from everscore_models.steps import best_of, first_line, last_step, slow_steps
+from everscore_models.steps import best_of, first_leaf, first_line, last_step, slow_steps
 
 LIBRARY = "scikit-learn"
 
@@ -74,9 +75,15 @@ def candidate(estimator: Any, choices: Choices, notes: Sequence[str] = ()) -> Ca
 
 def _predict(estimator: Any, kind: Kind, outputs: Outputs, names: list[str]) -> Predict:
     answer = predict_with(estimator, kind, outputs)
+    texts = {names[place]: values for place, values in text_categories(first_leaf(estimator)).items()}
 
     def predict(frame: pd.DataFrame) -> Sequence[Answer]:
-        return answer(frame[names])
+        given = frame[names]
+        for name, values in texts.items():  # which it takes itself, and not as codes
+            codes = given[name].fillna(-1).astype(int)
+            named = [values[each] if each >= 0 else None for each in codes]
+            given = given.assign(**{name: pd.Series(named, given.index)})
+        return answer(given)
 
     return predict
 

@@ -195,6 +195,43 @@ def loaded(found: Candidate, inputs: Sequence[Input], folder: Path) -> Model:
     return load_model(folder)
 
 
+def test_texts_that_boosting_itself_takes_as_categories(tmp_path: Path) -> None:
+    """A model fitted on a data frame with columns of categories brings them along; unseen and missing ones agree."""
+    frame = FRAME[["temp", "site", "level"]].assign(site=FRAME["site"].where(FRAME["level"] > 0))
+    frame = frame.astype({"site": "category", "level": "category"})
+    target = (FRAME["site"] == "E") != (FRAME["level"] == 2)
+    model = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=3).fit(frame, target)
+    found = read(saved(tmp_path / "a.joblib", model), TRUST)
+    site = found.columns[1]
+    assert (site.type, site.categories, site.unseen) == (InputType.TEXT, ("E", "N", "S"), "nan")
+    inputs = [
+        Input(name="temp", pointer="/temp", type=InputType.NUMBER, missing="nan"),
+        Input(
+            name="site",
+            pointer="/site",
+            type=InputType.TEXT,
+            categories=site.categories,
+            unseen="nan",
+            missing="nan",
+        ),
+        Input(name="level", pointer="/level", type=InputType.INTEGER, missing="nan"),
+    ]
+    events = [
+        {"temp": temp, "site": site if isinstance(site, str) else None, "level": level}
+        for temp, site, level in zip(FRAME["temp"], frame["site"], FRAME["level"].tolist(), strict=True)
+    ]
+    folder = tmp_path / "model"
+    folder.mkdir()
+    assert found.predict is not None
+    compared = compare(probes(events, inputs), inputs, found.predict, loaded(found, inputs, folder), 1e-5)
+    assert compared.rows > 2 * len(events)
+    own = model.predict_proba(frame)[:, 1].tolist()
+    scores = load_model(folder).score(events)
+    assert [getattr(each, "value", None) for each in scores] == pytest.approx(own, abs=1e-5)
+    with pytest.raises(ExportError, match="itself knows the categories of 'site': E, N, S"):
+        read(tmp_path / "a.joblib", Choices(trust=True, categories={"site": ["N", "S"]}))
+
+
 def test_a_candidate_answers_as_its_graph_does(tmp_path: Path) -> None:
     """With inputs out of what the file says, ONNX agrees with the candidate's own answers on odd rows too."""
     columns = ColumnTransformer(

@@ -404,6 +404,13 @@ TRAPS: dict[str, tuple[Any, Array, bool, bool, str]] = {
         False,
         'set method="sigmoid"',
     ),
+    "OrdinalEncoder that learned a missing category": (
+        make_pipeline(OrdinalEncoder(), HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=5)),
+        TWO,
+        True,
+        True,
+        "its category of what is missing is not converted",
+    ),
     "Normalizer(max)": (logistic(Normalizer("max")), TWO, False, False, 'set norm="l2"'),
     "MaxAbsScaler(clip)": (logistic(MaxAbsScaler(clip=True)), TWO, False, False, "MinMaxScaler(clip=True)"),
     "KNNImputer(add_indicator)": (
@@ -481,6 +488,34 @@ def test_whole_categories_of_whole_inputs_are_no_trap(folder: Path) -> None:
         place = folder / str(number)
         place.mkdir()
         exported(train(logistic(encoder), TWO, whole=True, kind=InputType.INTEGER), place)
+
+
+@pytest.mark.parametrize("unknown", [-1, np.nan], ids=["-1", "nan"])
+def test_texts_as_categories_of_histogram_boosting(folder: Path, unknown: float) -> None:
+    """Texts that an OrdinalEncoder makes codes of, which are categories to the model; unseen ones too."""
+    described = [
+        Input(name="site", pointer="/site", type=InputType.TEXT),
+        Input(name="temp", pointer="/temp", type=InputType.NUMBER, missing="nan"),
+    ]
+    rows = [
+        {"site": "NSEWXYZ"[row % 7], "temp": None if row % 9 == 0 else float(_NUMBERS[row, 0])}
+        for row in range(ROWS)
+    ]
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=unknown)
+    columns = ColumnTransformer([("site", codes, ["site"]), ("rest", "passthrough", ["temp"])])
+    boosting = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=5, categorical_features=[0])
+    target = [(row["site"] in {"N", "W", "Z"}) != (row["temp"] is None) for row in rows]
+    made = Trained(
+        version="1",
+        pipeline=make_pipeline(columns, boosting).fit(read_frame(rows, described), target),
+        inputs=described,
+        held_out=rows[::3],
+        data="made",
+        rows=len(rows),
+        positive="True",
+    )
+    assert any(len(tree.raw_left_cat_bitsets) for each in boosting._predictors for tree in each)
+    export(made, folder)
 
 
 TREES = (
