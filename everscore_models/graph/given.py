@@ -11,7 +11,7 @@ from everscore_models.errors import ExportError
 from everscore_models.graph.meaning import Meaning, meaning_of
 from everscore_models.graph.tracing import PASS_ON, Tracer
 
-_FLOATS = frozenset({1, 10, 11, 16})  # float, float16, double, bfloat16, as TensorProto numbers them
+_FLOATS = frozenset({1, 10, 11})  # float, float16, double, as TensorProto numbers them
 _PROBABLE = (Meaning.SHARES, Meaning.CHANCES, Meaning.LOGITS, Meaning.MARGINS)
 
 
@@ -45,7 +45,11 @@ def outputs_of(model: ModelProto, wanted: Sequence[str]) -> Given:
     offered = {each.name: each.type for each in model.graph.output}
     if lacking := [name for name in wanted if name not in offered]:
         raise ExportError(f"The file has no output {_quoted(lacking)}: it has {_quoted(offered)}.")
-    considered = list(wanted) or [name for name in offered if not _is_input(model, name)] or list(offered)
+    considered = (
+        list(dict.fromkeys(wanted))
+        or [name for name in offered if not _is_input(model, name)]
+        or list(offered)
+    )
     numbers = [name for name in considered if _holds_numbers(offered[name])]
     labels = [name for name in considered if name not in numbers]
     if not numbers:

@@ -491,3 +491,8 @@ def test_weights_outside_the_folder_are_refused(location: str, tmp_path: Path) -
 
     with pytest.raises(ExportError, match="outside its own folder"):
         onnx_graph.read(path, Choices())
+
+
+def test_output_named_twice_is_read_once() -> None:
+    """A graph has each output once."""
+    assert read(heads("Relu", "Softmax"), outputs=["softmax_1", "softmax_1"]).outputs["value"] == "softmax_1"
