@@ -106,7 +106,7 @@ def _parse(learner: Mapping[str, Any]) -> XgBoost:
     start = [float(each) for each in (base if isinstance(base, list) else [base])]
     booster = learner["gradient_booster"]
     weights = booster.get("weight_drop")
-    booster = booster.get("gbtree", booster)  # dart, up to XGBoost 3.3
+    booster = booster.get("gbtree", booster)  # dart of older releases, such as 2.1
     model = booster["model"]
     linear, trees, target_of, rounds = None, [], [], None
     if booster["name"] == "gblinear":

@@ -291,3 +291,27 @@ def test_without_xgboost_json_is_converted_all_the_same(
     assert without.content == with_it.content
     with pytest.raises(ExportError, match=r"pip install xgboost-cpu.*\.json"):
         saved(model, tmp_path, "ubj")
+
+
+def test_dart_of_older_releases_is_read(tmp_path: Path) -> None:
+    """In older releases, such as 2.1, a file of dart has its trees one level deeper, and one base score as plain text."""
+    import xgboost
+
+    frame, signal = table(200)
+    model = xgboost.XGBRegressor(**SETTINGS, booster="dart", rate_drop=0.5, base_score=0.25)
+    booster = model.fit(numbers(frame), signal).get_booster()
+    document = json.loads(booster.save_raw("json"))
+    learner = document["learner"]
+    weights = learner["gradient_booster"]["model"]["weight_drop"]
+    assert min(weights) < 1
+    candidate = from_document(document, Choices())
+    trees = learner["gradient_booster"]["model"]
+    older = {key: trees[key] for key in ("gbtree_model_param", "tree_info", "trees")}
+    learner["gradient_booster"] = {
+        "name": "dart",
+        "gbtree": {"name": "gbtree", "model": older},
+        "weight_drop": weights,
+    }
+    learner["learner_model_param"]["base_score"] = "2.5E-1"
+    assert from_document(document, Choices()).content == candidate.content
+    assert_agrees(tmp_path, candidate, payloads(numbers(frame)))
