@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     KBinsDiscretizer,
     MaxAbsScaler,
@@ -103,6 +105,20 @@ def _isotonic(leaf: Any) -> str | None:
     return 'ONNX takes the nearest step of its curve and does not interpolate: set method="sigmoid"'
 
 
+def _around_a_pipeline(leaf: Any) -> str | None:
+    inner = leaf.calibrated_classifiers_[0].estimator
+    if not isinstance(inner, Pipeline):
+        return None
+    # Whose margins are calibrated, while the converter asks a pipeline for probabilities.
+    if not hasattr(inner, "decision_function") and not isinstance(inner.steps[0][1], ColumnTransformer):
+        return None
+    model = type(inner.steps[-1][1]).__name__
+    return (
+        f"what it calibrates is a pipeline: put it into the pipeline, around the {model} alone "
+        f"(make_pipeline(…, CalibratedClassifierCV({model}(…))))"
+    )
+
+
 def _sublinear(leaf: Any) -> str | None:
     if not leaf.sublinear_tf:
         return None
@@ -128,6 +144,7 @@ _TRAPS: tuple[tuple[tuple[type, ...], Callable[[Any], str | None]], ...] = (
     ((Normalizer,), _signed),
     ((HashingVectorizer,), _hashed),
     ((CalibratedClassifierCV,), _isotonic),
+    ((CalibratedClassifierCV,), _around_a_pipeline),
     ((TfidfTransformer, TfidfVectorizer), _sublinear),
 )
 

@@ -14,10 +14,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import StackingClassifier, StackingRegressor, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from everscore.score.manifest import Manifest
 from everscore_models import ExportError, Input, Trained
+from everscore_models.convert import convert
 from everscore_models.export import export
 
 INPUTS = [
@@ -228,3 +229,23 @@ def test_lightgbm_alone_reads_64_bits(tmp_path: Path) -> None:
     assert manifest.parity is not None
     assert manifest.parity.largest_difference < 1e-6
     assert len(np.unique(model.predict(pd.DataFrame({"time": times})))) > 1
+
+
+@LIBRARIES
+def test_calibrated_around_a_pipeline_names_the_way_out(tmp_path: Path, classifier: Make) -> None:
+    """Around a pipeline the converter would calibrate other scores; around the model alone it works."""
+    pipeline = CalibratedClassifierCV(make_pipeline(prepared(), classifier()), cv=2)
+    with pytest.raises(ExportError, match=r"put it into the pipeline, around the \w+Classifier alone"):
+        exported(tmp_path, pipeline, two(), "1")
+
+
+def test_calibrated_around_margins_of_a_pipeline_is_refused(tmp_path: Path) -> None:
+    """LogisticRegression's margins behind a scaler, too, are not what the converter would calibrate."""
+    frame, _ = table()
+    steps = make_pipeline(StandardScaler(), LogisticRegression())
+    model = CalibratedClassifierCV(steps, cv=2).fit(frame[["step"]].to_numpy(), two())
+    with pytest.raises(ExportError, match="around the LogisticRegression alone"):
+        convert(model, [], ["step"], [], "1")
+    inside = make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(), cv=2))
+    inside.fit(frame[["step"]].to_numpy(), two())
+    assert convert(inside, [], ["step"], [], "1").content
