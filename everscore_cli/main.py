@@ -34,6 +34,7 @@ COMMANDS = {
     "query": "everscore_cli.commands.query:query",
     "deadletters": "everscore_cli.commands.deadletters:app",
     "replay": "everscore_cli.commands.replay:replay",
+    "model": "everscore_cli.commands.model:app",
     "partition": "everscore_cli.commands.partition:app",
 }
 

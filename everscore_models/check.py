@@ -11,7 +11,7 @@ from everscore.failures import Failure
 from everscore.score.loading import load_model
 from everscore.score.model import Model
 from everscore_models.errors import ExportError
-from everscore_models.export import EXPECTED_FILE, SAMPLE_FILE
+from everscore_models.writing import EXPECTED_FILE, SAMPLE_FILE
 
 SAME = 1e-6
 """How far a score may be from that of the machine which exported the model."""
@@ -37,7 +37,7 @@ def check(folder: Path) -> Checked:
     model = load_model(folder)
     if not (folder / SAMPLE_FILE).exists() and not (folder / EXPECTED_FILE).exists():
         return Checked(model, 0, 0.0)  # a model from elsewhere, whose manifest was written by hand
-    sample, expected = _read_lines(folder / SAMPLE_FILE), _read_lines(folder / EXPECTED_FILE)
+    sample, expected = read_lines(folder / SAMPLE_FILE), read_lines(folder / EXPECTED_FILE)
     if len(sample) != len(expected):
         raise ExportError(
             f"{folder / EXPECTED_FILE} has {len(expected)} lines for {len(sample)} of {SAMPLE_FILE}: "
@@ -58,7 +58,12 @@ def check(folder: Path) -> Checked:
     return Checked(model, len(sample), largest)
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines.
+
+    Raises:
+        ExportError: it cannot be read, or one of the lines is no JSON.
+    """
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:

@@ -18,8 +18,9 @@ from everscore.failures import EverscoreError
 from everscore.score.manifest import MANIFEST_FILE, manifest_schema
 from everscore_models.check import check
 from everscore_models.errors import ExportError
-from everscore_models.export import SAMPLE_FILE, export
+from everscore_models.export import export
 from everscore_models.trained import TRAIN_FILE, Trained, load_training
+from everscore_models.writing import SAMPLE_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA_PATH = ROOT / "everscore" / "schemas" / "model.schema.json"

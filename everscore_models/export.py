@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pandas as pd
 
 from everscore.failures import Failure
 from everscore.score.golden import GOLDEN_FILE
-from everscore.score.input_form import Input, InputType
+from everscore.score.input_form import InputType
 from everscore.score.loading import load_model
-from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, Manifest, parse_manifest
+from everscore.score.manifest import MANIFEST_FILE, MODEL_FILE, Features, Manifest
 from everscore.score.model import Model
-from everscore.score.output_form import Kind
 from everscore_models.answers import predict_with
 from everscore_models.candidate import Answer
 from everscore_models.convert import Converted, convert
@@ -32,9 +27,15 @@ from everscore_models.probes import probes
 from everscore_models.steps import CHOICES, best_of, first_line, slow_steps
 from everscore_models.texts import HEADER
 from everscore_models.trained import Trained
-
-SAMPLE_FILE = "sample.jsonl"
-EXPECTED_FILE = "expected.jsonl"
+from everscore_models.writing import (
+    EXPECTED_FILE,
+    SAMPLE_FILE,
+    document_of,
+    parity_of,
+    write_golden,
+    write_manifest,
+    write_sample,
+)
 
 _TOOLS = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
 
@@ -79,7 +80,7 @@ def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) 
         features = describe_features(
             made, columns if trained.feature_columns or converted.features is not None else ()
         )
-        manifest = _write_manifest(made, _document(trained, folder, features, converted))
+        manifest = write_manifest(made, _document(trained, folder, features, converted))
         progress("compare with scikit-learn")
         model = _loaded(made)
         answer = predict_with(pipeline, manifest.kind, manifest.outputs)
@@ -93,11 +94,8 @@ def export(trained: Trained, folder: Path, progress: Progress = lambda _: None) 
             trained.sample or trained.held_out, trained.inputs, predict, model, found.tolerance
         )
         document = _document(trained, folder, features, converted, found)
-        if golden:
-            lines = b"".join(msgspec.json.encode(row) + b"\n" for row in golden)
-            (made / GOLDEN_FILE).write_bytes(lines)
-            document["golden"] = {"rows": len(golden), "sha256": hashlib.sha256(lines).hexdigest()}
-        manifest = _write_manifest(made, document)
+        write_golden(made, golden, document)
+        manifest = write_manifest(made, document)
         progress("write")
         _write_companions(made, trained)
         kept = {MANIFEST_FILE, *([FEATURES_FILE] if trained.feature_columns else [])}
@@ -136,35 +134,26 @@ def _document(
     converted: Converted,
     parity: Comparison | None = None,
 ) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "$schema": "../../everscore/schemas/model.schema.json",
-        "schema": 2 if _needs_schema_2(trained, converted) else 1,
-        "name": folder.name,
-        "version": trained.version,
-        "description": trained.description,
-        "kind": str(converted.kind),
-        "sha256": hashlib.sha256(converted.content).hexdigest(),
-        "inputs": [_described(each) for each in trained.inputs],
-        "outputs": converted.outputs,
-        "training": {
+    document = document_of(
+        folder.name,
+        trained.version,
+        description=trained.description,
+        kind=converted.kind,
+        content=converted.content,
+        inputs=trained.inputs,
+        outputs=converted.outputs,
+        tensors=converted.tensors,
+        features=features,
+        tools={name: version(name) for name in _TOOLS},
+        training={
             "data": trained.data,
             "rows": trained.rows,
             "testedOn": trained.tested_on,
             "metrics": dict(trained.metrics),
         },
-        "tools": {"python": ".".join(platform.python_version_tuple()[:2])}
-        | {name: version(name) for name in _TOOLS},
-    }
-    if features is not None:
-        document["features"] = features.model_dump(mode="json")
-    if converted.tensors:
-        document["tensors"] = converted.tensors
+    )
     if parity is not None:
-        document["parity"] = {
-            "rows": parity.rows,
-            "tolerance": float(f"{parity.tolerance:.3g}"),
-            "largestDifference": float(f"{parity.largest:.3g}"),
-        }
+        document["parity"] = parity_of(parity.rows, parity.tolerance, parity.largest)
     return document
 
 
@@ -178,43 +167,10 @@ def _loaded(folder: Path) -> Model:
         ) from failure
 
 
-def _needs_schema_2(trained: Trained, converted: Converted) -> bool:
-    of_inputs = any(each.categories is not None or each.shape is not None for each in trained.inputs)
-    return of_inputs or converted.kind is Kind.CLUSTERER or "columns" in converted.outputs
-
-
-def _described(each: Input) -> dict[str, Any]:
-    """An input as manifests have it, without the fields that say nothing of it."""
-    said = each.model_dump(mode="json", exclude_none=True)
-    if each.categories is None:
-        del said["unseen"]
-    return said
-
-
-def _write_manifest(folder: Path, document: Mapping[str, Any]) -> Manifest:
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    manifest = parse_manifest(text.encode(), where=MANIFEST_FILE)
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
-    return manifest
-
-
 def _write_companions(folder: Path, trained: Trained) -> None:
     for name, content in trained.files.items():
         if name in (MODEL_FILE, MANIFEST_FILE, FEATURES_FILE, SAMPLE_FILE, EXPECTED_FILE, GOLDEN_FILE):
             raise ExportError(f"The training hands over a file named {name}, which the export writes itself.")
         (folder / name).write_bytes(content)
-    if not trained.sample:
-        return
-    scores = load_model(folder).score(trained.sample)
-    expected: list[dict[str, Any]] = []
-    for index, each in enumerate(scores):
-        if isinstance(each, Failure):
-            raise ExportError(f"The model cannot score its own sample {index} ({each.detail})")
-        expected.append({"label": each.label, "value": each.value})
-    (folder / SAMPLE_FILE).write_text(json_lines(trained.sample), encoding="utf-8")
-    (folder / EXPECTED_FILE).write_text(json_lines(expected), encoding="utf-8")
-
-
-def json_lines(rows: Any) -> str:
-    """One JSON object a line."""
-    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    if trained.sample:
+        write_sample(folder, trained.sample)

@@ -18,6 +18,7 @@ from everscore.event.scores import Scores
 from everscore.failures import Failure
 from everscore.score.golden import GOLDEN_ROWS, GoldenRow, scaled_difference
 from everscore.score.input_form import Input
+from everscore.score.manifest import Manifest
 from everscore.score.model import Model
 from everscore.score.onnx import bisect
 from everscore.score.output_form import Kind, Outputs
@@ -72,6 +73,7 @@ class Comparison:
         tolerance: what counts as equal; for an anomaly detector it grows with the spread of its scores.
         ties: rows of those with another label, since the library's best classes tie.
         differences: the rows that disagree.
+        expected: what the library says of each row, or the name of what it raises.
     """
 
     probes: Sequence[Probe]
@@ -81,18 +83,28 @@ class Comparison:
     tolerance: float
     ties: int
     differences: Sequence[Difference]
+    expected: Sequence[Answer | str]
 
 
 def measure(
     rows: Sequence[Probe],
     inputs: Sequence[Input],
-    predict: Predict,
+    predict: Predict | Sequence[Answer],
     model: Model,
     tolerance: float,
     *,
     library: str = "scikit-learn",
 ) -> Comparison:
-    """Compares the library's own answers with the loaded ONNX model's, row by row."""
+    """Compares the library's own answers with the loaded ONNX model's, row by row.
+
+    Args:
+        rows: to compare.
+        inputs: of the model.
+        predict: makes the library's answers, or they themselves, one for each row.
+        model: as production loads it.
+        tolerance: the largest difference that counts as equal.
+        library: its name, for sentences.
+    """
     payloads = [each.payload for each in rows]
     frame, refused = read_readable(payloads, inputs)
     kept = [index for index in range(len(rows)) if index not in refused]
@@ -100,7 +112,7 @@ def measure(
     payloads = [payloads[index] for index in kept]
     chosen = [rows[index] for index in kept]
     kind = model.manifest.kind
-    expected = answers(predict, frame)
+    expected = answers(predict, frame) if callable(predict) else [predict[index] for index in kept]
     tolerance = _effective(tolerance, expected, kind)
     scored = model.score(payloads)
     largest, compared, ties = 0.0, 0, 0
@@ -121,7 +133,7 @@ def measure(
         compared += 1
         largest = max(largest, off)
     differences += _alone(chosen, payloads, expected, batch=scored, model=model, tolerance=tolerance)
-    return Comparison(chosen, frame, compared, largest, tolerance, ties, differences)
+    return Comparison(chosen, frame, compared, largest, tolerance, ties, differences, expected)
 
 
 def compare(
@@ -223,10 +235,27 @@ def golden_rows(
     kept = [index for index in range(len(chosen)) if index not in refused]
     manifest = model.manifest
     found = answers(predict, frame.iloc[kept].reset_index(drop=True))
+    return _spread_golden([chosen[index] for index in kept], found, manifest, tolerance)
+
+
+def golden_of(found: Comparison, model: Model) -> list[GoldenRow]:
+    """As `golden_rows`, of the real rows of a comparison on which both agree."""
+    differing = {each.row for each in found.differences}
+    rows = [row for row, each in enumerate(found.probes) if each.real and row not in differing]
+    payloads = [found.probes[row].payload for row in rows]
+    expected = [found.expected[row] for row in rows]
+    return _spread_golden(payloads, expected, model.manifest, found.tolerance)
+
+
+def _spread_golden(
+    payloads: Sequence[Payload], found: Sequence[Answer | str], manifest: Manifest, tolerance: float
+) -> list[GoldenRow]:
     rows = [
-        _golden(chosen[index], answer, manifest.kind, manifest.outputs)
-        for index, answer in zip(kept, found, strict=True)
-        if isinstance(answer, Answer) and not _undecided(answer, manifest.kind, tolerance)
+        _golden(payload, answer, manifest.kind, manifest.outputs)
+        for payload, answer in zip(payloads, found, strict=True)
+        if isinstance(answer, Answer)
+        and np.isfinite(answer.values).all()
+        and not _undecided(answer, manifest.kind, tolerance)
     ]
     rows.sort(key=lambda row: row.value)
     if len(rows) <= GOLDEN_ROWS:

@@ -85,15 +85,13 @@ class _Reader:
         )
 
     def _of_positive(self, number: int, fields: Mapping[str, Any]) -> list[float] | None:
-        assert self.outputs.positive is not None
-        for name in (self.outputs.positive.lower(), *_POSITIVE):
+        positive = self.outputs.positive or self.labels[-1]
+        for name in (positive.lower(), *_POSITIVE):
             value = fields.get(name)
             if isinstance(value, int | float) and not isinstance(value, bool):
                 chance = _number(number, name, value)
                 other = 1.0 - chance
-                return [chance, other] if self.labels[0] == self.outputs.positive else [other, chance]
-            if name == "value" and isinstance(value, str):
-                break
+                return [chance, other] if self.labels[0] == positive else [other, chance]
         return None
 
     def _label(self, number: int, fields: Mapping[str, Any], numbers: Sequence[float]) -> str | None:
@@ -103,8 +101,9 @@ class _Reader:
             if name not in fields or (name == "prediction" and self.kind is not Kind.MULTICLASS):
                 continue
             value = fields[name]
-            if value in self.labels:
-                return str(value)
+            named = next((each for each in (value, _comparable(value)) if each in self.labels), None)
+            if named is not None:
+                return str(named)
             known = self.by_class.get(_comparable(value))
             if known is not None:
                 return known
@@ -123,11 +122,13 @@ class _Reader:
 def _from_zero(found: Sequence[Answer], outputs: Outputs) -> list[Answer]:
     """The answers of a library that numbers its clusters from 1, as ML.NET does."""
     labels = list(outputs.label_of().values())
-    said = {each.label for each in found}
-    if said <= set(labels):
-        return list(found)
+    nearest = [labels[each.values.index(min(each.values))] for each in found]
     by_number = {str(number): label for number, label in enumerate(labels, start=1)}
-    strange = sorted(str(each) for each in said - by_number.keys())
+    said = {str(each.label) for each in found}
+    counted = [by_number.get(str(each.label)) for each in found]
+    if said <= set(labels) and counted != nearest:
+        return list(found)
+    strange = sorted(said - by_number.keys())
     if strange:
         raise ExportError(
             f"The predictions name the cluster '{strange[0]}', which is none of the model's: "
@@ -151,8 +152,6 @@ def _number(row: int, name: str, value: Any) -> float:
     if value is None:
         return float("nan")
     try:
-        if isinstance(value, bool):
-            raise TypeError
         return float(value)
     except (TypeError, ValueError):
         raise ExportError(

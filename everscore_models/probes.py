@@ -68,7 +68,7 @@ class Probe:
         return self.trait is Trait.REAL
 
 
-def evenly(payloads: Sequence[Payload], most: int = MAX_HELD_OUT) -> tuple[Sequence[Payload], int]:
+def evenly[T](payloads: Sequence[T], most: int = MAX_HELD_OUT) -> tuple[Sequence[T], int]:
     """At most so many of the payloads, evenly spread, and the step between two."""
     step = max(1, len(payloads) // most)
     return payloads[::step][:most], step

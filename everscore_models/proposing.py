@@ -63,8 +63,14 @@ def propose(
         raise ExportError(
             f"The model has no column '{unknown[0]}': it takes {', '.join(each.name for each in columns)}."
         )
-    found = {each.name: _find(given.get(each.name, each.name), each, places) for each in columns}
-    lacking = [name for name, place in found.items() if place is None]
+    found: dict[str, _Seen] = {}
+    lacking: list[str] = []
+    for each in columns:
+        at = _find(given.get(each.name, each.name), each, places)
+        if at is None:
+            lacking.append(each.name)
+        else:
+            found[each.name] = at
     if lacking:
         raise ExportError(_about_lacking(lacking, places, columns))
     inputs: list[Input] = []
@@ -72,7 +78,6 @@ def propose(
     taken: dict[str, str] = {}
     for column in columns:
         place = found[column.name]
-        assert place is not None
         if place.pointer in taken:
             raise ExportError(
                 f"The columns '{taken[place.pointer]}' and '{column.name}' would both be read from "
@@ -214,13 +219,13 @@ def _refuse_other_type(column: Column, kind: InputType, place: _Seen) -> None:
                 f"{place.pointer} holds none."
             )
         return
-    fitting = {
+    types: dict[InputType, set[type]] = {
         InputType.TEXT: {str},
         InputType.BOOLEAN: {bool},
         InputType.INTEGER: {int},
         InputType.NUMBER: {int, float},
-    }[kind]
-    if fitting.isdisjoint(place.kinds) and not fits(place.example, kind):
+    }
+    if types[kind].isdisjoint(place.kinds) and not fits(place.example, kind):
         kinds = ", ".join(sorted({_NAMES.get(each, each.__name__) for each in place.kinds}))
         raise ExportError(
             f"The model takes a {kind} for '{column.name}', and {place.pointer} holds {kinds} "

@@ -45,6 +45,7 @@ RUN_BY = {
     "provision": HERE,
     "deadletters": f"{OPERATORS}test_dead_letters_are_listed_shown_exported_redriven_and_purged",
     "replay": f"{OPERATORS}test_a_range_of_the_hub_is_replayed_and_changes_nothing",
+    "model": "tests/models/test_adding.py::test_add_check_list_and_try",
     "partition": f"{OPERATORS}test_hole_49_a_partition_that_stands_still_is_led_on",
 }
 
