@@ -285,11 +285,11 @@ def _compare(
     left = [each for each in found.differences if each.row not in agreed]
     if left:
         raise ExportError(refusal(found, left, inputs, model, _against(what, candidate)))
-    share = len(agreed) / max(1, len(found.probes))
+    share = _share(found, agreed)
     if share > wishes.accept_share:
         raise ExportError(
-            f"{len(agreed):,} of {len(found.probes):,} rows ({share:.1%}) lie so near to a split that ONNX, "
-            f"which reads 32-bit floats, goes the other way than {candidate.library}; at most "
+            f"{share:.1%} of the rows ({len(agreed):,} in all) lie so near to a split that ONNX, which "
+            f"reads 32-bit floats, goes the other way than {candidate.library}; at most "
             f"{wishes.accept_share:.1%} are accepted (--accept-share): bring columns of a wide range near "
             "zero in features.py, or train on float32. Nothing was written."
         )
@@ -300,6 +300,12 @@ def _compare(
             "written."
         )
     return _Compared(found, what, share)
+
+
+def _share(found: Comparison, agreed: set[int]) -> float:
+    """Of all rows or of the events as they came, whichever is larger: made-up rows are not to hide them."""
+    real = {row for row, each in enumerate(found.probes) if each.real}
+    return max(len(agreed) / max(1, len(found.probes)), len(agreed & real) / max(1, len(real)))
 
 
 def _against(what: str, candidate: Candidate) -> str:
