@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from everscore.score.output_form import Kind, Outputs
 from everscore_models.candidate import Answer
 from everscore_models.errors import ExportError
@@ -37,6 +39,8 @@ def answers_of(rows: Sequence[Any], events: int, kind: Kind, outputs: Outputs) -
         )
     reader = _Reader(kind, outputs)
     found = [reader.read(number, row) for number, row in enumerate(rows, start=1)]
+    if outputs.transform == "softmax":
+        found = _shares(found)
     return _from_zero(found, outputs) if kind is Kind.CLUSTERER else found
 
 
@@ -87,12 +91,24 @@ class _Reader:
     def _of_positive(self, number: int, fields: Mapping[str, Any]) -> list[float] | None:
         positive = self.outputs.positive or self.labels[-1]
         for name in (positive.lower(), *_POSITIVE):
-            value = fields.get(name)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                chance = _number(number, name, value)
+            if name not in fields:
+                continue
+            value = fields[name]
+            if isinstance(value, list) and len(value) == 1:
+                (value,) = value
+            if value in (None, "NaN", "nan") or (
+                isinstance(value, int | float) and not isinstance(value, bool)
+            ):
+                chance = self._chance(_number(number, name, value))
                 other = 1.0 - chance
                 return [chance, other] if self.labels[0] == positive else [other, chance]
         return None
+
+    def _chance(self, number: float) -> float:
+        """A number of the positive class alone; of a model of logits the library's may be one."""
+        if self.outputs.transform != "sigmoid" or 0 <= number <= 1:
+            return number
+        return float(1 / (1 + np.exp(-number)))
 
     def _label(self, number: int, fields: Mapping[str, Any], numbers: Sequence[float]) -> str | None:
         if self.kind is Kind.REGRESSOR:
@@ -101,6 +117,8 @@ class _Reader:
             if name not in fields or (name == "prediction" and self.kind is not Kind.MULTICLASS):
                 continue
             value = fields[name]
+            if value in (None, "") and value not in self.labels:
+                return None  # as for a row that the library has no score of
             named = next((each for each in (value, _comparable(value)) if each in self.labels), None)
             if named is not None:
                 return str(named)
@@ -115,12 +133,27 @@ class _Reader:
             )
         if self.kind is Kind.ANOMALY:
             return self.labels[0 if numbers[0] < 0 else 1]
+        if not np.isfinite(numbers).all():
+            return None
         best = min(numbers) if self.kind is Kind.CLUSTERER else max(numbers)
         return self.labels[list(numbers).index(best)]
 
 
+def _shares(found: Sequence[Answer]) -> list[Answer]:
+    """Probabilities, where the library gives the logits of which the manifest makes some."""
+    numbers = np.array([each.values for each in found], np.float64)
+    known = numbers[np.isfinite(numbers).all(axis=1)]
+    if len(known) and (known >= 0).all() and np.allclose(known.sum(axis=1), 1, atol=1e-3):
+        return list(found)
+    powers = np.exp(numbers - numbers.max(axis=1, keepdims=True))
+    shares = (powers / powers.sum(axis=1, keepdims=True)).tolist()
+    return [Answer(tuple(row), each.label) for row, each in zip(shares, found, strict=True)]
+
+
 def _from_zero(found: Sequence[Answer], outputs: Outputs) -> list[Answer]:
     """The answers of a library that numbers its clusters from 1, as ML.NET does."""
+    if not all(np.isfinite(each.values).all() for each in found):
+        return list(found)
     labels = list(outputs.label_of().values())
     nearest = [labels[each.values.index(min(each.values))] for each in found]
     by_number = {str(number): label for number, label in enumerate(labels, start=1)}

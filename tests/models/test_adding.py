@@ -22,6 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from everscore.event.scores import Scores
 from everscore.score.loading import load_named
+from everscore.score.output_form import Kind
 from everscore_cli.main import main
 from everscore_models import ExportError
 from everscore_models.adding import Wishes, add
@@ -35,7 +36,7 @@ WHOLE = {"model.onnx", "manifest.json", "sample.jsonl", "expected.jsonl", "golde
 _rng = np.random.default_rng(7)
 FRAME = pd.DataFrame({"temp": _rng.normal(60, 9, 200).round(3), "site": _rng.choice(list("NSE"), 200)})
 STATE = np.where(FRAME["temp"] + _rng.normal(0, 5, 200) > 60, "hot", "cold")
-MLNET = Path(__file__).parents[1] / "data" / "mlnet"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
@@ -102,20 +103,38 @@ def test_without_predictions_it_is_said_that_nothing_was_compared(made: Path, tm
     assert any(each.startswith("Nothing was compared") for each in added.notes)
 
 
-def test_mlnets_file_and_its_own_predictions(tmp_path: Path) -> None:
-    """Two classes of FastTree: `Probability` and `PredictedLabel` as ML.NET wrote them."""
-    for name in ("binary-fasttree", "regression-fasttree", "multi-lightgbm", "kmeans"):
-        added = add(
-            Wishes(
-                path=MLNET / f"{name}.onnx",
-                events=MLNET / "rows.jsonl",
-                expected=MLNET / f"{name}.expected.jsonl",
-                models=tmp_path,
-            )
+ELSEWHERE = {
+    "binary-fasttree": ("mlnet", "rows", "classifier"),
+    "binary-sdca": ("mlnet", "rows", "classifier"),  # of which a row is NaN
+    "multi-sdca": ("mlnet", "rows", "multiclass"),
+    "regression-fasttree": ("mlnet", "rows", "regressor"),
+    "kmeans": ("mlnet", "rows", "clusterer"),  # which ML.NET counts from 1
+    "torch-logits": ("nets", "torch-features.rows", "multiclass"),  # predictions are logits, too
+    "torch-half": ("nets", "torch-features.rows", "classifier"),
+    "torch-external": ("nets", "torch-features.rows", "classifier"),
+    "torch-heads": ("nets", "torch-features.rows", "regressor"),
+    "torch-tokens": ("nets", "torch-tokens.rows", "classifier"),
+    "keras-image": ("nets", "keras-image.rows", "multiclass"),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_files_from_elsewhere_with_their_librarys_own_predictions(name: str, tmp_path: Path) -> None:
+    """ML.NET, PyTorch and Keras as they wrote them: one command, nothing else said."""
+    folder, rows, kind = ELSEWHERE[name]
+    data = DATA / folder
+    added = add(
+        Wishes(
+            path=data / f"{name}.onnx",
+            events=data / f"{rows}.jsonl",
+            expected=data / f"{name}.expected.jsonl",
+            models=tmp_path,
         )
-        assert added.manifest.parity is not None
-        assert added.manifest.parity.compared == "predictions"
-        assert added.manifest.parity.rows > 100, name
+    )
+    assert added.manifest.kind == kind
+    assert added.manifest.parity is not None
+    assert added.manifest.parity.compared == "predictions"
+    assert added.manifest.parity.rows > 100
 
 
 def test_stream_json_is_proposed_with_warnings(made: Path, tmp_path: Path) -> None:
@@ -176,6 +195,18 @@ REFUSALS: dict[str, tuple[Callable[[Path, Path], Wishes], str]] = {
     "wrong numbers": (
         lambda made, to: wanted(made, to, expected=_file(to, "p.csv", b"cold,hot\n" + b"0.5,0.5\n" * 200)),
         "disagree on 200 of 200 rows",
+    ),
+    "labels alone": (
+        lambda made, to: wanted(
+            made,
+            to,
+            expected=_file(
+                to,
+                "p.csv",
+                (made / "predictions.csv").read_bytes().replace(b",hot\n", b",cold\n"),
+            ),
+        ),
+        "only labels differ",
     ),
     "classes in another order": (
         lambda made, to: wanted(
@@ -286,13 +317,79 @@ def test_the_sentence_after_a_difference_goes_by_what_differs(
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def test_one_class_for_all_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that gives each row the same label, where the library gives several."""
+    nodes = [
+        helper.make_node("Concat", ["a", "b"], ["both"], axis=1),
+        helper.make_node("MatMul", ["both", "w"], ["sum"]),
+        helper.make_node("Add", ["sum", "c"], ["y"]),
+    ]
+    model = graph({"a": (FLOAT, (None, 1)), "b": (FLOAT, (None, 1))}, nodes, {"y": (FLOAT, (None, 2))})
+    model.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [0.0] * 4))
+    model.graph.initializer.append(helper.make_tensor("c", TensorProto.FLOAT, [2], [0.75, 0.25]))
+    answers = {True: Answer((0.1, 0.9), "yes"), False: Answer((0.9, 0.1), "no")}
+    candidate = Candidate(
+        content=model.SerializeToString(),
+        kind=Kind.CLASSIFIER,
+        columns=[Column(name="a"), Column(name="b")],
+        outputs={"value": "y", "classes": ["no", "yes"], "positive": "yes"},
+        library="Other",
+        predict=lambda frame: [answers[bool(each > 3)] for each in frame["a"]],
+    )
+    monkeypatch.setattr(choosing, "read", lambda _path, _choices: candidate)
+    events = tmp_path / "events.csv"
+    events.write_text("a,b\n" + "".join(f"{1.25 + row % 7},{1 + row % 5}\n" for row in range(60)))
+    with pytest.raises(ExportError, match="ONNX gives every row the class 'no'"):
+        add(Wishes(path=tmp_path / "m.onnx", events=events, models=tmp_path / "models"))
+
+
+def test_only_unseen_texts_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that raises for a text which it never saw, where ONNX has a score."""
+    nodes = [
+        helper.make_node("LabelEncoder", ["s"], ["y"], domain="ai.onnx.ml", keys_strings=["N", "S"],
+                         values_floats=[1.0, 2.0], default_float=9.0),
+    ]  # fmt: skip
+    model = graph({"s": (TensorProto.STRING, (None, 1))}, nodes, {"y": (FLOAT, (None, 1))})
+
+    def predict(frame: pd.DataFrame) -> list[Answer]:
+        return [Answer(({"N": 1.0, "S": 2.0}[each],), None) for each in frame["s"]]
+
+    candidate = Candidate(
+        content=model.SerializeToString(),
+        kind=Kind.REGRESSOR,
+        columns=[Column(name="s")],
+        outputs={"value": "y"},
+        library="Other",
+        predict=predict,
+    )
+    monkeypatch.setattr(choosing, "read", lambda _path, _choices: candidate)
+    events = tmp_path / "events.csv"
+    events.write_text("s,t\n" + "N,1\nS,2\n" * 20)
+    with pytest.raises(ExportError, match=r"only rows with a text .* never saw differ \('s'\).*ignore"):
+        add(Wishes(path=tmp_path / "m.onnx", events=events, models=tmp_path / "models"))
+
+
+def test_csv_json_lines_and_parquet_give_one_manifest(made: Path, tmp_path: Path) -> None:
+    """The same events in three formats; an id of leading zeros stays a text."""
+    table = pd.read_csv(made / "events.csv", dtype={"id": str})
+    table.to_parquet(tmp_path / "events.parquet")
+    table.to_json(tmp_path / "events.jsonl", orient="records", lines=True)
+    found = [
+        add(wanted(made, tmp_path / each.suffix[1:], events=each))
+        for each in (made / "events.csv", tmp_path / "events.parquet", tmp_path / "events.jsonl")
+    ]
+    assert found[0].manifest == found[1].manifest == found[2].manifest
+    sample = json.loads((found[0].folder / "sample.jsonl").read_text().splitlines()[0])
+    assert sample["id"] == "00000"
+
+
 def given_candidate(
     monkeypatch: pytest.MonkeyPatch, predict: Callable[[pd.DataFrame], Sequence[Answer]], content: bytes = b""
 ) -> None:
     """Reading any file gives the linear model, with answers of a library of our own."""
     candidate = Candidate(
         content=content or linear(),
-        kind="regressor",  # type: ignore[arg-type]
+        kind=Kind.REGRESSOR,
         columns=[Column(name="a", takes_nan=True), Column(name="b", takes_nan=True)],
         outputs={"value": "y"},
         library="Other",
