@@ -1,4 +1,4 @@
-"""From a fitted scikit-learn pipeline to a checked ONNX file and its manifest. Not deployed."""
+"""From a fitted pipeline, or a file of any library, to a checked ONNX file and its manifest. Not deployed."""
 
 from __future__ import annotations
 

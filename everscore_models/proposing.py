@@ -160,6 +160,12 @@ def _about_lacking(lacking: Sequence[str], places: Sequence[_Seen], columns: Seq
 def _input(column: Column, place: _Seen, rows: int) -> tuple[Input, list[str]]:
     notes: list[str] = []
     kind = column.type or (type_of(column.categories) if column.categories else _type_in(column, place))
+    if kind is InputType.TEXT and column.type is None and column.takes_nan and not column.categories:
+        raise ExportError(
+            f"The model takes numbers for '{column.name}', and {place.pointer} holds texts "
+            f"({place.example!r}, say): list its values in the order of their codes (--categories "
+            f"{column.name}=A,B,…), or give events that hold the codes."
+        )
     _refuse_other_type(column, kind, place)
     absent = rows - sum(place.kinds.values())
     missing: Any = "reject"

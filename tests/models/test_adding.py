@@ -479,6 +479,25 @@ def test_add_check_list_and_try(made: Path, tmp_path: Path, capsys: pytest.Captu
     assert [each["value"] for each in json.loads(out)] == pytest.approx(chances, abs=1e-5)
 
 
+def test_each_check_says_that_nothing_was_compared(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And so does the list; a wrong score of the sample ends the check with 1."""
+    add(wanted(made, tmp_path))
+    code, out, err = run(capsys, "model", "check", "heat", "--models", tmp_path)
+    assert code == 0
+    assert "nothing was compared with the library" in out
+    assert "Nothing was compared" in err
+    _, out, _ = run(capsys, "model", "list", "--models", tmp_path, "--json")
+    assert json.loads(out)[0]["compared"] == "nothing"
+    expected = tmp_path / "heat" / "expected.jsonl"
+    lines = expected.read_text().splitlines()
+    expected.write_text("\n".join(['{"label": "hot", "value": 0.123}', *lines[1:]]) + "\n")
+    code, _, err = run(capsys, "model", "check", "heat", "--models", tmp_path)
+    assert code == 1
+    assert "expected" in err or "when exported" in err
+
+
 def test_a_refusal_is_one_sentence_on_stderr(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -144,3 +144,19 @@ def test_the_silent_traps_of_lightgbm(trap: str, tmp_path: Path, capsys: pytest.
         asked = fitted.predict_proba(pd.DataFrame({"temp": [60.0], "load": [2.7]}))
         assert isinstance(got, Scores)
         assert got.value == pytest.approx(np.asarray(asked)[0, 1], abs=1e-5)
+
+
+def test_a_file_without_its_categories_asks_for_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LightGBM's text that was cut before its last line, which holds the values of pandas' categories."""
+    events(tmp_path, texts=True)
+    file, wanted = lightgbm(tmp_path)
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[: text.index("pandas_categorical")], encoding="utf-8")
+    said = add(tmp_path, file, capsys)
+    assert "takes numbers for 'site', and /site holds texts" in said["refused"]
+    assert "--categories" in said["refused"]
+    said = add(tmp_path, file, capsys, "--categories", "site=Est,Nord,Süd")
+    assert "refused" not in said, said
+    assert scores(tmp_path, "churn", texts=True) == pytest.approx(wanted, abs=1e-5)
