@@ -156,7 +156,7 @@ def _add_tree(found: _Nodes, tree: int, target: int, predictor: Any, features: _
                 number,
                 _UP_TO,
                 feature=feature,
-                value=_float32_below(float(node["num_threshold"])),
+                value=_nearest_float32(float(node["num_threshold"])),
                 true=left,
                 false=right,
                 missing_is_true=missing_left,
@@ -187,13 +187,14 @@ def _has(bits: Any, code: int) -> bool:
     return bool(int(bits[code // 32]) >> (code % 32) & 1)
 
 
-def _float32_below(value: float) -> float:
-    """The largest 32-bit float that is at most the threshold: for 32-bit values the same comparison."""
+def _nearest_float32(value: float) -> float:
+    """The nearest 32-bit float.
+
+    With more than 255 distinct values the thresholds are values of the training data, such as 53.69. An event
+    that holds the same number is rounded alike, and so goes the same way.
+    """
     with np.errstate(over="ignore"):
-        rounded = np.float32(value)
-    if float(rounded) > value:
-        rounded = np.nextafter(rounded, np.float32(-np.inf))
-    return float(rounded)
+        return float(np.float32(value))
 
 
 def _ensemble(model: Any, prefix: str) -> dict[str, Any]:

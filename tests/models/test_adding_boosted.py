@@ -160,3 +160,24 @@ def test_a_file_without_its_categories_asks_for_them(
     said = add(tmp_path, file, capsys, "--categories", "site=Est,Nord,Süd")
     assert "refused" not in said, said
     assert scores(tmp_path, "churn", texts=True) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_values_that_are_thresholds_go_the_same_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With more than 255 values scikit-learn's histograms split at values of the data, as decimals have them."""
+    import skops.io
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = np.random.default_rng(3)
+    temp = rng.normal(60, 9, 400).round(2)
+    target = (temp + rng.normal(0, 4, 400) > 60).astype(int)
+    frame = pd.DataFrame({"temp": temp})
+    frame.to_csv(tmp_path / "events.csv", index=False)
+    fitted = HistGradientBoostingClassifier(max_iter=15, max_leaf_nodes=7).fit(frame, target)
+    skops.io.dump(fitted, tmp_path / "churn.skops")
+    said = add(tmp_path, tmp_path / "churn.skops", capsys, "--trust")
+    assert "refused" not in said, said
+    parity = load_named(tmp_path / "models" / "churn").manifest.parity
+    assert parity is not None
+    assert parity.rounded_share == 0
