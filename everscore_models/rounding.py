@@ -1,7 +1,9 @@
 """Rows near a split: ONNX reads 32-bit floats, and a library that reads 64-bit ones goes the other way there.
 
 Such a row is no fault of the conversion if ONNX gives exactly what the library itself gives for the inputs
-rounded to 32 bits. How large their share is tells whether the model can do with 32 bits at all.
+rounded to 32 bits, or for the smallest numbers that round to the same: thresholds are rounded too, and
+`x <= threshold` then holds for all numbers that round as the threshold does. How large the share of such rows
+is tells whether the model can do with 32 bits at all.
 """
 
 from __future__ import annotations
@@ -30,10 +32,20 @@ def _rounded(column: pd.Series) -> pd.Series:
     return near.where(np.isfinite(near) | ~np.isfinite(exact), exact)
 
 
+def _smallest(near: pd.Series) -> pd.Series:
+    """The smallest 64-bit numbers that 32 bits round to those of a column of `rounded`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        below = np.nextafter(near.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
+        between = (near + below) / 2
+        # Halfway between two the even one is taken, which is at times the lower.
+        smallest = between.where(between.astype(np.float32) == near, np.nextafter(between, np.inf))
+    return smallest.where(np.isfinite(below) & np.isfinite(smallest), near)
+
+
 def agree_when_rounded(
     predict: Predict, frame: pd.DataFrame, found: Sequence[Answer], kind: Kind, tolerance: float
 ) -> list[bool]:
-    """Whether each row's ONNX answer is the library's own on the rounded inputs.
+    """Whether ONNX gives what the library does of the rounded inputs, or of the smallest that round so.
 
     Args:
         predict: the library's answers; what it raises is the row's own, which then does not agree.
@@ -43,8 +55,23 @@ def agree_when_rounded(
         tolerance: the largest difference that counts as equal.
     """
     near = rounded(frame).reset_index(drop=True)
+    agree = _agree(predict, near, found, kind, tolerance)
+    differing = np.flatnonzero(~np.array(agree, bool))
+    if len(differing):
+        numbers = [name for name, column in near.items() if column.dtype.kind == "f"]
+        smallest = near.iloc[differing].reset_index(drop=True)
+        smallest = smallest.assign(**{str(name): _smallest(smallest[name]) for name in numbers})
+        second = _agree(predict, smallest, [found[row] for row in differing.tolist()], kind, tolerance)
+        for row, agrees in zip(differing.tolist(), second, strict=True):
+            agree[row] = agrees
+    return agree
+
+
+def _agree(
+    predict: Predict, frame: pd.DataFrame, found: Sequence[Answer], kind: Kind, tolerance: float
+) -> list[bool]:
     agree: list[bool] = []
-    for rows, outcome in bisect(lambda part: predict(near.iloc[part].reset_index(drop=True)), len(near)):
+    for rows, outcome in bisect(lambda part: predict(frame.iloc[part].reset_index(drop=True)), len(frame)):
         if isinstance(outcome, Exception):
             agree += [False] * len(rows)
             continue

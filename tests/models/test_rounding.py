@@ -55,6 +55,18 @@ def test_only_numbers_are_rounded() -> None:
     assert near.b.tolist() == [True, False, True]
 
 
+def test_the_smallest_number_of_those_that_round_alike() -> None:
+    """A threshold that was rounded up takes in every number that rounds to it; a wrong one is still told."""
+
+    def own(frame: pd.DataFrame) -> Sequence[Answer]:
+        # Two splits of 64 bits that 32 bits round to the same number, 16,777,220.
+        return [Answer((float(x > 16_777_219.25) + 2.0 * float(x > 16_777_219.75),), None) for x in frame.x]
+
+    frame = pd.DataFrame({"x": [16_777_221.0, 16_777_221.0, 16_777_221.0]})
+    found = [Answer((value,), None) for value in (0.0, 1.0, 3.0)]
+    assert agree_when_rounded(own, frame, found, Kind.REGRESSOR, 1e-6) == [True, False, True]
+
+
 def test_a_real_model_near_its_splits() -> None:
     """Where ONNX differs from HistGradientBoosting on seconds since 1970, it is right for rounded ones."""
     import onnxruntime

@@ -63,7 +63,9 @@ async def _unreadable(run: Run, events: list[Sent]) -> None:
         events[place] = event(run.flights.one(remark=UNREADABLE), LIBRARY)
     await run.send(events)
     held = [each.place for each in await run.read_hub() if UNREADABLE.encode() in each.body]
-    for partition, sequence, _ in sorted(held):
+    # Of two in one partition the later one: the command keeps all up to it as dead letters.
+    last = {partition: sequence for partition, sequence, _ in sorted(held)}
+    for partition, sequence in last.items():
         raised = run.host.log().count(LIBRARY_SAYS)
 
         async def stands(partition: str = partition, sequence: int = sequence, raised: int = raised) -> bool:
