@@ -33,13 +33,16 @@ def _rounded(column: pd.Series) -> pd.Series:
 
 
 def _smallest(near: pd.Series) -> pd.Series:
-    """The smallest 64-bit numbers that 32 bits round to those of a column of `rounded`."""
+    """The smallest 64-bit numbers that 32 bits round to those of a column of `rounded`.
+
+    Zero stays: it is exact, and a sign of its own to models that take zeros for missing.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         below = np.nextafter(near.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
         between = (near + below) / 2
         # Halfway between two the even one is taken, which is at times the lower.
         smallest = between.where(between.astype(np.float32) == near, np.nextafter(between, np.inf))
-    return smallest.where(np.isfinite(below) & np.isfinite(smallest), near)
+    return smallest.where(np.isfinite(below) & np.isfinite(smallest) & (near != 0), near)
 
 
 def agree_when_rounded(
