@@ -148,7 +148,9 @@ class Brake:
         if verdict is not None and verdict.state is State.WELL:
             item.braked = None
             return False
-        brake(item, self._verdicts.configuration, times.milliseconds_text(now))
+        # Since the verdict that it obeys: one that was written a moment ago, and is not read yet, lets it go.
+        stamp = times.milliseconds_text(min(now, self._verdicts.read_at))
+        brake(item, self._verdicts.configuration, stamp)
         return True
 
     def _is_mine(self, item: Item) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
+from datetime import datetime
 
 import msgspec
 
@@ -172,6 +173,7 @@ class Verdicts:
         self._fresh = fresh
         self._verdict: Verdict | None = None
         self._asked_at = float("-inf")
+        self._read_at = times.now()
         self._lock = asyncio.Lock()
 
     @property
@@ -179,10 +181,16 @@ class Verdicts:
         """The hash."""
         return self._configuration
 
+    @property
+    def read_at(self) -> datetime:
+        """When `get` last read: what was written later, it does not know yet."""
+        return self._read_at
+
     async def get(self) -> Verdict | None:
         """The verdict, as it was read of late; None where it is out of reach: then what fails waits."""
         async with self._lock:  # one reading serves all messages that ask at once
             if time.monotonic() - self._asked_at >= self._fresh:
+                self._read_at = times.now()
                 try:
                     async with asyncio.timeout(_PATIENCE_SECONDS):
                         self._verdict = await read_verdict(self._blobs, self._configuration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,12 +17,14 @@ from everscore.event.event import Event
 from everscore.event.item import Braked, Item
 from everscore.event.scores import Scores
 from everscore.failures import Failure, Permanent, Stage, Throttled, Unexpected
-from everscore.flow.brake import tally_of
+from everscore.flow.brake import Brake, tally_of
+from everscore.flow.limits import Patience
 from everscore.flow.score_events import RetryState
 from everscore.retry.names import suspect_name
 from everscore.retry.packing import pack
-from everscore.watch.judging import State, Tally
-from tests.fakes import LARGE, OUT, FakeModel, World, ago, body_of, item_of, source_of, stream_of
+from everscore.watch.judging import State, Tally, Verdict
+from everscore.watch.verdicts import Verdicts
+from tests.fakes import LARGE, OUT, FakeBlobs, FakeModel, World, ago, body_of, item_of, source_of, stream_of
 
 WRONG = stream_of(unwrap="array")  # of bodies that are objects
 
@@ -527,3 +530,20 @@ def test_a_look_comes_after_a_quarter_of_the_wait(waited, low, high) -> None:
     since = timedelta(seconds=waited)
     assert (backoff.look(since, 1.0), backoff.look(since, 0.0)) == (low, high)
     assert low <= backoff.look(since) <= high
+
+
+async def test_hole_02_a_verdict_that_was_written_but_not_read_lets_go_what_was_braked_meanwhile() -> None:
+    """A worker reads a verdict every 10 s: what it brakes in between waits for no later one to be written."""
+    blobs = FakeBlobs()
+    obeyed = Verdicts(blobs, "c")
+    await obeyed.get()
+    await asyncio.sleep(0.002)
+    verdict = Verdict(configuration="c", state=State.WELL, at=times.milliseconds_text(times.now()))
+    blobs.verdicts["c"] = (msgspec.json.encode(verdict), 1)
+    await asyncio.sleep(0.002)
+    patience = Patience(
+        give_up=timedelta(days=7), brake=timedelta(hours=24), unexpected=timedelta(minutes=10)
+    )
+    item = item_of(1)
+    assert await Brake(obeyed, patience).holds(item)
+    assert await Brake(Verdicts(blobs, "c"), patience).waiting([item]) == []
