@@ -34,6 +34,7 @@ from tests.chaos.groups import (
 from tests.chaos.mutations import MECHANISMS
 from tests.chaos.reckoning import Row
 from tests.chaos.run import CommandFailedError, NotInTimeError, Run, no_mutation
+from tests.chaos.telling import Teller
 from tests.support.services import ROOT
 
 EVENTS = 3_000
@@ -116,7 +117,7 @@ async def run_all(
             async with bench(servers, groups) as made:
                 while waiting:
                     group = waiting.popleft()
-                    task = bars.add_task(group, total=None, what="")
+                    teller = Teller(report.err, bars, group)
                     run = Run(
                         made,
                         group,
@@ -124,11 +125,11 @@ async def run_all(
                         flights=flights(),
                         seed=seed,
                         events=events or SIZES.get(group, EVENTS),
-                        say=_sayer(bars, task),
+                        say=teller.say,
                         mutate=mechanism.take_out if mechanism else no_mutation,
                     )
                     outcomes[group] = await _run(group, run)
-                    bars.update(task, total=1, completed=1, what=f"{outcomes[group].seconds:.0f} s")
+                    teller.end(outcomes[group].seconds, good=outcomes[group].good)
 
         # The last groups take longest: with them first, the lanes end at about the same time.
         together = deque(group for group in reversed(groups) if group not in ALONE)
@@ -138,10 +139,6 @@ async def run_all(
         if alone := deque(group for group in groups if group in ALONE):
             await lane(folder / "servers-alone", alone)
     return [outcomes[group] for group in groups]
-
-
-def _sayer(bars: Any, task: Any) -> Callable[[str], None]:
-    return lambda what: bars.update(task, what=what)
 
 
 async def _run(group: str, run: Run) -> Outcome:

@@ -39,6 +39,8 @@ from tests.support.app import plain_environment
 from tests.support.services import ROOT
 
 POLL_SECONDS = 0.25
+# Waits end after these seconds without a step forward: how long the whole takes depends on the machine.
+STANDSTILL_SECONDS = 60.0
 DRAIN_SECONDS = 150.0
 HOST_MODULE = "everscore_local.functions"
 
@@ -57,6 +59,26 @@ class CommandFailedError(Exception):
 def no_mutation(_app: Path, _settings: dict[str, str]) -> str:
     """The app as it is."""
     return HOST_MODULE
+
+
+class _Moving:
+    """Tells whether what is left becomes less: the least that was seen, and when.
+
+    Args:
+        seconds: without a step forward, after which nothing moves any more.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._least: tuple[int, ...] | None = None
+        self._since = time.monotonic()
+
+    def is_with(self, *left: int) -> bool:
+        """Whether things move, with so much left of each kind; less of an earlier kind outweighs the later."""
+        if self._least is None or left < self._least:
+            self._least = left
+            self._since = time.monotonic()
+        return time.monotonic() - self._since <= self._seconds
 
 
 class Run:
@@ -300,30 +322,40 @@ class Run:
         names = (self.names.queue, f"{self.names.queue}-poison")
         return sum([await queue_depth(self.queues, name) for name in names])
 
-    async def passed(self, seconds: float = 60) -> None:
-        """Wait until the host has passed all that was sent."""
+    async def passed(self, seconds: float = STANDSTILL_SECONDS) -> None:
+        """Wait until the host has passed all that was sent.
 
-        async def met() -> bool:
-            return await self.lag() == 0
-
-        await self.until(met, seconds, "the host has passed every event")
+        Raises:
+            NotInTimeError: for so many seconds it has passed nothing.
+        """
+        moving = _Moving(seconds)
+        while lag := await self.lag():
+            if not moving.is_with(lag):
+                raise NotInTimeError(
+                    f"{self.group}: for {seconds:g} s the host has not passed {lag:,} events"
+                )
+            await asyncio.sleep(POLL_SECONDS)
 
     async def waiting(self) -> bool:
         """Whether something is in the retry queue."""
         return await self.queued() > 0
 
     async def drained(self, left: int = 0) -> None:
-        """Wait until nothing is on its way but so many messages; sweep the poison queue as its timer would."""
+        """Wait until nothing is on its way but so many messages; sweep the poison queue as its timer would.
+
+        Raises:
+            NotInTimeError: for ``drain_seconds`` neither has become fewer.
+        """
         zeros = 0
-        deadline = time.monotonic() + self.drain_seconds
+        moving = _Moving(self.drain_seconds)
         swept = time.monotonic()
         while zeros < 2:
             lag, queued = await self.lag(), await self.queued()
             self._say(f"{len(self.sender.sent):,} sent, {lag:,} before the host, {queued:,} messages wait")
             zeros = zeros + 1 if lag == 0 and queued <= left else 0
-            if time.monotonic() > deadline:
+            if not moving.is_with(lag, queued):
                 raise NotInTimeError(
-                    f"{self.group}: after {self.drain_seconds:g} s {lag} events and {queued} messages wait"
+                    f"{self.group}: for {self.drain_seconds:g} s {lag} events and {queued} messages wait"
                 )
             if time.monotonic() - swept > 5 and await queue_depth(self.queues, f"{self.names.queue}-poison"):
                 await self.host.run_timer("housekeeping")
