@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from everscore.clock import times
-from everscore.config.settings import Settings
-from everscore.decode.bodies import BodyLimits
-from everscore.decode.decoder import Decoder
 from everscore.event.event import Event
-from everscore.event.item import Item, Source
 from everscore.failures import Failure
-from everscore_cli.app_checks import check_app, check_decoder
 from everscore_cli.properties import PropertiesOf
+from everscore_cli.scoring_in_place import ScoringInPlace
 from everscore_cli.sources import Line
-
-_LIMITS = ("decompressed_limit_mib", "body_limit_records")
 
 
 @dataclass(slots=True)
@@ -54,13 +47,8 @@ class DryRun:
             ManifestError: stream.json or the model's manifest is wrong.
             SettingError: there is no such decoder.
         """
-        stream, self._models = check_app(app)
-        hook = check_decoder(app, variables)
-        mib, records = (_number(variables, name) for name in _LIMITS)
-        self._decoder = Decoder(stream, limits=BodyLimits(mib << 20, records), hook=hook)
-        self._properties_of = properties_of
-        self._now = times.milliseconds_text(times.now())
-        self.has_id = stream.manifest.id is not None
+        self._app = ScoringInPlace(app, variables, properties_of)
+        self.has_id = self._app.has_id
         self.events = 0
         self.scored = 0
         self.first: Event | None = None
@@ -73,7 +61,7 @@ class DryRun:
 
     def take(self, lines: Sequence[Line]) -> None:
         """Try some events."""
-        for line, event in self._scored(lines):
+        for line, event in self._app.events(lines):
             self.events += 1
             self.first = self.first or event
             if event.failure is None:
@@ -82,19 +70,6 @@ class DryRun:
             failure = event.failure
             key = (str(failure.stage), failure.reason, failure.field)
             self._refused.setdefault(key, Refusal(failure, line)).count += 1
-
-    def _scored(self, lines: Sequence[Line]) -> Iterable[tuple[int, Event]]:
-        numbered = [(line.number, event) for line in lines for event in self._decode(line)]
-        ready = [event for _, event in numbered if event.failure is None]
-        for event, outcome in zip(ready, self._models.score([each.payload for each in ready]), strict=True):
-            event.failure = outcome.failure
-            event.item.scores, event.item.unscored = outcome.scores, outcome.unscored or None
-        return numbered
-
-    def _decode(self, line: Line) -> list[Event]:
-        source = Source(partition="0", sequence_number=line.number - 1, enqueued_at=self._now)
-        properties = self._properties_of(line.value) if self._properties_of else None
-        return self._decoder.decode([Item(body=line.body, source=source, properties=properties)])
 
     def as_json(self) -> dict[str, Any]:
         """What was found, for ``--json``."""
@@ -126,8 +101,3 @@ class DryRun:
                 for each in self.refused
             ],
         }
-
-
-def _number(variables: Mapping[str, str], name: str) -> int:
-    given = variables.get(name.upper(), "")
-    return int(given) if given.isdecimal() else int(Settings.model_fields[name].default)

@@ -31,6 +31,7 @@ COMMANDS = {
     "services": "everscore_cli.commands.services:services",
     "provision": "everscore_cli.commands.services:provision",
     "send": "everscore_cli.commands.send:send",
+    "score": "everscore_cli.commands.score:score",
     "query": "everscore_cli.commands.query:query",
     "deadletters": "everscore_cli.commands.deadletters:app",
     "replay": "everscore_cli.commands.replay:replay",

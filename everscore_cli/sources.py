@@ -51,16 +51,20 @@ class Line(NamedTuple):
     value: Any
 
 
-def read_chunks(source: str) -> Iterator[list[Line]]:
+def read_chunks(source: str, *, strict: bool = True) -> Iterator[list[Line]]:
     """The events of a JSON-lines file, or of stdin for ``-``, some at a time. Empty lines are left out.
 
     So is a byte order mark at the beginning: it is the file's, and no event's.
 
     A file gives as many as there are, up to `CHUNK_LINES`; stdin whatever whole lines have come.
 
+    Args:
+        source: the file's name, or ``-``.
+        strict: whether a line that is no JSON ends the reading; else it is given, without a value.
+
     Raises:
-        CliError: no such file, another format, a line that is no JSON (the events before it were given), or
-            no event at all.
+        CliError: no such file, another format, with ``strict`` a line that is no JSON (the events before it
+            were given), or no event at all.
     """
     label = "stdin" if source == "-" else source
     empty = True
@@ -75,6 +79,9 @@ def read_chunks(source: str) -> Iterator[list[Line]]:
             try:
                 chunk.append(Line(number, body, _value(body)))
             except ValueError as error:
+                if not strict:
+                    chunk.append(Line(number, body, None))
+                    continue
                 if chunk:
                     yield chunk
                 raise CliError(f"{label}, line {number} is not {_lower(str(error))}.") from error
@@ -251,8 +258,8 @@ def _open_json(source: str) -> IO[bytes]:
     if not path.name.endswith(_SUFFIXES):
         raise CliError(
             f"{source} has an unknown format ({path.suffix or 'no extension'}): expected JSON lines in a "
-            f"file that ends in {', '.join(_SUFFIXES)}, or - for stdin (docs/events.md makes them of CSV "
-            "and sends what is no JSON)."
+            f"file that ends in {', '.join(_SUFFIXES)}, or - for stdin, or a table in .csv, .tsv or .parquet "
+            "(docs/events.md sends what is none of these)."
         )
     return _open_any(source)
 

@@ -22,7 +22,6 @@ from everscore_models.candidate import Answer, Candidate, Choices, Column
 from everscore_models.cost import Cost, cost_of
 from everscore_models.diagnosis import refusal
 from everscore_models.errors import ExportError
-from everscore_models.event_files import read_rows
 from everscore_models.parity import MAX_TIES, Comparison, golden_of, measure
 from everscore_models.payloads import FEATURES_FILE, describe_features
 from everscore_models.predictions import answers_of
@@ -32,6 +31,8 @@ from everscore_models.rounding import agree_when_rounded
 from everscore_models.sources import choosing
 from everscore_models.sources.described import type_of
 from everscore_models.streaming import StreamChoices, propose_stream
+from everscore_models.tables.columns import pointer_of
+from everscore_models.tables.reading import read_rows
 from everscore_models.trained import Payload
 from everscore_models.writing import (
     EXPECTED_FILE,
@@ -184,7 +185,7 @@ def read_events(path: Path, columns: Sequence[Column], given: Mapping[str, str])
         ExportError: the table cannot be read, or a line of it is no JSON object.
     """
     types = {
-        given.get(each.name, each.name).removeprefix("/"): each.type or type_of(each.categories or ())
+        pointer_of(given.get(each.name, each.name)): each.type or type_of(each.categories or ())
         for each in columns
         if each.type is not None or each.categories
     }

@@ -7,3 +7,7 @@ from everscore.failures import EverscoreError
 
 class ExportError(EverscoreError):
     """A model cannot be trained, converted or checked. The message says why, and what the choices are."""
+
+
+class TableError(ExportError):
+    """A table of events cannot be read, or one of scores not be written. The message names file and row."""

@@ -10,6 +10,7 @@ from everscore.event.scores import Scores
 from everscore.event.stream import Stream
 from everscore.failures import Failure
 from everscore.score.loading import ModelSource, load_named
+from everscore.score.manifest import Manifest
 from everscore.score.model import Model
 
 
@@ -100,6 +101,11 @@ class LoadedModels:
             Failure: one is missing or unreadable.
         """
         return cls([(load_named(folder / each.name), each.required) for each in stream.models])
+
+    @property
+    def manifests(self) -> list[tuple[Manifest, bool]]:
+        """Of the models, in order, each with whether it is required."""
+        return [(model.manifest, required) for model, required in self._models]
 
     @property
     def names(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -278,12 +279,13 @@ def try_model(
     as_json: Json = False,
 ) -> None:
     """Score the first events of a file, without a stack. Exits 1 if one of them cannot be scored."""
-    from everscore_models.event_files import read_rows  # noqa: PLC0415 - slow to import
+    from everscore_models.tables.columns import types_of  # noqa: PLC0415 - slow to import
+    from everscore_models.tables.reading import read_batches  # noqa: PLC0415
 
     (folder,) = _folders(_models(models), [name])
     model = load_named(folder)
-    types = {each.pointer.removeprefix("/"): each.type for each in model.manifest.inputs}
-    payloads = read_rows(file, types)[:count]
+    rows = chain.from_iterable(read_batches(file, types_of(model.manifest.inputs), min(count, 1_000)))
+    payloads = list(islice(rows, count))
     scored = model.score(payloads)
     shown: list[dict[str, Any]] = [
         {"row": number, "error": each.detail or each.reason}

@@ -19,12 +19,14 @@ from everscore_cli.console import bars, counted, err, escape, out, print_json, r
 from everscore_cli.demo import example
 from everscore_cli.dry_run import DryRun
 from everscore_cli.errors import CliError
+from everscore_cli.event_tables import read_table, types_for
 from everscore_cli.keys import KeyOf, key_rule
 from everscore_cli.producer import Outgoing, Pace, sender
 from everscore_cli.properties import PropertiesOf, property_rule
 from everscore_cli.sentences import sentence
 from everscore_cli.sources import Line, Raw
 from everscore_local import interrupts
+from everscore_models.tables.reading import is_table
 
 EXAMPLE_COUNT = 1_000
 
@@ -42,7 +44,8 @@ def send(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="JSON lines: a .jsonl or .ndjson file, also .gz, or - for stdin. Default: the example's.",
+            help="JSON lines: a .jsonl or .ndjson file, also .gz, or - for stdin. A table: .csv, .tsv or "
+            ".parquet. Default: the example's.",
         ),
     ] = None,
     *,
@@ -83,7 +86,7 @@ def send(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:
-    """Send events to Event Hubs: those of the example, the lines of a file, or standard input.
+    """Send events to Event Hubs: those of the example, the lines or rows of a file, or standard input.
 
     With --dry-run exits 1 if some of them would not be stored.
     """
@@ -96,10 +99,10 @@ def send(
                 f"stream.json is about events for the model {' and '.join(used)}: name a file of such events."
             )
         files, count = [str(app / example.EVENTS)], count or EXAMPLE_COUNT
-    reading = _reading(files or [], raw)
+    reading = _reading(app, files or [], raw, strict=not dry_run)
     rules = _rules(app, partition_key or [], properties or [], raw)
     if target is None:
-        _try_out(app, _cut(reading, skip, count), rules, raw, as_json=as_json)
+        _try_out(app, _cut(reading, skip, count), rules, _unit(files or [], raw), as_json=as_json)
         return
     interrupts.end_like_ctrl_c()
     sent, seconds = asyncio.run(_send(target, reading, rules, count=count, skip=skip, rate=rate))
@@ -110,7 +113,7 @@ def send(
         out.print(f"Sent {counted(sent, 'event')} in {seconds:.1f} s: {speed:,.0f} events/s.")
 
 
-def _reading(files: list[str], raw: Raw | None) -> Iterator[list[Line]]:
+def _reading(app: Path, files: list[str], raw: Raw | None, *, strict: bool) -> Iterator[list[Line]]:
     if raw is Raw.FILES:
         if not files:
             raise CliError("--raw files needs the names of files, each the body of an event, or - for stdin.")
@@ -120,7 +123,11 @@ def _reading(files: list[str], raw: Raw | None) -> Iterator[list[Line]]:
             "Lines are sent of one file at a time, or of stdin by -: several files are taken by --raw files "
             "alone, each as one body."
         )
-    return sources.read_raw_lines(files[0]) if raw else sources.read_chunks(files[0])
+    if raw:
+        return sources.read_raw_lines(files[0])
+    if is_table(Path(files[0])):
+        return read_table(Path(files[0]), types_for(app))
+    return sources.read_chunks(files[0], strict=strict)
 
 
 def _rules(app: Path, partition_key: list[str], properties: list[str], raw: Raw | None) -> _Rules:
@@ -193,9 +200,14 @@ async def _outgoing(
         err.print("[yellow]note[/] --skip left nothing to send.")
 
 
-def _try_out(
-    app: Path, chunks: Iterator[list[Line]], rules: _Rules, raw: Raw | None, *, as_json: bool
-) -> None:
+def _unit(files: list[str], raw: Raw | None) -> str:
+    """What an event is in its source."""
+    if raw is Raw.FILES:
+        return "file"
+    return "row" if not raw and files and is_table(Path(files[0])) else "line"
+
+
+def _try_out(app: Path, chunks: Iterator[list[Line]], rules: _Rules, of: str, *, as_json: bool) -> None:
     dry_run: DryRun | None = None
     shown: dict[str, object] = {}
     for chunk in chunks:
@@ -211,7 +223,7 @@ def _try_out(
     if as_json:
         print_json({**shown, **dry_run.as_json()})
     else:
-        _show_dry_run(dry_run, "file" if raw is Raw.FILES else "line")
+        _show_dry_run(dry_run, of)
     if dry_run.refused:
         raise typer.Exit(1)
 
@@ -238,6 +250,7 @@ def _first(line: Line, rules: _Rules) -> dict[str, object]:
 
 def _show_first(body: bytes, shown: dict[str, object]) -> None:
     key = str(shown["partitionKey"] or "(none: the service chooses a partition)")
+    out.print("The first event, which is not sent:")
     out.print(f"[bold]partition key[/] {escape(key)}")
     if "properties" in shown:
         given = json.dumps(shown["properties"], ensure_ascii=False)

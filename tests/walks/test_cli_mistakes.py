@@ -118,7 +118,16 @@ def test_a_storage_account_that_cannot_be_reached(app, refused, monkeypatch) -> 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("events.csv", b"a,b\n", ["events.csv", "unknown format", ".jsonl", "docs/events.md"]),
+        ("events.xlsx", b"a,b\n", ["events.xlsx", "unknown format", ".jsonl", ".csv", "docs/events.md"]),
+        ("events.csv", b"a,b\n", ["events.csv has no rows"]),
+        ("cells.csv", b"a,b\n1,2\n1,2,3\n", ["cells.csv, row 2 has 3 cells", "names 2 columns", "quotes"]),
+        ("twice.csv", b"a,b,a\n1,2,3\n", ["twice.csv has two columns 'a'"]),
+        ("inside.csv", b"/a/b,a\n1,2\n", ["inside.csv has the columns '/a/b' and 'a'", "one field"]),
+        ("latin.csv", "a\né\n".encode("latin-1"), ["latin.csv is not UTF-8"]),
+        ("nothing.csv", b"", ["nothing.csv is no table"]),
+        ("cut.csv", b'a,b\n1,"2\n', ["cut.csv, line 2 is no row of a table"]),
+        ("words.parquet", b"hello", ["words.parquet cannot be read as Parquet"]),
+        ("missing.csv", None, ["missing.csv cannot be read: no such file"]),
         ("events", b"{}\n", ["no extension", ".jsonl"]),
         ("empty.jsonl", b"", ["empty.jsonl is empty"]),
         ("blank.jsonl", b"\n  \n", ["blank.jsonl is empty"]),
@@ -144,9 +153,9 @@ def test_a_file_that_cannot_be_sent(app, refused, name, content, words) -> None:
     if content is not None:
         (app / name).write_bytes(content)
     if content is None or b'{"id": 1}\n\n' not in content:
-        refused(["send", name, "--dry-run", "--skip", "8999"], *words)
+        refused(["send", name, "--skip", "8999"], *words)
     else:
-        refused(["send", name, "--dry-run", "--skip", "2"], *words)
+        refused(["send", name, "--skip", "2"], *words)
 
 
 def test_standard_input_without_events(app) -> None:

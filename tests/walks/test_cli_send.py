@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import re
 import sys
 
 import pytest
@@ -173,9 +174,12 @@ def test_hole_47_odd_json_is_sent_as_it_is(cli, odd, reason) -> None:
 )
 def test_hole_47_what_is_no_json_is_named(cli, line, words) -> None:
     """Hole 47: NaN, a cut line and bytes that are no UTF-8 are named as such, with their line."""
-    (cli.app / "events.jsonl").write_bytes(json.dumps(FLIGHT).encode() + b"\n" + line + b"\n")
-    cli.run("send", "events.jsonl", "--dry-run", "--skip", "1", code=1)
-    assert words in cli.said
+    events = cli.app / "events.jsonl"
+    events.write_bytes(b"\n".join([json.dumps(FLIGHT).encode(), line, json.dumps(FLIGHT).encode()]))
+    with pytest.raises(CliError, match=re.escape(words)):
+        list(read_chunks(str(events)))
+    found = cli.json("send", "events.jsonl", "--dry-run", "--property", "message-id=m", code=1)
+    assert (found["events"], found["scored"], [each["line"] for each in found["refused"]]) == (3, 2, [2])
 
 
 def test_hole_47_half_a_surrogate_pair_fits_into_no_property() -> None:

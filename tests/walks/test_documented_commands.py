@@ -29,11 +29,6 @@ THROTTLE = """curl --json '{"rus": 400, "seconds": 20}' http://127.0.0.1:8082/th
 STACK = "tests/walks/test_cli_stack.py::test_a_day_with_the_local_stack"
 HERE = "tests/walks/test_documented_commands.py::test_the_stand_ins_alone"
 OWN_MODEL = "tests/models/test_documentation.py::test_your_own_model_in_ten_minutes"
-OWN_CSV = "tests/models/test_documentation.py::test_events_from_csv"
-CSV = (
-    "python -c \"import pandas; pandas.read_csv('events.csv', keep_default_na=False, na_values=[''])"
-    ".to_json('events.jsonl', orient='records', lines=True)\""
-)
 BOTH_FILES = (
     "printf '%s\\n%s' \"$(sha256sum < model.onnx | cut -d' ' -f1)\" "
     "\"$(sha256sum < features.py | cut -d' ' -f1)\" | sha256sum"
@@ -41,6 +36,7 @@ BOTH_FILES = (
 OPERATORS = "tests/walks/test_cli_operators.py::"
 RUN_BY = {
     **dict.fromkeys(("up", "down", "send", "query", "status", "logs", "restart", "reset"), STACK),
+    "score": "tests/walks/test_cli_score.py::test_scores_as_csv_and_parquet",
     "services": HERE,
     "provision": HERE,
     "deadletters": f"{OPERATORS}test_dead_letters_are_listed_shown_exported_redriven_and_purged",
@@ -60,7 +56,6 @@ ELSEWHERE = {
     "python3 dev.py setup": "tests/unit/test_setup_files.py::test_every_make_target_is_an_alias",
     "python -m everscore_models train pumps": OWN_MODEL,
     "python -m everscore_models check pumps": OWN_MODEL,
-    CSV: OWN_CSV,
     BOTH_FILES: "tests/models/test_documentation.py::test_hole_37_the_hash_of_a_model_with_features",
     "make lint": "dev.py::LINT",  # what `make test` begins with
     "make format": "tests/unit/test_setup_files.py::test_every_make_target_is_an_alias",
