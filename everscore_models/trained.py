@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from everscore.score.input_form import Input
@@ -68,13 +69,23 @@ def load_training(folder: Path) -> Callable[[], Trained]:
         raise ExportError(
             f"There is no {path}: a model's folder holds a {TRAIN_FILE} with a function 'train'."
         )
-    spec = importlib.util.spec_from_file_location(f"train_{folder.name}", path)
-    if spec is None or spec.loader is None:
-        raise ExportError(f"{path} cannot be imported.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(path)
     train = getattr(module, "train", None)
     if not callable(train):
         raise ExportError(f"{path} has no function 'train' that returns everscore_models.Trained.")
     checked: Callable[[], Trained] = train
     return checked
+
+
+def load_module(path: Path) -> ModuleType:
+    """A file of Python as a module, such as another model's ``train.py``: folders of models are no packages.
+
+    Raises:
+        ExportError: it cannot be imported.
+    """
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_{path.parent.name}", path)
+    if spec is None or spec.loader is None:
+        raise ExportError(f"{path} cannot be imported.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -100,32 +100,30 @@ def _figures(outcome: Outcome, rate: float) -> Table:
 
 def _flights(documents: list[dict[str, Any]]) -> Table:
     table = Table(title="Five of the flights, as scored and stored", title_justify="left")
-    for column in ("flight", "from", "to", "scheduled"):
+    for column in ("flight", "route", "scheduled"):
         table.add_column(column)
-    table.add_column("departure delay", justify="right")
+    table.add_column("delay", justify="right")
     models = sorted({model for document in documents for model in document["scores"]})
     for model in models:
         table.add_column(escape(model))
-        table.add_column("score", justify="right")
     for document in documents:
         flight = document["event"]
         delay = flight.get("dep_delay")
         table.add_row(
             escape(f"{flight.get('carrier')} {flight.get('flight')}"),
-            escape(str(flight.get("origin"))),
-            escape(str(flight.get("dest"))),
+            escape(f"{flight.get('origin')}-{flight.get('dest')}"),
             escape(str(flight.get("scheduled"))[:16].replace("T", " ")),
             "cancelled" if flight.get("cancelled") else f"{delay:+.0f} min" if delay is not None else "",
-            *(cell for model in models for cell in _score(document["scores"].get(model, {}))),
+            *(_score(document["scores"].get(model, {})) for model in models),
         )
     return table
 
 
-def _score(score: dict[str, Any]) -> tuple[str, str]:
+def _score(score: dict[str, Any]) -> str:
     """Label and value of one model, or why there are none."""
     value = score.get("value")
     label = str(score.get("label") or score.get("error", ""))
-    return escape(label), f"{value:.3f}" if isinstance(value, float) else ""
+    return escape(label) + (f" {value:.3f}" if isinstance(value, float) else "")
 
 
 def _letter(letter: dict[str, Any]) -> Table:

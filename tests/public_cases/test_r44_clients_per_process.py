@@ -76,9 +76,9 @@ def invoke(rounds: int) -> list[int]:
 
 
 def test_everything_is_made_once_a_process_and_loop(settings: Services, made: Counter[str]) -> None:
-    """Forty invocations, twenty at a time, make one client of each kind and one session; another loop its own."""
+    """Forty invocations, twenty at a time, make one client of each kind and one session a model; another loop its own."""
     assert invoke(2) == [20, 20]
-    once = {"CosmosClient": 1, "BlobServiceClient": 1, "QueueClient": 2, "InferenceSession": 1}
+    once = {"CosmosClient": 1, "BlobServiceClient": 1, "QueueClient": 2, "InferenceSession": 2}
     assert made == once
     assert len(documents(settings)) == 40
     assert invoke(1) == [0]

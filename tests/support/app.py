@@ -54,7 +54,7 @@ def copy_app(
     host: Mapping[str, Any] | None = None,
     model: bool = True,
 ) -> Path:
-    """A copy of what is deployed.
+    """A copy of what is deployed, with the flights' own model alone.
 
     Args:
         folder: where to put it; it must not exist.
@@ -66,7 +66,9 @@ def copy_app(
     shutil.copytree(ROOT / "function_app", folder / "function_app", ignore=ignore)
     shutil.copy(ROOT / "function_app.py", folder)
     # Not the stream.json of the project, which its user replaces by that of events of their own.
-    manifest = {**json.loads((ROOT / "models" / "flights" / "stream.json").read_text()), **(stream or {})}
+    example = json.loads((ROOT / "models" / "flights" / "stream.json").read_text())
+    del example["models"]
+    manifest = {**example, "model": "flights", **(stream or {})}
     manifest = {name: value for name, value in manifest.items() if value is not None}
     (folder / "stream.json").write_text(json.dumps(manifest))
     settings = json.loads((ROOT / "host.json").read_text())

@@ -347,7 +347,7 @@ def test_what_the_platform_reads_is_not_misspelt() -> None:
 
 def test_flights_where_the_stream_is_another(app, refused, tmp_path) -> None:
     """With a stream.json of other events the flights are not sent, and a run takes a copy of the app for them."""
-    shutil.copy(ROOT / example.STREAM, app / example.STREAM)
+    shutil.copy(app / "stream.json", app / example.STREAM)
     assert example.app_of_example(app, tmp_path / "copy") == app
     manifest = {**json.loads((app / "stream.json").read_text()), "id": "/at", "model": "pumps"}
     (app / "stream.json").write_text(json.dumps(manifest))
