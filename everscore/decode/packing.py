@@ -70,6 +70,8 @@ def to_utf8(text: bytes, room: Room) -> bytes:
 def decompress(body: bytes, limit: int, hint: str, room: Room) -> bytes:
     """Unpack gzip, all members, up to a limit, so that a small body cannot fill the memory.
 
+    Zeros behind the last member are padding, as gzip itself and Python's module take them.
+
     What is behind a member comes back from zlib as a copy, so that each gets its bytes piece by piece: tens
     of thousands of empty members would otherwise copy a body of one megabyte as often.
 
@@ -86,7 +88,8 @@ def decompress(body: bytes, limit: int, hint: str, room: Room) -> bytes:
     out: list[bytes] = []
     held = 0
     at = 0
-    while at < len(body):
+    end = len(body.rstrip(b"\0")) if body.endswith(b"\0") else len(body)
+    while at < end:
         unpacker = zlib.decompressobj(wbits=31)
         size = _FIRST_PIECE
         while not unpacker.eof:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from everscore.watch.summary import Summary
 
 # Batches; more than a process has partitions.
 _MOST = 256
+_END = Position(sys.maxsize, 0)
 
 
 @dataclass(slots=True)
@@ -20,10 +22,12 @@ class Progress:
 
     Attributes:
         end: everything before this has its place.
-        summary: where that is.
+        counted: everything before this has been counted towards the verdict on the configuration.
+        summary: where what is settled is.
     """
 
     end: Position = START
+    counted: Position = START
     summary: Summary = field(default_factory=Summary)
 
 
@@ -46,7 +50,10 @@ class GivenBack:
         """
         key = _key_of(items)
         found = self._batches.pop(key, None) if key else None
-        return found if found and again else Progress()
+        if not again:
+            return Progress()
+        # Of one that another process had, or this one before it died, nobody knows how far it was counted.
+        return found or Progress(counted=_END)
 
     def keep(self, items: Sequence[Item], progress: Progress) -> None:
         """Remember how far a batch has come that is given back now; nothing of one whose place is unknown."""

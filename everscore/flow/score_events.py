@@ -112,7 +112,8 @@ class ScoreEvents:
         summary = progress.summary
 
         async def settle(processed: Processed) -> None:
-            await self._brake(processed.events, again=retry.count > 0)
+            await self._brake(processed.events, again=progress.end < progress.counted)
+            progress.counted = max(progress.counted, processed.end)
             await self._settle(processed.events, summary, retry, budget)
             summary.received += len(processed.events)
             summary.request_units += processed.request_units

@@ -29,6 +29,19 @@ def test_decompressing_gives_what_was_compressed(data, limit) -> None:
             decompress(packed, limit, "hint", room_enough)
 
 
+@pytest.mark.parametrize("size", [0, 5, 700, 70_000])
+@pytest.mark.parametrize("zeros", [1, 3, 512, 10_000])
+def test_zeros_behind_gzip_are_padding(size, zeros) -> None:
+    """As Python's own module has it; the trailer of a small member, which ends in zeros, is none."""
+    packed = gzip.compress(b"x" * size, mtime=0) * 2
+    padded = packed + b"\0" * zeros
+    assert decompress(padded, 2 * size, "hint", room_enough) == gzip.decompress(padded) == b"xx" * size
+    with pytest.raises(Permanent, match="gzip corrupt"):
+        decompress(padded + b"x", 2 * size, "hint", room_enough)
+    with pytest.raises(Permanent, match="gzip truncated"):
+        decompress(packed[:-1], 2 * size, "hint", room_enough)
+
+
 def test_many_small_gzip_members_cost_what_their_bytes_do(monkeypatch) -> None:
     """However many members a body has, zlib gets each byte of it a few times at most, not once a member."""
     given_bytes = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from everscore.event.item import Braked, Item
 from everscore.event.scores import Scores
 from everscore.failures import Failure, Permanent, Stage, Throttled, Unexpected
 from everscore.flow.brake import Brake, tally_of
+from everscore.flow.ending import NoPlaceAnswersError
 from everscore.flow.limits import Patience
 from everscore.flow.score_events import RetryState
 from everscore.retry.names import suspect_name
@@ -26,6 +28,7 @@ from everscore.watch.judging import State, Tally, Verdict
 from everscore.watch.verdicts import Verdicts
 from tests.fakes import LARGE, OUT, FakeBlobs, FakeModel, World, ago, body_of, item_of, source_of, stream_of
 
+HELD = "Exception: NoPlaceAnswersError: no destination takes 1 events"  # as the host hands on what was raised
 WRONG = stream_of(unwrap="array")  # of bodies that are objects
 
 
@@ -510,6 +513,19 @@ async def test_hole_02_a_batch_that_comes_again_is_counted_once() -> None:
         await world.score(*bad(1), retry=RetryState(count, endless=True, previous="NoPlaceAnswersError"))
     assert world.verdict.total.bodies == 1
     assert world.verdict.state is State.UNPROVEN
+
+
+async def test_hole_02_what_of_a_batch_was_not_reached_is_counted_when_it_comes_again() -> None:
+    """Its third slice found no place: what comes after it is met for the first time with the next try."""
+    world = fresh(memory=1)  # a slice for each event
+    items = [*good(1, 2), item_of(3, pad=LARGE), *good(*range(4, 9))]
+    for count in range(3):
+        with world.store.refusing(), world.blobs.refusing(), pytest.raises(NoPlaceAnswersError):
+            await world.score(
+                *deepcopy(items), retry=RetryState(count, endless=True, previous=HELD * (count > 0))
+            )
+    await world.score(*items, retry=RetryState(3, endless=True, previous=HELD))
+    assert (world.verdict.total.bodies, world.verdict.state) == (8, State.WELL)
 
 
 def put(world: World, *items: Item, **fields: Any) -> None:
