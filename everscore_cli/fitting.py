@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 
 _UNBOUNDED = 10_000
@@ -47,3 +48,22 @@ class Fitting:
                 lines.add_row("", "")
         yield lines
         yield ""
+
+
+class Whole:
+    """A table as wide as its cells ask for, however narrow the console: for a pipe, which has no width.
+
+    Args:
+        table: is printed with ``soft_wrap``, else the console cuts its lines.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """See rich's console protocol."""
+        wide = options.update(max_width=_UNBOUNDED)
+        wanted = Measurement.get(console, wide, self._table).maximum
+        for line in console.render_lines(self._table, options.update(width=wanted, max_width=wanted)):
+            yield from line
+            yield Segment.line()

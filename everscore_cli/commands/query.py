@@ -16,6 +16,7 @@ from everscore_cli import project
 from everscore_cli.clients import store
 from everscore_cli.console import escape, out, print_json
 from everscore_cli.errors import CliError
+from everscore_cli.fitting import Whole
 
 LATEST = "SELECT TOP @count * FROM c ORDER BY c.time DESC"
 BY_ID = "SELECT * FROM c WHERE c.id IN ({})"
@@ -66,7 +67,7 @@ def query(
     elif not rows:
         out.print("There are no documents yet." if sql is None else "No rows.")
     elif sql is None:
-        out.print(documents_table(rows))
+        _print_table(documents_table(rows))
     else:
         _print_rows([_plain(row) for row in rows])
 
@@ -89,15 +90,15 @@ def documents_table(rows: Sequence[Any]) -> Table:
     for name in ("id", "partition key"):
         table.add_column(name, overflow="fold")  # whole, to be copied
     for model in models:
-        table.add_column(f"{model}: label")
-        table.add_column("value", justify="right")
+        table.add_column(escape(model))
     table.add_column("attempts", justify="right")
     for row in rows:
         cells = [str(row.get("time") or "")[:19], str(row["id"]), str(row["pk"])]
         for model in models:
             score = row.get("scores", {}).get(model, {})
             # Of a regressor the label is null; of a model that is not required there may be an error alone.
-            cells += [str(score.get("label", score.get("error", "")) or ""), _decimal(score.get("value"))]
+            label = str(score.get("label", score.get("error", "")) or "")
+            cells.append(f"{label} {_decimal(score.get('value'))}".strip())
         cells.append(str(row.get("pipeline", {}).get("attempts", "")))
         table.add_row(*(escape(cell) for cell in cells))
     return table
@@ -117,7 +118,12 @@ def _print_rows(rows: list[Any]) -> None:
     table = Table(*columns)
     for row in rows:
         table.add_row(*(escape(str(row.get(name, ""))) for name in columns))
-    out.print(table)
+    _print_table(table)
+
+
+def _print_table(table: Table) -> None:
+    """On a terminal as wide as that; for another program whole, a line a row."""
+    out.print(table if out.is_terminal else Whole(table), soft_wrap=not out.is_terminal)
 
 
 def _plain(row: Any) -> Any:

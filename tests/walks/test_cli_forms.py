@@ -61,6 +61,8 @@ def test_hole_33_ids_and_keys_are_shown_as_they_are_stored(cli: Cli) -> None:
     shown = [list(column.cells) for column in table.columns[1:3]]
     assert shown == [[row["id"] for row in rows], [row["pk"] for row in rows]]
     assert "~n270" in shown[0]
+    printed = cli.run("query").splitlines()  # to a pipe: whole, a row a line
+    assert all(any(row["id"] in line and row["pk"] in line for line in printed) for row in rows)
 
 
 def test_hole_35_the_documented_query_reads_scores(cli: Cli) -> None:
