@@ -1,7 +1,7 @@
 """Events a second of `everscore score`, beside pandas with scikit-learn's own predict, as a ratio.
 
-``python benchmarks/score_file.py [EVENTS]`` trains the flights' pipeline anew. Each command then reads a file of
-flights, scores it and writes the scores, in a process of its own on one core; start and imports are in its
+``python benchmarks/score_file.py [EVENTS]`` trains the flights' pipeline anew. Each command then reads a file
+of flights, scores it and writes the scores, in a process of its own on one core; start and imports are in its
 time, and loading or unpickling the model. Rounds of them take turns; the medians count.
 """
 

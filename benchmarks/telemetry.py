@@ -72,14 +72,14 @@ def batches(events: list[bytes]) -> list[list[Item]]:
     return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
 
 
-def pipeline(telemetry: Telemetry, models: ModelSource) -> ScoreEvents:
+def pipeline(telemetry: Telemetry, models: list[ModelInUse]) -> ScoreEvents:
     recorder = telemetry.of("score_events", breaker=lambda: State.CLOSED)
     nothing = Everything()
     decoder = Decoder(load_stream(ROOT / "stream.json"))
     processing = Processing(
         decoder=decoder,
         memory=Memory(1 << 30),
-        models=[ModelInUse("flights", models)],
+        models=models,
         writer=Writer(nothing, parallel=16, patience=60),
         recorder=recorder,
     )
@@ -96,7 +96,7 @@ def pipeline(telemetry: Telemetry, models: ModelSource) -> ScoreEvents:
 
 async def measure(count: int) -> None:
     events = bodies(count)
-    models = ModelSource(ROOT / "models/flights", threads=1)
+    models = [ModelInUse("flights", ModelSource(ROOT / "models/flights", threads=1))]
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     ways = {
