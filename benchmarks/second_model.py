@@ -1,8 +1,8 @@
 """CPU that a second model adds to an event, as a ratio.
 
-``python benchmarks/second_model.py [EVENTS]`` takes real flights through the pipeline as ``telemetry.py``
-does, in batches of 256: scored by the flights' model alone, by it and a copy of it, and by it and the example's
-second model. Rounds of the three take turns; the medians count.
+``python benchmarks/second_model.py [EVENTS]`` takes real flights through the pipeline as telemetry.py does,
+in batches of 256: scored by the flights' model alone, by it and a copy of it, and by it and the second
+model of the example. Rounds of the three take turns; the medians count.
 """
 
 import asyncio
