@@ -25,6 +25,7 @@ from everscore_models.errors import ExportError
 from everscore_models.parity import MAX_TIES, Comparison, golden_of, measure
 from everscore_models.payloads import FEATURES_FILE, describe_features
 from everscore_models.predictions import answers_of
+from everscore_models.probabilities import refuse_logits
 from everscore_models.probes import Probe, evenly, probes
 from everscore_models.proposing import propose
 from everscore_models.rounding import agree_when_rounded
@@ -51,6 +52,8 @@ ACCEPT_SHARE = 0.01
 SLOW = 1000.0
 """Microseconds an event from which on a warning is given."""
 
+# Events whose numbers are looked at for whether they are probabilities.
+_LOOKED_AT = 200
 _SAMPLE_ROWS = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _OURS = (
@@ -157,6 +160,8 @@ def add(wishes: Wishes, progress: Progress = lambda _: None) -> Added:
         document["parity"] = _parity(compared)
         write_golden(made, golden_of(compared.comparison, model), document)
         real = [each.payload for each in compared.comparison.probes if each.real]
+        if note := refuse_logits(model.manifest, model.score(real[:_LOOKED_AT])):
+            notes.append(note)
         sample = _scored(evenly(real, 4 * _SAMPLE_ROWS)[0], model)[:_SAMPLE_ROWS]
         manifest = write_manifest(made, document)
         progress("measure what it costs")

@@ -26,7 +26,7 @@ def refuse_logits(manifest: Manifest, scores: Sequence[Scores | Failure]) -> str
     if manifest.kind not in (Kind.CLASSIFIER, Kind.MULTICLASS):
         return None
     note: str | None = None
-    for number, each in enumerate(scores):
+    for number, each in enumerate(scores, start=1):
         if isinstance(each, Failure):
             continue
         for label, value in each.values.items():
@@ -34,7 +34,7 @@ def refuse_logits(manifest: Manifest, scores: Sequence[Scores | Failure]) -> str
                 raise ExportError(
                     f"Event {number} gets {value:.6g} for '{label}', which is no probability: the output "
                     f"'{manifest.outputs.value_outputs()[0]}' holds logits. Say --transform softmax, or "
-                    "sigmoid where it is one number for two classes."
+                    "sigmoid where it is one number for two classes. Nothing was written."
                 )
         total = sum(each.values.values())
         if note is None and abs(total - 1) > _ROUNDING * len(each.values):

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from everscore.score.output_form import Kind
+from everscore_models.adding import Wishes, add
 from everscore_models.candidate import Candidate, Choices
 from everscore_models.errors import ExportError
 from everscore_models.graph.classes import classes_of
@@ -458,10 +460,22 @@ def test_numbers_that_are_no_probabilities_are_refused_on_the_events(tmp_path: P
     shares = model.score([{"x": [0.25, 0.25, 0.5]}])
     assert refuse_logits(model.manifest, shares) is None
     own = model.score([{"x": [0.25, 0.25, 0.5]}, {"x": [0.9, 0.8, 0.0]}])
-    assert (refuse_logits(model.manifest, own) or "").startswith("The probabilities of event 1 add up to 1.7")
+    assert (refuse_logits(model.manifest, own) or "").startswith("The probabilities of event 2 add up to 1.7")
     logits = model.score([{"x": [0.25, 0.25, 0.5]}, {"x": [0.5, 2.5, -2.0]}])
-    with pytest.raises(ExportError, match=r"Event 1 gets 2.5 for 'b', which is no probability"):
+    with pytest.raises(ExportError, match=r"Event 2 gets 2.5 for 'b', which is no probability"):
         refuse_logits(model.manifest, logits)
+
+
+def test_adding_refuses_what_are_no_probabilities(tmp_path: Path) -> None:
+    """`model add` looks at the numbers of the events, also where there is no library to compare with."""
+    onnx.save(one_node("Identity"), tmp_path / "net.onnx")
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"x": [0.25, 0.25, 0.5]}\n' * 20 + '{"x": [0.5, 2.5, -2.0]}\n')
+    choices = Choices(outputs=["y"], labels=["a", "b", "c"])
+    wishes = Wishes(path=tmp_path / "net.onnx", events=events, models=tmp_path / "models", choices=choices)
+    with pytest.raises(ExportError, match=r"Event 21 gets 2.5 for 'b', which is no probability.*--transform"):
+        add(wishes)
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_weights_beyond_two_gigabytes_are_refused(tmp_path: Path) -> None:
