@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from skl2onnx import to_onnx
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -227,6 +229,35 @@ def test_the_pages_features(tmp_path: Path) -> None:
     (scores,) = load_model(tmp_path).score([{"temp": 1.0, "vibration": 3.0}])
     assert isinstance(scores, Scores)
     assert scores.value == pytest.approx(np.log(4), abs=0.05)
+
+
+def test_the_pages_lookup(tmp_path: Path) -> None:
+    """The page's features.py with a table in it is trained with and exported; an unknown site is no mistake."""
+    source = next(block for block in blocks("python", TEXT) if "DEPTH = " in block)
+    (tmp_path / "features.py").write_text(source)
+    inputs = [
+        Input(name="temp", pointer="/temp", type=InputType.NUMBER, missing="reject"),
+        Input(name="site", pointer="/site", type=InputType.TEXT, missing="reject"),
+    ]
+    events = [{"temp": float(n % 7), "site": "NSX"[n % 3]} for n in range(99)]
+    columns = ["temp", "depth"]
+    frame = apply_features(read_frame(events, inputs), tmp_path, columns)
+    assert frame["depth"][:2].tolist() == [120.0, 80.0]
+    pipeline = make_pipeline(SimpleImputer(), Ridge()).fit(frame, frame["depth"].fillna(0))
+    made = {
+        "version": "1",
+        "pipeline": pipeline,
+        "inputs": inputs,
+        "held_out": events,
+        "data": "n",
+        "rows": 99,
+    }
+    export(Trained(**made, feature_columns=columns), tmp_path)
+    scores = load_model(tmp_path).score([{"temp": 1.0, "site": site} for site in ("N", "S", "new")])
+    assert all(isinstance(each, Scores) for each in scores)
+    wanted = pipeline.predict(pd.DataFrame({"temp": [1.0] * 3, "depth": [120.0, 80.0, np.nan]}))
+    found = [each.value for each in scores if isinstance(each, Scores)]
+    assert found == pytest.approx(wanted.tolist(), abs=1e-3)
 
 
 def test_without_the_tools_for_models() -> None:
