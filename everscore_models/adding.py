@@ -22,6 +22,7 @@ from everscore_models.candidate import Answer, Candidate, Choices, Column
 from everscore_models.cost import Cost, cost_of
 from everscore_models.diagnosis import refusal
 from everscore_models.errors import ExportError
+from everscore_models.never_missing import refusing, to_refuse
 from everscore_models.parity import MAX_TIES, Comparison, golden_of, measure
 from everscore_models.payloads import FEATURES_FILE, describe_features
 from everscore_models.predictions import answers_of
@@ -124,6 +125,18 @@ class _Compared:
     rounded: float
 
 
+class _NeverMissingError(ExportError):
+    """Inputs are missing in no event, and where they were, ONNX would say something else."""
+
+    def __init__(self, names: Sequence[str], library: str) -> None:
+        self.names = names
+        said = ", ".join(f"'{name}'" for name in names)
+        super().__init__(
+            f"{said}: missing in no event, and ONNX scores a missing value otherwise than {library}; so an "
+            "event without it is refused."
+        )
+
+
 def add(wishes: Wishes, progress: Progress = lambda _: None) -> Added:
     """Writes the folder of a model that answers as its library does.
 
@@ -150,12 +163,19 @@ def add(wishes: Wishes, progress: Progress = lambda _: None) -> Added:
     with tempfile.TemporaryDirectory(dir=wishes.models, prefix=".add-") as temporary:
         made = Path(temporary) / name
         made.mkdir()
-        document = _first(made, name, candidate, proposal.inputs, wishes)
-        write_manifest(made, document)
-        progress("load with onnxruntime")
-        model = _loaded(made)
-        progress(f"compare with {candidate.library}" if candidate.predict else "score the events")
-        compared = _compare(candidate, proposal.inputs, events, model, wishes)
+        inputs: Sequence[Input] = proposal.inputs
+        while True:
+            document = _first(made, name, candidate, inputs, wishes)
+            write_manifest(made, document)
+            progress("load with onnxruntime")
+            model = _loaded(made)
+            progress(f"compare with {candidate.library}" if candidate.predict else "score the events")
+            try:
+                compared = _compare(candidate, inputs, events, model, wishes)
+                break
+            except _NeverMissingError as error:
+                inputs = refusing(inputs, error.names)
+                notes.append(str(error))
         notes += _notes(compared, candidate, wishes)
         document["parity"] = _parity(compared)
         write_golden(made, golden_of(compared.comparison, model), document)
@@ -289,6 +309,8 @@ def _compare(
     _refuse_unscored(found, real, model)
     agreed = _rounded(found, candidate, model) if what == "library" else set()
     left = [each for each in found.differences if each.row not in agreed]
+    if left and (names := to_refuse(left, inputs, events)):
+        raise _NeverMissingError(names, _against(what, candidate))
     if left:
         raise ExportError(refusal(found, left, inputs, model, _against(what, candidate)))
     share = _share(found, agreed)

@@ -16,7 +16,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from everscore.score.output_form import Kind
-from everscore_models import histogram_boosting, imputers, registered, thresholds, tree_missing
+from everscore_models import discriminant, histogram_boosting, imputers, registered, thresholds, tree_missing
 from everscore_models.errors import ExportError
 from everscore_models.graph.locale import ascii_faults, locale_faults
 from everscore_models.merging import merged
@@ -118,6 +118,7 @@ def convert(
     histogram_boosting.register()
     imputers.register()
     thresholds.register()
+    discriminant.register()
     tree_missing.register()
     registered.register()
     kind = kind_of(pipeline)

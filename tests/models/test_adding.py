@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from everscore.event.scores import Scores
+from everscore.failures import Failure
 from everscore.score.loading import load_named
 from everscore.score.output_form import Kind
 from everscore_cli.main import main
@@ -309,12 +310,30 @@ def test_the_sentence_after_a_difference_goes_by_what_differs(
     """A library that answers otherwise only where a trap is: the refusal names it."""
     library, told = WRONG[case]
     events = tmp_path / "events.jsonl"
-    rows = [{"a": 1.25 + row % 7, "b": 1 + row % 5} for row in range(60)]
+    rows: list[dict[str, Any]] = [{"a": 1.25 + row % 7, "b": 1 + row % 5} for row in range(60)]
+    if case == "nulls":  # in the events too, else they would be refused where they are missing
+        rows += [{**rows[0], "a": None}, {**rows[0], "b": None}]
     events.write_text("".join(json.dumps(each) + "\n" for each in rows))
     given_candidate(monkeypatch, lambda frame: [Answer((float(each),), None) for each in library(frame)])
     with pytest.raises(ExportError, match=told):
         add(Wishes(path=tmp_path / "m.onnx", events=events, models=tmp_path / "models"))
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_what_is_missing_in_no_event_is_refused_where_it_would_be_scored_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is added, with a note; what may be missing in the events and agrees stays so."""
+    events = tmp_path / "events.jsonl"
+    rows: list[dict[str, Any]] = [{"a": 1.25 + row % 7, "b": 1 + row % 5} for row in range(60)]
+    events.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    library, _ = WRONG["nulls"]
+    given_candidate(monkeypatch, lambda frame: [Answer((float(each),), None) for each in library(frame)])
+    added = add(Wishes(path=tmp_path / "m.onnx", events=events, models=tmp_path / "models"))
+    assert [each.missing for each in added.manifest.inputs] == ["reject", "reject"]
+    assert any(note.startswith("'a', 'b': missing in no event") for note in added.notes)
+    (found,) = load_named(added.folder).score([{"a": 1.0, "b": None}])
+    assert isinstance(found, Failure)
 
 
 def test_one_class_for_all_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
