@@ -26,6 +26,14 @@ class StreamChoices:
     time: str | None = None
 
 
+def found_in(event: Payload, choices: StreamChoices) -> StreamChoices:
+    """What was chosen, and of the rest what the names of an event's fields tell."""
+    time = choices.time
+    if time is None and (at := _named(event, _TIMES)) and _is_time(_value(event, at)):
+        time = at
+    return StreamChoices(id=choices.id or _named(event, _IDS), key=choices.key, time=time)
+
+
 def propose_stream(
     model: str, events: Sequence[Payload], choices: StreamChoices
 ) -> tuple[dict[str, Any], list[str]]:
@@ -35,14 +43,12 @@ def propose_stream(
         ExportError: there is no field to be the id, or one that was named stands in no event.
     """
     first = events[0]
-    id_at = choices.id or _named(first, _IDS)
+    found = found_in(first, choices)
+    id_at, time_at = found.id, found.time
     if id_at is None:
         raise ExportError(
             f"No field of the events is named like an id ({', '.join(first)}): say which is (--id /FIELD)."
         )
-    time_at = choices.time or next(
-        (each for each in [_named(first, _TIMES)] if each and _is_time(_value(first, each))), None
-    )
     key_at = list(choices.key) or [id_at]
     for pointer in (id_at, *key_at, *([time_at] if time_at else [])):
         if all(_value(each, pointer) is None for each in events):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -21,6 +22,7 @@ from everscore_cli.errors import CliError
 
 if TYPE_CHECKING:
     from everscore_models.cost import Cost
+    from everscore_models.streaming import StreamChoices
 
 app = typer.Typer(no_args_is_help=True, help="Add a model from a file, and check, list or try models.")
 
@@ -139,6 +141,11 @@ def add(
         raise CliError("--id, --key and --time are about stream.json: add --stream.")
     if transform not in (None, "softmax", "sigmoid"):
         raise CliError(f"--transform is softmax or sigmoid, not '{transform}'.")
+    stream_choices = None
+    if stream:
+        stream_choices = StreamChoices(id=stream_id, key=_list(stream_key), time=stream_time)
+        if sys.stdin.isatty() and not as_json:
+            stream_choices = _asked(events, stream_choices)
     choices = Choices(
         positive=positive,
         labels=_list(labels),
@@ -164,7 +171,7 @@ def add(
         accept_share=accept_share,
         slow=slow,
         replace=replace,
-        stream=StreamChoices(id=stream_id, key=_list(stream_key), time=stream_time) if stream else None,
+        stream=stream_choices,
     )
     with _working() as advance:
         added = add_model(wishes, advance)
@@ -178,6 +185,34 @@ def add(
         f"Added {escape(str(added.folder))}: {_compared(added.manifest)}.", highlight=False, soft_wrap=True
     )
     out.print(f"{_cost(added.cost)}.", highlight=False, soft_wrap=True)
+
+
+def _asked(events: Path, given: StreamChoices) -> StreamChoices:
+    """What stream.json is to name, where the options do not say it; the names of the fields give defaults."""
+    from everscore_models.streaming import StreamChoices, found_in  # noqa: PLC0415 - slow to import
+    from everscore_models.tables.reading import read_batches  # noqa: PLC0415
+
+    first = next(read_batches(events, size=1))[0]
+    if not isinstance(first, dict):
+        return given  # which is told as that
+    found = found_in(first, given)
+    out.print(f"The events have the fields {escape(', '.join(map(str, first)))}.", highlight=False)
+    id_at = given.id or typer.prompt("An event's id stands at", default=found.id)
+    key = given.key or _list(typer.prompt("Its partition key stands at (commas between)", default=id_at))
+    time_at = given.time
+    if time_at is None:
+        said = typer.prompt("Its time stands at (nothing: the hub's own)", default=found.time or "")
+        time_at = said or None
+    return StreamChoices(
+        id=_pointer(id_at), key=[_pointer(each) for each in key], time=time_at and _pointer(time_at)
+    )
+
+
+def _pointer(name: str) -> str:
+    """The JSON Pointer that somebody means who gives the name of a field."""
+    from everscore_models.tables.columns import pointer_of  # noqa: PLC0415 - slow to import
+
+    return pointer_of(name.strip())
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -496,6 +497,38 @@ def test_add_check_list_and_try(made: Path, tmp_path: Path, capsys: pytest.Captu
     fitted = joblib.load(made / "heat.joblib")
     chances = fitted.predict_proba(FRAME)[:3, 0].tolist()
     assert [each["value"] for each in json.loads(out)] == pytest.approx(chances, abs=1e-5)
+
+
+class Typed(io.StringIO):
+    """A terminal at which somebody types."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("\n\n\n", {"id": "/id", "partitionKey": ["/id"]}),
+        ("\nsite\n\n", {"id": "/id", "partitionKey": ["/site"]}),
+        ("/id\n/site,/id\nat\n", {"id": "/id", "partitionKey": ["/site", "/id"], "time": "/at"}),
+    ],
+)
+def test_what_stream_json_names_is_asked_for_at_a_terminal(
+    typed: str, wanted: dict[str, Any], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fields' names give defaults; a name is taken as well as a pointer. Options ask nothing."""
+    events = tmp_path / "events.csv"
+    times = {"id": [f"{row:05}" for row in range(200)], "at": ["2026-01-01T00:00:00Z"] * 200}
+    FRAME.assign(**times).to_csv(events, index=False)
+    monkeypatch.setattr(sys, "stdin", Typed(typed))
+    more = ["--events", str(events), "--models", str(tmp_path / "models"), "--stream", "--trust"]
+    with pytest.raises(SystemExit) as ended:
+        main(["model", "add", str(made / "heat.joblib"), *more])
+    assert ended.value.code in (0, None)
+    stream = json.loads((tmp_path / "models" / "heat" / "stream.json").read_text())
+    assert {name: stream[name] for name in ("id", "partitionKey", "time") if name in stream} == wanted
 
 
 def test_each_check_says_that_nothing_was_compared(
