@@ -31,7 +31,7 @@ from tests.support.services import Services, free_port
 
 BOUND = 1.0
 # Far above the bound, for a busy machine; far below what the SDKs would wait, which is minutes or for ever.
-PATIENCE = 30.0
+PATIENCE = 60.0
 MESSAGE = PoisonMessage("id", "text", "receipt", "")
 
 type Call = Callable[[], Awaitable[object]]

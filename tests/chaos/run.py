@@ -42,6 +42,8 @@ POLL_SECONDS = 0.25
 # Waits end after these seconds without a step forward: how long the whole takes depends on the machine.
 STANDSTILL_SECONDS = 60.0
 DRAIN_SECONDS = 150.0
+# For one thing that must happen. It ends a wait that would have no end, far above what a busy machine needs.
+PATIENCE_SECONDS = 180.0
 HOST_MODULE = "everscore_local.functions"
 
 type Mutate = Callable[[Path, dict[str, str]], str]

@@ -8,7 +8,7 @@ from everscore.watch.judging import State
 from everscore.watch.verdicts import decode_verdict
 from tests.chaos.groups.places import STORE_OUT
 from tests.chaos.oracle import Oracle
-from tests.chaos.run import Run
+from tests.chaos.run import PATIENCE_SECONDS, Run
 from tests.chaos.traffic import Sent
 
 # Longer than any message waits that entered the queue a minute ago.
@@ -37,7 +37,7 @@ async def _broken_in_an_outage(run: Run, count: int) -> None:
         await run.send(run.flights.events(third, row))
         await run.passed()
     # The store is back before the mistake is found: all that waits is tried.
-    await run.until(lambda: _braked(run), 30, "the brake is on")
+    await run.until(lambda: _braked(run), PATIENCE_SECONDS, "the brake is on")
     await asyncio.sleep(_ALL_WERE_TRIED)
     async with run.acting(row), run.bench.store.faults(STORE_OUT):
         await run.restart_host()

@@ -13,7 +13,7 @@ from azure.storage.queue.aio import QueueClient
 
 from everscore.retry.envelope import NewerEnvelopeError, decode_envelope
 from tests.chaos.groups.places import STORE_OUT, large
-from tests.chaos.run import Run
+from tests.chaos.run import PATIENCE_SECONDS, Run
 from tests.chaos.traffic import event
 
 # Where no event of the hub can stand.
@@ -65,7 +65,7 @@ async def _taken_back(run: Run, count: int) -> None:
     row = "of a newer version"
     await run.host.stop()
     found: list[dict[str, Any]] = []
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while len(found) < count and time.monotonic() < deadline:
         async for message in _queue(run).receive_messages(visibility_timeout=30):
             held = decode_envelope(base64.b64decode(message.content)).items
@@ -215,4 +215,4 @@ async def _poisoned(run: Run, count: int) -> None:
             return properties.approximate_message_count == 0
 
         # The letter is refused; message and events wait in the retry queue, where nothing expires.
-        await run.until(emptied, 120, "housekeeping emptied the poison queue")
+        await run.until(emptied, PATIENCE_SECONDS, "housekeeping emptied the poison queue")

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from tests.chaos.run import Run
+from tests.chaos.run import PATIENCE_SECONDS, Run
 from tests.chaos.traffic import Sent, event
 
 SECONDS = 4.0
@@ -71,7 +71,7 @@ async def places(run: Run) -> None:
             held = run.host.log().count(HELD)
             await run.send_slowly(events, SECONDS)
             if holds:
-                await run.until(partial(_held, run, held), 40, f"{row}: a batch is held")
+                await run.until(partial(_held, run, held), PATIENCE_SECONDS, f"{row}: a batch is held")
         await run.passed(120)
         await run.drained()
 

@@ -6,7 +6,7 @@ import asyncio
 
 from tests.chaos.bench import PARTITIONS, HostProcess, without_budget_check
 from tests.chaos.groups.places import STORE_OUT
-from tests.chaos.run import Run
+from tests.chaos.run import PATIENCE_SECONDS, Run
 from tests.chaos.traffic import Sent
 
 # Batches take long enough to be met in their middle.
@@ -22,7 +22,7 @@ async def busy(run: Run, host: HostProcess) -> None:
     async def met() -> bool:
         return bool((await host.status())["worker"]["running"])
 
-    await run.until(met, 60, "a batch is under way")
+    await run.until(met, PATIENCE_SECONDS, "a batch is under way")
 
 
 async def deaths(run: Run) -> None:
@@ -74,7 +74,7 @@ async def _overrun(run: Run, events: list[Sent]) -> None:
     app = run.copy_app(run.folder / "hasty", function_timeout="00:00:03")
     without_budget_check(app)
     host = await run.restart_host(app)
-    await run.until(lambda: owns(host, PARTITIONS), 60, "the host has all partitions")
+    await run.until(lambda: owns(host, PARTITIONS), PATIENCE_SECONDS, "the host has all partitions")
     async with (
         run.acting(row),
         run.bench.store.faults(STORE_OUT),
@@ -85,7 +85,7 @@ async def _overrun(run: Run, events: list[Sent]) -> None:
         async def met() -> bool:
             return host.log().count(OVERRAN) >= 2
 
-        await run.until(met, 60, "two invocations ran out of time")
+        await run.until(met, PATIENCE_SECONDS, "two invocations ran out of time")
     await run.passed(120)
     await run.restart_host()
 
@@ -115,7 +115,7 @@ async def ownership(run: Run) -> None:
         events = run.flights.events(share, row)
         await run.send(events[::2])
         second = await run.start_host()
-        await run.until(lambda: owns(second, PARTITIONS // 2), 60, "each host has its share")
+        await run.until(lambda: owns(second, PARTITIONS // 2), PATIENCE_SECONDS, "each host has its share")
         await run.send(events[1::2])
         await busy(run, second)
     row = "scale-in: SIGTERM of the second"
@@ -125,16 +125,20 @@ async def ownership(run: Run) -> None:
         await busy(run, second)
         await second.stop()
         await run.send(events[1::2])
-        await run.until(lambda: owns(first, PARTITIONS), 60, "the first host has all partitions again")
+        await run.until(
+            lambda: owns(first, PARTITIONS), PATIENCE_SECONDS, "the first host has all partitions again"
+        )
     row = "one of two hosts killed"
     async with run.acting(row), run.bench.store.faults(SLOW):
         events = run.flights.events(run.events - 3 * share, row)
         third = await run.start_host()
-        await run.until(lambda: owns(third, PARTITIONS // 2), 60, "each host has its share")
+        await run.until(lambda: owns(third, PARTITIONS // 2), PATIENCE_SECONDS, "each host has its share")
         await run.send(events)
         await busy(run, third)
         await third.kill()
-        await run.until(lambda: owns(first, PARTITIONS), 60, "the first host has all partitions again")
+        await run.until(
+            lambda: owns(first, PARTITIONS), PATIENCE_SECONDS, "the first host has all partitions again"
+        )
     await run.passed()
     await run.drained()
 

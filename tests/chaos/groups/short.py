@@ -14,7 +14,7 @@ from tests.chaos.groups.processes import FALTERS, SLOW, busy, usurp
 from tests.chaos.groups.store import id_of, rule
 from tests.chaos.groups.versions import versions_of
 from tests.chaos.oracle import Oracle
-from tests.chaos.run import Run
+from tests.chaos.run import PATIENCE_SECONDS, Run
 from tests.chaos.traffic import Sent, event
 
 SHARE = 40
@@ -33,7 +33,7 @@ async def short(run: Run) -> None:
     await run.start_host()
     row = "11: the model missing"
     await run.send(run.flights.events(SHARE, row))
-    await run.until(run.waiting, 60, "events wait for the model")
+    await run.until(run.waiting, PATIENCE_SECONDS, "events wait for the model")
     shutil.move(run.folder / "model.onnx", model)
     run.acted(row, await run.queued())
     await run.restart_host()
@@ -81,7 +81,7 @@ async def _held(run: Run) -> None:
         async def held() -> bool:
             return HELD in run.host.log()
 
-        await run.until(held, 40, "a batch is held")
+        await run.until(held, PATIENCE_SECONDS, "a batch is held")
     await run.passed()
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from tests.chaos.bench import PARTITIONS, HostProcess
 from tests.chaos.groups.places import HELD, STORE_OUT
 from tests.chaos.groups.processes import busy, owns, usurp
-from tests.chaos.run import Run
+from tests.chaos.run import PATIENCE_SECONDS, Run
 from tests.chaos.traffic import Sent
 
 LATE, LOOPS = "partitions stolen in mid-call", "partitions stolen in mid-loop"
@@ -48,7 +48,7 @@ async def stealing(run: Run) -> None:
 
 async def _late_ends(run: Run, slow: HostProcess, events: list[Sent]) -> HostProcess:
     """A fast host takes half of the partitions, and passes what the slow one has under way there."""
-    await run.until(lambda: owns(slow, PARTITIONS), 60, "the first host has all partitions")
+    await run.until(lambda: owns(slow, PARTITIONS), PATIENCE_SECONDS, "the first host has all partitions")
     async with (
         _checkpoints_that_go_back(run) as gone_back,
         run.bench.proxy.fault("store", mode="delay", delaySeconds=_DELAY_SECONDS),
@@ -57,12 +57,14 @@ async def _late_ends(run: Run, slow: HostProcess, events: list[Sent]) -> HostPro
             await run.send(events[turn::_ROUNDS])
             await busy(run, slow)
             fast = await run.start_host()
-            await run.until(partial(owns, fast, PARTITIONS // 2), 60, "each host has its share")
+            await run.until(partial(owns, fast, PARTITIONS // 2), PATIENCE_SECONDS, "each host has its share")
             await asyncio.sleep(2 * _DELAY_SECONDS)
             if gone_back or turn == _ROUNDS - 1:
                 break
             await fast.stop()
-            await run.until(lambda: owns(slow, PARTITIONS), 60, "the first host has all partitions again")
+            await run.until(
+                lambda: owns(slow, PARTITIONS), PATIENCE_SECONDS, "the first host has all partitions again"
+            )
         for rest in range(turn + 1, _ROUNDS):
             await run.send(events[rest::_ROUNDS])
         # Taken by somebody who does not read them, and given back at once.
@@ -83,16 +85,20 @@ async def _loops(run: Run, slow: HostProcess, fast: HostProcess, events: list[Se
     """
     async with run.bench.store.faults(STORE_OUT), run.bench.proxy.fault("queue", mode="down"):
         await run.send(events[::2])
-        await run.until(lambda: _logged(slow, HELD), 60, "the slow host tries a batch again")
-        await run.until(lambda: _logged(fast, HELD), 60, "the fast host tries a batch again")
+        await run.until(lambda: _logged(slow, HELD), PATIENCE_SECONDS, "the slow host tries a batch again")
+        await run.until(lambda: _logged(fast, HELD), PATIENCE_SECONDS, "the fast host tries a batch again")
         before = slow.log().count(_LOST)
         await fast.stop()
-        await run.until(lambda: owns(slow, PARTITIONS), 60, "the first host has all partitions again")
+        await run.until(
+            lambda: owns(slow, PARTITIONS), PATIENCE_SECONDS, "the first host has all partitions again"
+        )
         again = await run.start_host()
-        await run.until(lambda: owns(again, PARTITIONS // 2), 60, "each host has its share")
+        await run.until(lambda: owns(again, PARTITIONS // 2), PATIENCE_SECONDS, "each host has its share")
         await run.send(events[1::2])
-        await run.until(lambda: _logged(again, HELD), 60, "the second host tries the same batches")
-        await run.until(lambda: _has_lost(slow), 60, "the first host notices")
+        await run.until(
+            lambda: _logged(again, HELD), PATIENCE_SECONDS, "the second host tries the same batches"
+        )
+        await run.until(lambda: _has_lost(slow), PATIENCE_SECONDS, "the first host notices")
         run.acted(LOOPS, slow.log().count(_LOST) - before)
     return again
 
@@ -112,7 +118,7 @@ async def _ended(run: Run, *hosts: HostProcess) -> None:
     async def met() -> bool:
         return not any([await _has_lost(host) for host in hosts])
 
-    await run.until(met, 120, "nothing is under way any more that a host has lost")
+    await run.until(met, PATIENCE_SECONDS, "nothing is under way any more that a host has lost")
 
 
 @asynccontextmanager

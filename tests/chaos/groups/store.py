@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.chaos.run import Run
+from tests.chaos.run import PATIENCE_SECONDS, Run
 from tests.chaos.traffic import Sent, event
 
 # A rule ends by itself, so that what waits in the retry queue meets a sound store soon.
@@ -27,7 +27,7 @@ async def under(
     """Send events while rules are in force, and keep them so until something acted."""
     async with run.acting(row), run.bench.store.faults(*rules):
         await run.send_slowly(events, seconds)
-        await run.until(_has_acted(run), 30, f"{row}: the fault acted")
+        await run.until(_has_acted(run), PATIENCE_SECONDS, f"{row}: the fault acted")
 
 
 def _has_acted(run: Run) -> Any:
