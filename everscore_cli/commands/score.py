@@ -49,6 +49,8 @@ def score(
     """
     if to.suffix.lower() not in FORMATS:
         raise CliError(f"{to} has an unknown format: expected a name that ends in {', '.join(FORMATS)}.")
+    if file != "-" and to.resolve() == Path(file).resolve():
+        raise CliError(f"{to} holds the events: name another file for the scores.")
     app = project.app_folder()
     scorer, chunks = _scorer(app, file, model)
     began = time.monotonic()

@@ -91,6 +91,13 @@ def test_what_would_not_be_stored_has_its_row_and_its_reason(cli, events) -> Non
     assert "row 2: decode: not JSON" in cli.said
 
 
+def test_standard_input_is_scored(cli, events) -> None:
+    """JSON lines from another program."""
+    lines = "".join(json.dumps(event) + "\n" for event in events[:3])
+    said = cli.json("score", "-", "--out", "scores.jsonl", stdin=lines)
+    assert (said["events"], said["scored"]) == (3, 3)
+
+
 def test_one_model_alone_needs_no_id(cli, events) -> None:
     """--model asks one model, whatever stream.json says of events."""
     bare = {name: value for name, value in events[0].items() if name not in ("id", "time", "date")}
@@ -110,6 +117,8 @@ def test_nothing_is_half_written(cli) -> None:
     assert "wrong.csv, row 2 has 3 cells" in cli.said
     assert (cli.app / "scores.csv").read_text() == "earlier"
     assert not list(cli.app.glob("scores.csv.*"))
+    cli.run("score", "events.csv", "--out", "events.csv", code=1)
+    assert "events.csv holds the events" in cli.said
     cli.run("score", "events.csv", "--out", "scores.xlsx", code=1)
     assert "scores.xlsx has an unknown format" in cli.said
     cli.run("score", "events.csv", "--out", "scores.csv", "--model", "none", code=1)
