@@ -304,6 +304,7 @@ class Run:
         while not await met():
             if time.monotonic() > deadline:
                 raise NotInTimeError(f"{self.group}: not within {seconds:g} s: {what}")
+            self._say(f"waits: {what}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def ends(self) -> dict[str, HubEnd]:
@@ -336,6 +337,7 @@ class Run:
                 raise NotInTimeError(
                     f"{self.group}: for {seconds:g} s the host has not passed {lag:,} events"
                 )
+            self._say(f"{len(self.sender.sent):,} sent, {lag:,} before the host")
             await asyncio.sleep(POLL_SECONDS)
 
     async def waiting(self) -> bool:
