@@ -99,6 +99,8 @@ class Brake:
     def __init__(self, verdicts: Verdicts, patience: Patience) -> None:
         self._verdicts = verdicts
         self._patience = patience.brake
+        # For so long, at most, instances of two configurations run side by side while a deployment goes out.
+        self._overlap = patience.unexpected
 
     async def waiting(self, items: Sequence[Item]) -> list[Item]:
         """Those that go on waiting: nothing has changed for them yet, and their time is not over."""
@@ -128,24 +130,35 @@ class Brake:
         """Prepare an item, body and all, that waits no longer.
 
         What another configuration made of it is dropped: it was wrong, and the item begins with its decoding.
+        That another has braked it stays known until it is judged, see `holds`.
         """
         if item.braked is None:
             return
         if not self._is_mine(item):
             item.id = item.pk = item.time = item.scores = item.unscored = None
             item.unexpected = 0
-            item.braked = None
         elif self.is_on(item):
             item.braked = None
 
+    def forget_others(self, item: Item) -> None:
+        """An item that failed in another way begins anew: what another configuration held of it is over."""
+        if item.braked is not None and not self._is_mine(item):
+            item.braked = None
+
     async def holds(self, item: Item) -> bool:
-        """Whether an item waits, braked, in place of becoming a dead letter now."""
+        """Whether an item waits, braked, in place of becoming a dead letter now.
+
+        What another configuration has braked a moment ago waits for longer even if this one is well: while a
+        deployment goes out, instances of the old configuration still meet what those of the new one braked.
+        """
         now = times.now()
         if self._patience <= timedelta(0) or self._has_waited(item, now):
             item.braked = None
             return False
         verdict = await self._verdicts.get()
         if verdict is not None and verdict.state is State.WELL:
+            if item.braked is not None and now - _braked_at(item, now) < self._overlap:
+                return True
             item.braked = None
             return False
         # Since the verdict that it obeys: one that was written a moment ago, and is not read yet, lets it go.

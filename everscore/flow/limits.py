@@ -28,7 +28,8 @@ class Patience:
         give_up: age in the queue at which a failing event becomes a dead letter.
         brake: time for which an event waits because of a configuration that seems to be at fault.
         unexpected: age in the queue before which what nobody foresaw makes no dead letter, however often it
-            happened: an error of a library, or of something in between, may pass.
+            happened: an error of a library, or of something in between, may pass. And the time before which
+            what another configuration braked makes none: a deployment may be going out.
     """
 
     give_up: timedelta

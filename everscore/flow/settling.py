@@ -128,6 +128,8 @@ class Settling:
             detail = f"after {age.days} days and {item.attempts} tries; last: {failure}"
             event.failure = Permanent(Stage.RETRY, "gave up", detail, field=failure.field)
             note(event, stamp)
+        else:
+            self._brake.forget_others(item)
 
     async def _place(
         self,

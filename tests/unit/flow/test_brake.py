@@ -255,9 +255,41 @@ async def test_hole_02_a_rollback_takes_up_what_waits() -> None:
     await old.score(*good(1))
     wrong = fresh("wrong", stream=WRONG, beside=old)
     await wrong.score(*good(2, 3), *bad(4))
-    rolled_back = World(configuration="old", beside=wrong)
+    rolled_back = World(configuration="old", beside=wrong, unexpected=timedelta(minutes=10))
+    await rolled_back.retry()
+    assert rolled_back.sequence_numbers() == {"stored": [1, 2, 3], "queued": [4], "dead": []}
+    let_pass(rolled_back, minutes=11)  # the deployment is over
     await rolled_back.retry()
     assert rolled_back.sequence_numbers() == {"stored": [1, 2, 3], "queued": [], "dead": [4]}
+
+
+async def test_hole_02_an_instance_of_the_old_configuration_lets_wait_what_the_new_one_braked() -> None:
+    """Both run while a deployment goes out: what the old one can store is stored, and nothing is a dead letter."""
+    old = World(configuration="old")
+    await old.score(*good(1))
+    new = fresh("new", beside=old)
+    await new.score(*bad(2))
+    for _ in range(5):
+        await World(configuration="old", beside=new, unexpected=timedelta(minutes=10)).retry()
+        assert new.sequence_numbers() == {"stored": [1], "queued": [2], "dead": []}
+    assert new.queue.items[0].braked
+    await new.score(*good(*range(3, 16)))  # which proves that the event was at fault
+    await new.retry()
+    assert new.sequence_numbers() == {"stored": [1, *range(3, 16)], "queued": [], "dead": [2]}
+
+
+async def test_hole_02_what_fails_otherwise_under_another_configuration_begins_anew() -> None:
+    """A store that is out says nothing of either; what nobody foresaw is counted from then on."""
+    old = World(configuration="old")
+    await old.score(*good(1))
+    wrong = fresh("wrong", stream=WRONG, beside=old)
+    await wrong.score(*good(2))
+    back = World(configuration="old", beside=wrong)
+    with back.store.refusing():
+        await back.retry()
+    assert back.queue.items[0].braked is None
+    await back.retry()
+    assert back.sequence_numbers() == {"stored": [1, 2], "queued": [], "dead": []}
 
 
 async def test_hole_02_restarts_do_not_hide_a_wrong_configuration(caplog) -> None:
