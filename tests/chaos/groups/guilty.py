@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from tests.chaos.run import Run
+from tests.chaos.run import PATIENCE_SECONDS, Run
 from tests.chaos.traffic import Sent, event
 from tests.support.app import LIBRARY_SAYS, UNREADABLE, break_library
 
@@ -72,12 +72,12 @@ async def _unreadable(run: Run, events: list[Sent]) -> None:
             # The batch comes again and again, and nothing before it is under way any more.
             return run.host.log().count(LIBRARY_SAYS) > raised + 1
 
-        await run.until(stands, 60, f"partition {partition} stands at {sequence}")
+        await run.until(stands, PATIENCE_SECONDS, f"partition {partition} stands at {sequence}")
         # The command waits until the host goes on, which takes a restart: of this host it is the group's affair.
         skipping = asyncio.create_task(
             run.operator("partition", "skip", partition, "--to", str(sequence), "--yes")
         )
-        await run.until(partial(_moved, run, partition, sequence), 60, "skip")
+        await run.until(partial(_moved, run, partition, sequence), PATIENCE_SECONDS, "skip")
         await run.restart_host()
         await skipping
         run.acted(LIBRARY)
