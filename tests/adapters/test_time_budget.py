@@ -26,7 +26,7 @@ from tests.support.services import own_names
 
 BUDGET = 6.0
 # For a machine that is busy. One request of an SDK that hangs, with its tries, takes longer than that.
-TOLERANCE = 8.0
+TOLERANCE = 30.0
 
 
 @pytest.fixture
@@ -48,7 +48,8 @@ async def hanging(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         runtime = composition.build()
-        await runtime.models[0].source.get()  # loading it is no request, and has no bound
+        for each in runtime.models:
+            await each.source.get()  # loading one is no request, and has no bound
         yield runtime
         await runtime.close()
 
