@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ def add(wishes: Wishes, progress: Progress = lambda _: None) -> Added:
     name = wishes.name or re.sub(r"[^A-Za-z0-9_-]+", "-", wishes.path.stem).strip("-_")
     folder = _folder(wishes, name)
     progress(f"read {wishes.path.name}")
-    candidate = choosing.read(wishes.path, wishes.choices)
+    candidate = choosing.read(wishes.path, replace(wishes.choices, tell=progress))
     progress(f"read {wishes.events.name}")
     given = _given(candidate.columns, wishes)
     events = read_events(wishes.events, candidate.columns, given)

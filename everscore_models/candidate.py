@@ -100,6 +100,7 @@ class Choices:
         outputs: the ONNX outputs with the numbers, and perhaps the label.
         transform: ``softmax`` or ``sigmoid``, where the file gives logits.
         trust: whether code in the file may run, as loading a pickle does.
+        tell: is called with a few words before something that takes long.
     """
 
     positive: str | None = None
@@ -108,3 +109,4 @@ class Choices:
     outputs: Sequence[str] = ()
     transform: str | None = None
     trust: bool = False
+    tell: Callable[[str], None] = field(default=lambda _: None, compare=False)

@@ -57,6 +57,8 @@ def candidate(estimator: Any, choices: Choices, notes: Sequence[str] = ()) -> Ca
     names = [each.name for each in columns]
     kind = kind_of(estimator)
     labels, positive = _labels(estimator, kind, choices)
+    slow = slow_steps(estimator)
+    choices.tell("; ".join(["convert to ONNX", *slow]))
     converted = convert(estimator, text_columns(columns), names, labels, positive)
     return Candidate(
         content=converted.content,
@@ -67,7 +69,7 @@ def candidate(estimator: Any, choices: Choices, notes: Sequence[str] = ()) -> Ca
         library=LIBRARY,
         predict=_predict(estimator, kind, Outputs.model_validate(converted.outputs), names),
         tools=versions(*("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")),
-        notes=[*notes, *slow_steps(estimator)],
+        notes=[*notes, *slow],
         features=converted.features,
         feature_columns=names if converted.features is not None else (),
     )

@@ -24,13 +24,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, QuantileTransformer, StandardScaler
 
 from everscore.score.input_form import Default, Input, InputType
 from everscore.score.loading import load_model
 from everscore.score.model import Model
 from everscore.score.output_form import Kind
-from everscore_models import ExportError
+from everscore_models import ExportError, steps
 from everscore_models.candidate import Candidate, Choices
 from everscore_models.parity import compare
 from everscore_models.probes import Trait, probes
@@ -369,3 +369,16 @@ def test_another_version_of_scikit_learn_is_noted(tmp_path: Path, monkeypatch: p
     monkeypatch.undo()
     (note,) = read(path, TRUST).notes
     assert note.startswith("It was fitted with scikit-learn 1.5.2, and this is ")
+
+
+def test_what_takes_minutes_is_told_before_it_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A QuantileTransformer of many quantiles converts slowly: whoever waits reads why, and what is quicker."""
+    frame = FRAME[["temp", "other"]]
+    model = make_pipeline(QuantileTransformer(n_quantiles=90), LogisticRegression()).fit(frame, LATE)
+    monkeypatch.setattr(steps, "_QUICK_QUANTILES", 50)
+    told: list[str] = []
+    found = read(saved(tmp_path / "m.joblib", model), Choices(trust=True, tell=told.append))
+    assert told == ["convert to ONNX; " + found.notes[0]]
+    assert "has 90 quantiles, which takes minutes: n_quantiles=100 takes seconds" in told[0]
