@@ -68,7 +68,7 @@ def _cause(
     return (
         "nothing that these rows share tells why. Values near a split, or columns of a wide range such as "
         f"time stamps, differ since ONNX computes in 32 bits: compare what {library} was given with the "
-        "events, row by row, or bring such columns near zero in features.py"
+        "events, row by row; bring such columns near zero in features.py, and put no scaler before trees"
     )
 
 

@@ -21,7 +21,8 @@ from everscore_models.answers import predict_with
 from everscore_models.candidate import Answer
 from everscore_models.convert import Converted, convert
 from everscore_models.errors import ExportError
-from everscore_models.parity import Comparison, compare, golden_rows
+from everscore_models.gate import compare
+from everscore_models.parity import Comparison, golden_rows
 from everscore_models.payloads import FEATURES_FILE, apply_features, describe_features, read_readable
 from everscore_models.probes import probes
 from everscore_models.steps import CHOICES, best_of, first_line, slow_steps

@@ -23,7 +23,6 @@ from everscore.score.model import Model
 from everscore.score.onnx import bisect
 from everscore.score.output_form import Kind, Outputs
 from everscore_models.candidate import Answer, Predict
-from everscore_models.errors import ExportError
 from everscore_models.payloads import read_readable
 from everscore_models.probes import Probe, evenly
 from everscore_models.trained import Payload
@@ -32,12 +31,6 @@ MAX_TIES = 0.05
 """The share of rows that may have another label because the library's two best classes tie."""
 ALONE = 64
 """Rows that are also scored one by one."""
-
-_CHOICES = (
-    "no file was written. Choices: no scaler before trees, whose thresholds flip by rounding; columns of a "
-    "wide range, such as time stamps, brought near zero in features.py, since ONNX computes in float32; "
-    "another model"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,41 +129,6 @@ def measure(
     return Comparison(chosen, frame, compared, largest, tolerance, ties, differences, expected)
 
 
-def compare(
-    rows: Sequence[Probe],
-    inputs: Sequence[Input],
-    predict: Predict,
-    model: Model,
-    tolerance: float,
-    *,
-    library: str = "scikit-learn",
-) -> Comparison:
-    """As `measure`, but a difference is a refusal.
-
-    Raises:
-        ExportError: they differ by more than the tolerance, in a label, or in what they refuse.
-    """
-    found = measure(rows, inputs, predict, model, tolerance, library=library)
-    if found.differences:
-        first = found.differences[0]
-        differing = sorted({each.row for each in found.differences})
-        raise ExportError(
-            f"ONNX and {library} disagree on {len(differing)} of {len(found.probes)} rows (tolerance "
-            f"{found.tolerance:g}; first: {first.probe.what}: {first.what})"
-            f"{_what_they_share(found.frame.iloc[differing])}: {_CHOICES}."
-        )
-    if found.ties > max(1, MAX_TIES * found.rows):
-        raise ExportError(
-            f"ONNX and {library} give the same numbers, but on {found.ties} of {found.rows} rows other "
-            "labels, since two classes are equally probable there: no file was written. Use a classifier "
-            'whose probabilities tie seldom, such as SGDClassifier(loss="log_loss") instead of '
-            '"modified_huber", or more trees.'
-        )
-    if not any(each.real for each in found.probes):
-        raise ExportError("Not one held-out payload can be scored: compare the inputs with the payloads.")
-    return found
-
-
 def _effective(tolerance: float, expected: Sequence[Answer | str], kind: Kind) -> float:
     """Scores of detectors have no scale of their own: those of a support vector machine go into hundreds."""
     values = [each.values[0] for each in expected if isinstance(each, Answer)]
@@ -178,20 +136,6 @@ def _effective(tolerance: float, expected: Sequence[Answer | str], kind: Kind) -
         return tolerance
     low, high = np.quantile(np.asarray(values), [0.25, 0.75]).tolist()
     return float(tolerance * max(1.0, high - low))
-
-
-def _what_they_share(differing: pd.DataFrame) -> str:
-    """What all the differing rows have in common, where that is a missing value."""
-    missing = differing.isna()
-    if not missing.any(axis=1).all():
-        return ""
-    counts = missing.sum().sort_values(ascending=False)
-    names = ", ".join(f"'{name}' in {count}" for name, count in counts[counts > 0].head(5).items())
-    return (
-        f"; only rows with a missing value differ ({names}), for which ONNX takes another branch than the "
-        'model. Give the input a value for it ("missing": {"value": …}) and train with that, or refuse such '
-        'events ("missing": "reject")'
-    )
 
 
 def _alone(

@@ -428,7 +428,7 @@ def test_hole_29_a_branch_that_only_missing_values_reach_is_found(
     with monkeypatch.context() as patch:
         patch.setattr("everscore_models.tree_missing.register", lambda: None)
         patch.setitem(sklearn_operator_name_map, DecisionTreeClassifier, "SklearnDecisionTreeClassifier")
-        with pytest.raises(ExportError, match="only rows with a missing value differ") as raised:
+        with pytest.raises(ExportError, match="only rows with a null differ") as raised:
             export(made, folder)
     assert "'b' in" in str(raised.value)
     assert list(folder.iterdir()) == []

@@ -15,7 +15,8 @@ from everscore.score.input_form import Input, InputType
 from everscore.score.loading import load_model
 from everscore_models import ExportError
 from everscore_models.candidate import Answer
-from everscore_models.parity import compare, golden_rows, measure
+from everscore_models.gate import compare
+from everscore_models.parity import golden_rows, measure
 from everscore_models.probes import UNSEEN, Probe, Trait, probes
 from tests.support.onnx_files import DOUBLE, FLOAT, an_input, echo, graph, write
 

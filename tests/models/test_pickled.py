@@ -32,7 +32,7 @@ from everscore.score.model import Model
 from everscore.score.output_form import Kind
 from everscore_models import ExportError, steps
 from everscore_models.candidate import Candidate, Choices
-from everscore_models.parity import compare
+from everscore_models.gate import compare
 from everscore_models.probes import Trait, probes
 from everscore_models.sources.pickled import read
 

@@ -446,14 +446,14 @@ SILENT: dict[str, tuple[Any, Array, bool, bool, str]] = {
         TWO,
         True,
         False,
-        "only rows with a missing value differ",
+        "only rows with a null differ",
     ),
     "TargetEncoder with missing values": (
         logistic(TargetEncoder(random_state=0)),
         TWO,
         True,
         True,
-        "only rows with a missing value differ",
+        "only rows with a null differ",
     ),
     "OneHotEncoder, a fraction for a whole category": (
         logistic(OneHotEncoder(handle_unknown="ignore")),
