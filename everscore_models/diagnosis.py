@@ -23,6 +23,7 @@ _ENOUGH = 4
 """Rows from which on a factor that they share is no accident."""
 _TRIED_ROWS = 40
 _TRIED_COLUMNS = 5
+_TRIED_CLASSES = 6
 _SAME_FACTOR = 1e-3
 
 
@@ -161,6 +162,12 @@ def _of_all(
             "all rows differ, and agree where the model is given its columns in another order: "
             f"{', '.join(order)}. Name the fields in the order of training (--columns)"
         )
+    classes = _classes(pairs, found.tolerance)
+    if classes is not None:
+        return (
+            "all rows differ, and agree where the classes stand in another order: give them in the order of "
+            f"the file's columns (--labels {','.join(classes)})"
+        )
     factor = _factor(pairs)
     if factor is not None:
         return (
@@ -175,6 +182,20 @@ def _of_all(
             "divided by its number of trees once too often, or logits were taken for probabilities "
             "(--transform). Add the library's own file instead of its conversion"
         )
+    return None
+
+
+def _classes(pairs: Sequence[tuple[Answer, Scores]], tolerance: float) -> list[str] | None:
+    """The classes in the order of the file's columns, where its numbers are the library's in another order."""
+    names = list(pairs[0][1].values)
+    if not 2 <= len(names) <= _TRIED_CLASSES or any(len(each.values) != len(names) for each, _ in pairs):
+        return None
+    wanted = np.array([each.values for each, _ in pairs])
+    got = np.array([list(each.values.values()) for _, each in pairs])
+    for order in itertools.permutations(range(len(names))):
+        if bool((np.abs(got[:, order] - wanted) <= tolerance).all()):
+            # The column in this place holds what the library calls so.
+            return [names[order.index(column)] for column in range(len(names))]
     return None
 
 

@@ -214,7 +214,7 @@ REFUSALS: dict[str, tuple[Callable[[Path, Path], Wishes], str]] = {
         lambda made, to: wanted(
             made, to, expected=made / "predictions.csv", choices=Choices(labels=["hot", "cold"])
         ),
-        "disagree on 200 of 200 rows",
+        r"disagree on 200 of 200 rows.*classes stand in another order.*\(--labels cold,hot\)",
     ),
     "a list of columns": (lambda made, to: wanted(made, to, columns=["temp"]), "names 1 fields"),
 }

@@ -62,7 +62,8 @@ def lightgbm_(folder: Path, frame: pd.DataFrame) -> Own:
     fitted = lightgbm.LGBMClassifier(n_estimators=20, num_leaves=7, min_child_samples=5, verbose=-1, n_jobs=1)
     fitted.fit(columns, frame["large"])
     fitted.booster_.save_model(folder / "light.txt")
-    return folder / "light.txt", [], np.asarray(fitted.predict_proba(columns))[:, 1].tolist()
+    options = ["--stream", "--id", "/tailnum", "--key", "/manufacturer"]
+    return folder / "light.txt", options, np.asarray(fitted.predict_proba(columns))[:, 1].tolist()
 
 
 def xgboost_(folder: Path, frame: pd.DataFrame) -> Own:
@@ -160,7 +161,10 @@ def walked(
         frame.drop(columns="large").to_csv(cli.app / "planes.csv", index=False)
         (cli.app / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in sent))
         own = {name: added(cli, name, made(folder, frame)) for name, made in LIBRARIES.items()}
-        stream = {"schema": 2, "unwrap": "object", "id": "/tailnum", "partitionKey": ["/manufacturer"]}
+        # As it was proposed for the first one; the others are named beside it.
+        stream = json.loads((cli.app / "models" / "lightgbm" / "stream.json").read_text())
+        assert (stream["id"], stream["partitionKey"]) == ("/tailnum", ["/manufacturer"])
+        assert stream.pop("model") == "lightgbm"
         (cli.app / "stream.json").write_text(json.dumps({**stream, "models": list(LIBRARIES)}))
         tried = cli.json("send", "events.jsonl", "--dry-run")
         assert (tried["events"], tried["scored"]) == (COUNT, COUNT), tried["refused"]
