@@ -186,7 +186,7 @@ def _of_all(
 
 
 def _classes(pairs: Sequence[tuple[Answer, Scores]], tolerance: float) -> list[str] | None:
-    """The classes in the order of the file's columns, where its numbers are the library's in another order."""
+    """The classes in the order of the file's columns, if its numbers are the library's in another order."""
     names = list(pairs[0][1].values)
     if not 2 <= len(names) <= _TRIED_CLASSES or any(len(each.values) != len(names) for each, _ in pairs):
         return None
