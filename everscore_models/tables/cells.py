@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 
@@ -13,6 +14,7 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _BOOLEANS = {"true": True, "false": False}
 _ONE_AND_ZERO = {"1": "true", "0": "false"}
 _EXACT = 2**53
+_INFINITE = (math.inf, -math.inf)  # what 1e400 is read as
 
 
 class Guess:
@@ -57,5 +59,10 @@ def _boolean(cell: str) -> object:
 def _number(cell: str) -> object:
     if not _NUMBER.fullmatch(cell.strip()):
         return cell
-    value = json.loads(cell)
+    try:
+        value = json.loads(cell)
+    except ValueError:  # more digits than Python reads
+        return cell
+    if value in _INFINITE:
+        return cell
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value

@@ -59,6 +59,13 @@ def test_hole_34_the_id_is_a_text_and_the_models_inputs_are_of_their_types(tmp_p
     ]
 
 
+def test_numbers_that_no_double_holds_stay_texts(tmp_path: Path) -> None:
+    """The model refuses them by name; read as infinity they would be null in JSON, and nobody would know."""
+    digits = "9" * 5_000
+    path = table(tmp_path / "a.csv", f"x,y\n1e400,1\n-1e400,{digits}\n2.5,-0\n")
+    assert read_rows(path) == [{"x": "1e400", "y": 1}, {"x": "-1e400", "y": digits}, {"x": 2.5, "y": 0}]
+
+
 def test_the_whole_column_decides_however_long_it_is(tmp_path: Path) -> None:
     """One cell in the last batch that is no number makes texts of all."""
     path = table(tmp_path / "a.csv", "a\n" + "1\n" * 2_500 + "x\n")
