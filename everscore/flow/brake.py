@@ -157,7 +157,8 @@ class Brake:
             return False
         verdict = await self._verdicts.get()
         if verdict is not None and verdict.state is State.WELL:
-            if item.braked is not None and now - _braked_at(item, now) < self._overlap:
+            is_of_another = item.braked is not None and not self._is_mine(item)
+            if is_of_another and now - _braked_at(item, now) < self._overlap:
                 return True
             item.braked = None
             return False
