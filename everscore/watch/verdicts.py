@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
+from contextvars import Context
 from datetime import datetime
 
 import msgspec
@@ -65,6 +66,7 @@ class Judge:
         self._said_at = self._asked_at = self._quiet_until = float("-inf")
         self._waiting = 0
         self._lock = asyncio.Lock()
+        self._later: asyncio.Task[None] | None = None
 
     @property
     def configuration(self) -> str:
@@ -94,7 +96,11 @@ class Judge:
         self._waiting += events
 
     async def write(self) -> None:
-        """Publish the verdict where it is news, or due; where that fails, a later call tries again."""
+        """Publish the verdict where it is news, or due.
+
+        Where that fails it is tried again by the next batch, and by itself, since none may come: what waits
+        for the verdict would wait for the end of BRAKE_HOURS.
+        """
         async with self._lock:  # one of the batches that run side by side writes for all
             now = time.monotonic()
             if now < self._quiet_until or not self._is_due(now):
@@ -105,6 +111,15 @@ class Judge:
             except Exception as error:  # noqa: BLE001 - what waits goes on waiting until it is written
                 logger.warning("The verdict on the configuration could not be written: %s", describe(error))
                 self._quiet_until = time.monotonic() + _PATIENCE_SECONDS
+                if self._later is None or self._later.done():
+                    # Not in this invocation's context, whose deadline cuts every request short.
+                    self._later = asyncio.create_task(self._write_later(), context=Context())
+
+    async def _write_later(self) -> None:
+        """Try until it is written; the loop's end ends it."""
+        while self._is_due(time.monotonic()):
+            await asyncio.sleep(_PATIENCE_SECONDS)
+            await self.write()
 
     def _is_due(self, now: float) -> bool:
         if not self._now.at:

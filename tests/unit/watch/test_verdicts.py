@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from everscore.clock.deadline import Deadline, cut, within
 from everscore.failures import Configuration
 from everscore.watch import verdicts
 from everscore.watch.judging import State, Tally, Verdict
@@ -137,6 +138,37 @@ async def test_hole_02_without_blobs_a_worker_judges_by_what_it_met_and_writes_l
     await asyncio.sleep(0.1)
     await judge.write()
     assert written(blobs).state is State.BRAKED
+
+
+async def test_what_could_not_be_written_is_written_though_no_batch_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last batch for hours made it well while blobs were out: what waits for the verdict is let go."""
+    monkeypatch.setattr(verdicts, "_PATIENCE_SECONDS", 0.01)
+    blobs = FakeBlobs()
+    judge = judge_of(blobs)
+    await met(judge, BAD, *[GOOD] * 5)
+    assert written(blobs).state is State.UNPROVEN
+    blobs.verdicts_refuse = OUT
+    with within(Deadline.after(0.0)):  # of the invocation, whose time is over by the time of the second try
+        assert (await met(judge, *[GOOD] * 8)).state is State.WELL
+    await asyncio.sleep(0.05)
+    assert written(blobs).state is State.UNPROVEN
+    put, bounds = blobs.put_verdict, []
+
+    async def bounded(configuration: str, data: bytes, etag: str | None) -> None:
+        bounds.append(cut(5.0))
+        await put(configuration, data, etag)
+
+    blobs.put_verdict = bounded  # type: ignore[method-assign]
+    blobs.verdicts_refuse = None
+    async with asyncio.timeout(60):
+        while written(blobs).state is not State.WELL:
+            await asyncio.sleep(0.01)
+    written_once = writes(blobs)
+    await asyncio.sleep(0.05)
+    assert writes(blobs) == written_once
+    assert bounds == [5.0]
 
 
 async def test_blobs_that_hang_do_not_hold_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
